@@ -30,7 +30,7 @@ lint: $(VENV)/.installed-lint ## check style, formatting, types and import layer
 	$(BIN)/lint-imports
 
 docs: $(VENV)/.installed-docs ## build the documentation into site/
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean: ## remove caches and built files, but neither results nor the environment
 	rm -rf build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
