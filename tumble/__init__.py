@@ -1,0 +1,121 @@
+"""Fit stochastic, discrete simulators to data, and say how far each answer can be trusted."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tumble import (
+        diagnostics,
+        gradients,
+        io,
+        models,
+        noise,
+        objectives,
+        optimizers,
+        plot,
+        priors,
+        report,
+        simulators,
+    )
+    from tumble._bootstrap import bootstrap
+    from tumble._budget import Budget
+    from tumble._errors import TumbleError
+    from tumble._experiment import Experiment
+    from tumble._fit import fit
+    from tumble._fit_result import FitResult
+    from tumble._observable import Observable
+    from tumble._parameters import Parameter, Ref
+    from tumble._problem import Problem
+    from tumble._results import ResultCode, SampleCode
+    from tumble._simulate import simulate
+    from tumble._trajectory import Trajectory
+    from tumble.diagnostics import audit_gradient, posterior_predictive
+    from tumble.io import read_data
+    from tumble.models import ReactionNetwork
+
+__version__ = "0.1.0"
+
+# name -> module it is loaded from on first use, by layer
+_HOMES = {
+    # foundations
+    "Budget": "tumble._budget",
+    "ResultCode": "tumble._results",
+    "SampleCode": "tumble._results",
+    "TumbleError": "tumble._errors",
+    "priors": "tumble.priors",
+    # forward
+    "Experiment": "tumble._experiment",
+    "Observable": "tumble._observable",
+    "Parameter": "tumble._parameters",
+    "Problem": "tumble._problem",
+    "ReactionNetwork": "tumble.models",
+    "Ref": "tumble._parameters",
+    "Trajectory": "tumble._trajectory",
+    "models": "tumble.models",
+    "noise": "tumble.noise",
+    "simulate": "tumble._simulate",
+    "simulators": "tumble.simulators",
+    # inference
+    "FitResult": "tumble._fit_result",
+    "audit_gradient": "tumble.diagnostics",
+    "bootstrap": "tumble._bootstrap",
+    "diagnostics": "tumble.diagnostics",
+    "fit": "tumble._fit",
+    "gradients": "tumble.gradients",
+    "objectives": "tumble.objectives",
+    "optimizers": "tumble.optimizers",
+    "posterior_predictive": "tumble.diagnostics",
+    # interfaces
+    "io": "tumble.io",
+    "plot": "tumble.plot",
+    "read_data": "tumble.io",
+    "report": "tumble.report",
+}
+
+__all__ = [
+    "Budget",
+    "Experiment",
+    "FitResult",
+    "Observable",
+    "Parameter",
+    "Problem",
+    "ReactionNetwork",
+    "Ref",
+    "ResultCode",
+    "SampleCode",
+    "Trajectory",
+    "TumbleError",
+    "__version__",
+    "audit_gradient",
+    "bootstrap",
+    "diagnostics",
+    "fit",
+    "gradients",
+    "io",
+    "models",
+    "noise",
+    "objectives",
+    "optimizers",
+    "plot",
+    "posterior_predictive",
+    "priors",
+    "read_data",
+    "report",
+    "simulate",
+    "simulators",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tumble' has no attribute {name!r}")
+    module = import_module(_HOMES[name])
+    value = module if _HOMES[name] == f"tumble.{name}" else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(_HOMES))

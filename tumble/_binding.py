@@ -1,0 +1,253 @@
+"""How the parameters of a problem reach one of its experiments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from tumble._errors import DataError, ModelError, ParameterError, require_known
+from tumble._experiment import Experiment, ObservedData
+from tumble._observable import Observable
+from tumble._parameters import ParameterSpace, Ref
+from tumble._random import Stream
+from tumble._typing import FloatArray, IdArray, IntArray, JaxArray
+from tumble.models import ReactionNetwork
+from tumble.priors import AbstractPrior
+
+# A run from an initial mean between two whole numbers starts from one of them. The score of that
+# draw is unbounded at the whole numbers themselves, so the mean keeps this distance from them.
+_NUDGE = 0.02
+
+
+@dataclass(frozen=True)
+class Binding:
+    """One experiment, seen from the vector θ [P] of the problem's parameters.
+
+    The methods that take ``theta`` are written in `jax.numpy` and can be differentiated.
+    """
+
+    model: ReactionNetwork
+    experiment: Experiment
+    observables: Mapping[str, Observable]
+    space: ParameterSpace
+    fixed: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        self._check_conditions()
+        self._check_initial()
+        self._check_observables()
+        self._check_data()
+
+    @property
+    def observed(self) -> ObservedData:
+        """The data."""
+        return self.experiment.data
+
+    @property
+    def times(self) -> FloatArray:
+        """Observation times [T]."""
+        return self.observed.times
+
+    @cached_property
+    def used(self) -> frozenset[str]:
+        """Names of the problem's parameters that this experiment depends on."""
+        sources = [*self._model_sources, *self.experiment.initial.values()]
+        names = {s.name for s in sources if isinstance(s, Ref)}
+        for name in self.observed.names:
+            observable = self.observables[name]
+            names |= set(observable.expression.names) | set(observable.noise.names)
+        return frozenset(names & set(self.space.parameters))
+
+    # -- from θ to the model -------------------------------------------------------------------
+
+    def model_params(self, theta: JaxArray) -> JaxArray:
+        """Return the model's parameters [Q]."""
+        return self._numbers(self._model_sources, theta)
+
+    def initial_mean(self, theta: JaxArray) -> JaxArray:
+        """Return the mean of the initial state [S]."""
+        return self._numbers([_mean(v) for v in self._initial_sources], theta)
+
+    @cached_property
+    def initial_variance(self) -> FloatArray:
+        """Variance of initial values that are drawn from a distribution [S]; 0 for the others."""
+        return np.array(
+            [v.variance if isinstance(v, AbstractPrior) else 0.0 for v in self._initial_sources]
+        )
+
+    def sample_initial(
+        self, theta: FloatArray, stream: Stream, runs: IdArray
+    ) -> tuple[IntArray, FloatArray]:
+        """Draw initial counts [B, S], and their score [B, S] with respect to the initial mean.
+
+        A mean between whole numbers is rounded at random, with one uniform a run and species, so
+        that runs with the same ids at nearby θ start from the same or neighboring counts.
+        """
+        from tumble.kernels._philox import fill_uniforms
+
+        mean = np.asarray(self.initial_mean(theta), dtype=float)
+        uniforms = np.empty((len(runs), len(mean), 2))
+        fill_uniforms(np.uint64(stream.key), runs, np.uint64(0), uniforms)
+        counts = np.empty((len(runs), len(mean)), np.int64)
+        score = np.zeros((len(runs), len(mean)))
+        for s, source in enumerate(self._initial_sources):
+            u = uniforms[:, s, 0]
+            if isinstance(source, AbstractPrior):
+                counts[:, s] = np.maximum(np.rint(source.quantile(u)), 0).astype(np.int64)
+            elif isinstance(source, Ref):
+                floor = np.floor(mean[s])
+                up = float(np.clip(mean[s] - floor, _NUDGE, 1 - _NUDGE))
+                above = u < up
+                counts[:, s] = int(floor) + above
+                score[:, s] = np.where(above, 1 / up, -1 / (1 - up))
+            else:
+                counts[:, s] = int(mean[s])
+        return counts, score
+
+    # -- from states to data -------------------------------------------------------------------
+
+    def observe(self, states: Any, theta: JaxArray, xp: Any = np) -> JaxArray:
+        """Return the observables [..., O] of states [..., S]."""
+        values: dict[str, Any] = {**self.fixed, **self.space.unpack(theta)}
+        for s, name in enumerate(self.model.species):
+            values[name] = states[..., s]
+        columns = [
+            self.observables[name].expression(values, xp) + xp.zeros(states.shape[:-1])
+            for name in self.observed.names
+        ]
+        return xp.stack(columns, axis=-1)
+
+    def expected(self, x: JaxArray, theta: JaxArray, xp: Any = np) -> JaxArray:
+        """Return E[y | observables x], [..., O]."""
+        return self._per_observable("mean", theta, x, xp=xp)
+
+    def noise_variance(self, x: JaxArray, theta: JaxArray, xp: Any = np) -> JaxArray:
+        """Return Var[y | observables x], [..., O]."""
+        return self._per_observable("variance", theta, x, xp=xp)
+
+    def log_prob(self, y: JaxArray, x: JaxArray, theta: JaxArray, xp: Any = np) -> JaxArray:
+        """Return log p(y | observables x) of each observable, [..., O]."""
+        return self._per_observable("log_prob", theta, y, x, xp=xp)
+
+    def sample_data(self, states: Any, theta: FloatArray, rng: np.random.Generator) -> FloatArray:
+        """Draw data [..., O] for states [..., S]."""
+        x = np.asarray(self.observe(states, theta))
+        columns = []
+        for o, name in enumerate(self.observed.names):
+            noise = self.observables[name].noise
+            columns.append(noise.sample(rng, x[..., o], self._noise_arguments(name, theta)))
+        return np.stack(columns, axis=-1)
+
+    @cached_property
+    def is_exact(self) -> IntArray:
+        """Whether each observable is measured without noise, [O]."""
+        from tumble.noise import Exact
+
+        return np.array([isinstance(self.observables[n].noise, Exact) for n in self.observed.names])
+
+    # -- private -------------------------------------------------------------------------------
+
+    @cached_property
+    def _model_sources(self) -> list[Any]:
+        return [self._source(name) for name in self.model.parameters]
+
+    @cached_property
+    def _initial_sources(self) -> list[Any]:
+        return [self.experiment.initial[s] for s in self.model.species]
+
+    def _source(self, name: str) -> Any:
+        value = self.experiment.conditions.get(name, name)
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return float(value)
+        ref = Ref(value) if isinstance(value, str) else value
+        if not isinstance(ref, Ref):
+            raise ParameterError(
+                f"`conditions[{name!r}]` is {value!r}, expected a number, a Ref or a name."
+            )
+        if ref.name in self.fixed:
+            return self.fixed[ref.name]
+        if ref.name not in self.space.parameters:
+            known = [*self.space.parameters, *self.fixed]
+            require_known([ref.name], known, what="the model needs parameter",
+                          owner="the problem", error=ParameterError)  # fmt: skip
+        self.space.position(ref)
+        return ref
+
+    def _numbers(self, sources: list[Any], theta: JaxArray) -> JaxArray:
+        import jax.numpy as jnp
+
+        xp = np if isinstance(theta, np.ndarray) else jnp
+        numbers = [
+            theta[self.space.position(s)] if isinstance(s, Ref) else xp.asarray(float(s))
+            for s in sources
+        ]
+        return xp.stack(numbers) if numbers else xp.zeros(0)
+
+    def _noise_arguments(self, name: str, theta: JaxArray) -> dict[str, Any]:
+        values = {**self.fixed, **self.space.unpack(theta)}
+        arguments = self.observables[name].noise.arguments
+        return {k: values[v] if isinstance(v, str) else v for k, v in arguments.items()}
+
+    def _per_observable(self, method: str, theta: JaxArray, *arrays: JaxArray, xp: Any) -> JaxArray:
+        columns = []
+        for o, name in enumerate(self.observed.names):
+            function = getattr(self.observables[name].noise, method)
+            columns.append(function(*(a[..., o] for a in arrays), self._noise_arguments(name, theta)))
+        return xp.stack(columns, axis=-1)
+
+    def _check_conditions(self) -> None:
+        require_known(self.experiment.conditions, self.model.parameters,
+                      what="`conditions` has", owner="the model", error=ModelError)  # fmt: skip
+        _ = self._model_sources
+
+    def _check_initial(self) -> None:
+        initial, species = self.experiment.initial, self.model.species
+        require_known(initial, species, what="`initial` has species", owner="the network",
+                      error=ModelError)  # fmt: skip
+        missing = [s for s in species if s not in initial]
+        if missing:
+            raise ModelError(f"`initial` has no value for species {missing[0]!r}; give 0 if absent.")
+        for value in initial.values():
+            if isinstance(value, Ref):
+                self.space.position(value)
+
+    def _check_observables(self) -> None:
+        require_known(self.observed.names, self.observables, what="`data` has column",
+                      owner="the problem", error=DataError)  # fmt: skip
+        numbers = [*self.space.parameters, *self.fixed]
+        for name in self.observed.names:
+            observable = self.observables[name]
+            require_known(observable.expression.names, [*self.model.species, *numbers],
+                          what=f"observable {name!r} uses", owner="the problem",
+                          error=ModelError)  # fmt: skip
+            require_known(observable.noise.names, numbers,
+                          what=f"the noise of observable {name!r} uses parameter",
+                          owner="the problem", error=ModelError)  # fmt: skip
+
+    def _check_data(self) -> None:
+        for o, name in enumerate(self.observed.names):
+            noise = self.observables[name].noise
+            column = self.observed.values[..., o]
+            given = column[np.isfinite(column)]
+            if (noise.counts or noise.positive) and np.any(given < 0):
+                raise DataError(
+                    f"`data` column {name!r} holds {given.min():g}, but {type(noise).__name__} data "
+                    "cannot be negative; correct the datum or mark it missing."
+                )
+            if noise.positive and np.any(given == 0):
+                raise DataError(f"`data` column {name!r} holds 0, but LogNormal data are positive.")
+            whole = self.experiment.kind != "mean" and noise.counts
+            if whole and np.any(given != np.rint(given)):
+                odd = given[given != np.rint(given)][0]
+                raise DataError(
+                    f"`data` column {name!r} holds {odd:g}, but {type(noise).__name__} data are "
+                    "whole numbers; choose another noise, or kind='mean' for averages."
+                )
+
+
+def _mean(value: Any) -> Any:
+    return value.mean if isinstance(value, AbstractPrior) else value

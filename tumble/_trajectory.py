@@ -1,0 +1,101 @@
+"""The result of `simulate`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tumble._results import ResultCode, describe_codes
+from tumble._typing import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+@dataclass(frozen=True, repr=False)
+class Trajectory:
+    """Runs of a simulator at given times.
+
+    Attributes: ``data``, an `xarray.DataArray` of counts with dimensions (sample, time, species),
+    -1 in failed runs; ``codes`` [sample], see `SampleCode`; ``stats``, what it cost; ``result``.
+    """
+
+    data: xr.DataArray
+    codes: IntArray
+    params: Mapping[str, float]
+    stats: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def times(self) -> FloatArray:
+        """Observation times [T]."""
+        return np.asarray(self.data["time"].values, dtype=float)
+
+    @property
+    def species(self) -> tuple[str, ...]:
+        """Names of the species."""
+        return tuple(str(s) for s in self.data["species"].values)
+
+    @property
+    def num_samples(self) -> int:
+        """Runs, failed ones included."""
+        return self.data.sizes["sample"]
+
+    @property
+    def result(self) -> ResultCode:
+        """`ResultCode.SUCCESS`, or `ResultCode.PARTIAL` when runs failed."""
+        return ResultCode.PARTIAL if np.any(self.codes) else ResultCode.SUCCESS
+
+    @property
+    def valid(self) -> xr.DataArray:
+        """The runs that did not fail."""
+        return self.data.isel(sample=np.flatnonzero(self.codes == 0))
+
+    def mean(self) -> xr.DataArray:
+        """Return the mean over the valid runs, dimensions (time, species)."""
+        return self.valid.mean("sample")
+
+    def quantile(self, q: Any) -> xr.DataArray:
+        """Return quantiles over the valid runs."""
+        return self.valid.quantile(q, dim="sample")
+
+    def summary(self) -> str:
+        """Return a few lines on the runs."""
+        last = self.valid.isel(time=-1).values
+        lines = [
+            f"Trajectory: {self.num_samples} runs x {len(self.times)} times x "
+            f"{len(self.species)} species, t = {self.times[0]:g} … {self.times[-1]:g}",
+            "  " + ", ".join(f"{k} = {v:g}" for k, v in self.params.items()),
+        ]
+        if len(last):
+            for i, name in enumerate(self.species):
+                column = last[:, i]
+                lines.append(f"  {name}: {column.mean():.6g} ± {column.std():.3g} at the last time")
+        if self.stats:
+            lines.append(f"  {self.stats['events']:.3g} events in {self.stats['seconds']:.3g} s")
+        if self.result is not ResultCode.SUCCESS:
+            lines.append(f"  {self.result.value}: {describe_codes(self.codes)}")
+        return "\n".join(lines)
+
+    __repr__ = summary
+
+    def _repr_html_(self) -> str:
+        import html
+
+        return f"<pre>{html.escape(self.summary())}</pre>"
+
+    def save(self, path: str | Path) -> Path:
+        """Write the runs to a netCDF file and return its path."""
+        path = Path(path)
+        dataset = self.data.to_dataset(name="counts")
+        dataset["code"] = ("sample", self.codes)
+        dataset.attrs.update({f"param_{k}": v for k, v in self.params.items()})
+        dataset.to_netcdf(path, engine="h5netcdf")
+        return path
+
+    def citations(self) -> tuple[str, ...]:
+        """What to cite for the method that made this result."""
+        return ("Gillespie, J. Phys. Chem. 81 (1977), doi:10.1021/j100540a008",)

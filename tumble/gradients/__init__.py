@@ -1,0 +1,21 @@
+"""Gradients of stochastic simulators, each with its guarantee."""
+
+from tumble.gradients._auto import Auto, Choice
+from tumble.gradients._base import AbstractEstimator, GradientEstimate, SampledJacobian, assemble
+from tumble.gradients._coupled_difference import CoupledDifference
+from tumble.gradients._equivalence import Equivalence, Verdict, equivalence_test
+from tumble.gradients._score_function import ScoreFunction
+
+__all__ = [
+    "AbstractEstimator",
+    "Auto",
+    "Choice",
+    "CoupledDifference",
+    "Equivalence",
+    "GradientEstimate",
+    "SampledJacobian",
+    "ScoreFunction",
+    "Verdict",
+    "assemble",
+    "equivalence_test",
+]

@@ -1,0 +1,250 @@
+"""The contract of gradient estimators, and what all of them share."""
+
+from __future__ import annotations
+
+import abc
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from tumble._errors import CapabilityError, SimulationError
+from tumble._random import Stream
+from tumble._results import describe_codes
+from tumble._typing import FloatArray, IntArray
+from tumble.objectives import BoundOutputs
+
+# Per-run Jacobians of a batch are held at once; larger batches are cut into pieces of this size.
+_LARGEST_PIECE = 2**27
+# An unbiased product of two expectations needs pairs of distinct runs.
+_MIN_RUNS = 4
+
+
+@dataclass(frozen=True)
+class GradientEstimate:
+    """An estimate of a loss and its gradient on the fit scale.
+
+    ``value`` and ``value_variance``; ``gradient`` [P] and ``covariance`` [P, P] of its error;
+    ``curvature`` [P, P], Gauss–Newton, or None; ``num_runs`` of the simulator and ``seconds``.
+    """
+
+    value: float
+    value_variance: float
+    gradient: FloatArray
+    covariance: FloatArray
+    curvature: FloatArray | None
+    num_runs: int
+    seconds: float
+
+    @property
+    def standard_errors(self) -> FloatArray:
+        """Standard errors of the gradient [P]."""
+        return np.sqrt(np.maximum(np.diag(self.covariance), 0.0))
+
+    @property
+    def work_variance(self) -> float:
+        """Summed variance of the gradient times the seconds spent: lower is better.
+
+        It does not depend on how many runs were spent, so it compares estimators.
+        """
+        return float(np.trace(self.covariance)) * self.seconds
+
+
+@dataclass(frozen=True)
+class SampledJacobian:
+    """What an estimator gets from one batch of joint runs of all experiments.
+
+    ``features`` [n, F] and ``jacobians`` [n, F, P] are independent over runs; their means estimate
+    E[f] and ∂E[f]/∂z. ``num_runs`` counts runs of the simulator.
+    """
+
+    features: FloatArray
+    jacobians: FloatArray
+    num_runs: int
+
+
+class AbstractEstimator(abc.ABC):
+    """Estimates ∂/∂z of an output objective from runs of the simulator."""
+
+    requires: ClassVar[type]
+    """The capability class the simulator must inherit."""
+
+    unbiased: ClassVar[bool]
+    """Whether the gradient is unbiased at every batch size, by proof."""
+
+    guarantee: ClassVar[str]
+    """What is proven, in a sentence."""
+
+    @abc.abstractmethod
+    def runs_per_sample(self, objective: BoundOutputs) -> int:
+        """Return how many runs of each experiment one joint sample costs."""
+
+    @abc.abstractmethod
+    def sample(
+        self,
+        objective: BoundOutputs,
+        z: FloatArray,
+        num_samples: int,
+        stream: Stream,
+        executor: Any = None,
+    ) -> SampledJacobian:
+        """Draw ``num_samples`` joint samples at z [P]."""
+
+    def estimate(
+        self,
+        objective: BoundOutputs,
+        z: FloatArray,
+        num_runs: int,
+        stream: Stream,
+        executor: Any = None,
+    ) -> GradientEstimate:
+        """Estimate loss and gradient at z [P] with about ``num_runs`` runs of the simulator.
+
+        At least four joint samples are drawn. Raises `CapabilityError` where the simulator does not
+        offer what the estimator requires, `SimulationError` where runs fail.
+        """
+        self.check(objective)
+        per_sample = self.runs_per_sample(objective) * len(objective.problem.bindings)
+        num_samples = max(_MIN_RUNS, num_runs // per_sample)
+        cells = 8 * objective.num_features * max(objective.problem.space.size, 1)
+        piece = max(_MIN_RUNS, _LARGEST_PIECE // cells)
+        pieces = max(1, -(-num_samples // piece))
+        sizes = [num_samples * (i + 1) // pieces - num_samples * i // pieces for i in range(pieces)]
+        began = time.perf_counter()
+        parts = []
+        for i, size in enumerate(sizes):
+            branch = stream.child("piece", i)
+            parts.append((size, assemble(objective, self.sample(objective, z, size, branch, executor))))
+        return _pool(parts, time.perf_counter() - began)
+
+    def check(self, objective: BoundOutputs) -> None:
+        """Raise `CapabilityError` unless the problem's simulator offers what is required."""
+        simulator = objective.problem.simulator
+        if not isinstance(simulator, self.requires):
+            raise CapabilityError(
+                f"{type(self).__name__} needs a simulator that offers {self.requires.__name__}, "
+                f"but {type(simulator).__name__} does not; choose another gradient, or "
+                "gradients.Auto() to have one chosen."
+            )
+
+
+def assemble(objective: BoundOutputs, sampled: SampledJacobian) -> GradientEstimate:
+    """Turn a batch into unbiased estimates of the loss and its gradient.
+
+    For ℓ quadratic in m = E[f], products of expectations are taken over pairs of distinct runs:
+    with batch means f̄, J̄ and sample covariance C of (f, J),
+    E[ℓ'(f̄) J̄ − ℓ'' C / n] = ℓ'(m) ∂m. The covariance of the result is that of its first-order
+    (Hájek) projection.
+    """
+    f, jacobians = sampled.features, sampled.jacobians
+    n = len(f)
+    mean, jacobian = f.mean(0), jacobians.mean(0)
+    slope, second = objective.slope(mean), objective.second
+    deviation = f - mean
+    value = objective.value(mean) - 0.5 * second @ deviation.var(0, ddof=1) / n
+    per_run = np.einsum("nfp,f->np", jacobians, slope)
+    gradient = per_run.mean(0)
+    projection = per_run - gradient
+    if objective.quadratic:
+        cross = np.einsum("nf,nfp->p", deviation * second, jacobians - jacobian) / (n - 1)
+        gradient = gradient - cross / n
+        projection = projection + (deviation * second) @ jacobian
+    covariance = projection.T @ projection / (n - 1) / n
+    value_variance = (deviation @ slope).var(ddof=1) / n
+    curvature = jacobian.T @ (second[:, None] * jacobian) if objective.quadratic else None
+    return GradientEstimate(
+        float(value), float(value_variance), gradient, covariance, curvature, sampled.num_runs, 0.0
+    )
+
+
+def _pool(parts: list[tuple[int, GradientEstimate]], seconds: float) -> GradientEstimate:
+    """Average independent estimates, weighted by their numbers of samples."""
+    weights = np.array([size for size, _ in parts], dtype=float)
+    weights /= weights.sum()
+    estimates = [estimate for _, estimate in parts]
+
+    def average(pick: Callable[[GradientEstimate], Any], power: int = 1) -> Any:
+        return sum(w**power * pick(e) for w, e in zip(weights, estimates, strict=True))
+
+    has_curvature = estimates[0].curvature is not None
+    return GradientEstimate(
+        float(average(lambda e: e.value)),
+        float(average(lambda e: e.value_variance, 2)),
+        average(lambda e: e.gradient),
+        average(lambda e: e.covariance, 2),
+        average(lambda e: e.curvature) if has_curvature else None,
+        sum(e.num_runs for e in estimates),
+        seconds,
+    )
+
+
+def require_valid(codes: IntArray) -> None:
+    """Raise `SimulationError` when any run failed: leaving it out would bias the gradient."""
+    if np.any(codes != 0):
+        raise SimulationError(
+            f"the gradient needs every run, but {describe_codes(codes)}. Leaving runs out would "
+            "bias it."
+        )
+
+
+def dynamic_parameters(objective: BoundOutputs, z: FloatArray) -> IntArray:
+    """Return the positions of the parameters that change the law of the states."""
+    reached = np.zeros(objective.problem.space.size, dtype=bool)
+    for model_slope, initial_slope in forward_slopes(objective, z):
+        reached |= np.any(model_slope != 0, axis=0) | np.any(initial_slope != 0, axis=0)
+    return np.flatnonzero(reached)
+
+
+def forward_slopes(objective: BoundOutputs, z: FloatArray) -> list[tuple[FloatArray, FloatArray]]:
+    """Return ∂params/∂z [Q, P] and ∂(initial mean)/∂z [S, P] of each experiment."""
+    import jax
+    import jax.numpy as jnp
+
+    problem = objective.problem
+    slopes = []
+    with jax.enable_x64(True):
+        for binding in problem.bindings:
+
+            def forward(u: Any, binding: Any = binding) -> tuple[Any, Any]:
+                theta = problem.space.from_fit(u, jnp)
+                return binding.model_params(theta), binding.initial_mean(theta)
+
+            a, b = jax.jacfwd(forward)(np.asarray(z, dtype=float))
+            slopes.append((np.asarray(a), np.asarray(b)))
+    return slopes
+
+
+def features_and_slopes(
+    objective: BoundOutputs, experiment: int, states: IntArray, z: FloatArray
+) -> tuple[FloatArray, FloatArray | None]:
+    """Return features [n, T, K] of states [n, T, S], and their explicit slopes [n, T, K, P] in z.
+
+    Slopes are None when neither observables nor noise depend on a parameter.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    problem = objective.problem
+    real = np.asarray(states, dtype=float)
+
+    def features(u: Any) -> Any:
+        theta = problem.space.from_fit(u, jnp)
+        return objective.features_of(experiment, real, theta, jnp)
+
+    with jax.enable_x64(True):
+        point = np.asarray(z, dtype=float)
+        values = np.asarray(features(point))
+        if not _measurement_depends_on_parameters(problem, experiment):
+            return values, None
+        return values, np.asarray(jax.jacfwd(features)(point))
+
+
+def _measurement_depends_on_parameters(problem: Any, experiment: int) -> bool:
+    binding = problem.bindings[experiment]
+    names: set[str] = set()
+    for name in binding.observed.names:
+        observable = problem.observables[name]
+        names |= set(observable.expression.names) | set(observable.noise.names)
+    return bool(names & set(problem.space.parameters))

@@ -1,0 +1,39 @@
+"""Propensities of mass-action reactions, for Numba."""
+
+from __future__ import annotations
+
+import numba
+
+OK, MAX_EVENTS, INVALID_RATE, OVERFLOW = 0, 1, 2, 3
+LARGEST_COUNT = 2**62
+
+
+@numba.njit(inline="always")
+def combinations(tables, reaction, state):
+    """Return n (n-1) … (n-m+1) / m! over the reactants of ``reaction``, as a float."""
+    factor = 1.0
+    for j in range(tables.reactant_ptr[reaction], tables.reactant_ptr[reaction + 1]):
+        count = state[tables.reactant_species[j]]
+        for k in range(tables.reactant_order[j]):
+            factor *= float(count - k) / (k + 1)
+    return factor
+
+
+@numba.njit(inline="always")
+def fire(tables, reaction, state):
+    """Apply ``reaction`` to ``state``; return whether a count grew too large."""
+    too_large = False
+    for j in range(tables.change_ptr[reaction], tables.change_ptr[reaction + 1]):
+        species = tables.change_species[j]
+        state[species] += tables.change_amount[j]
+        too_large |= state[species] > LARGEST_COUNT
+    return too_large
+
+
+@numba.njit(inline="always")
+def rates_are_valid(rates):
+    """Return whether every rate constant is finite and not negative."""
+    for rate in rates:
+        if not (0.0 <= rate < 1e300):
+            return False
+    return True

@@ -1,0 +1,14 @@
+"""Measurement noise: how an observable becomes a datum."""
+
+from tumble.noise._base import AbstractNoise, Exact
+from tumble.noise._members import Binomial, LogNormal, NegativeBinomial, Normal, Poisson
+
+__all__ = [
+    "AbstractNoise",
+    "Binomial",
+    "Exact",
+    "LogNormal",
+    "NegativeBinomial",
+    "Normal",
+    "Poisson",
+]

@@ -1,0 +1,77 @@
+"""The abstract measurement model, and the exact one."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+import numpy as np
+
+from tumble._typing import FloatArray
+
+
+class AbstractNoise(abc.ABC):
+    """The distribution of a datum y given the observable x and parameters.
+
+    Members are frozen dataclasses whose fields are numbers or names of the problem's parameters.
+    ``args`` below maps field names to values. Densities are written in `jax.numpy`.
+    """
+
+    counts: ClassVar[bool] = False
+    """Whether data are whole numbers ≥ 0."""
+
+    positive: ClassVar[bool] = False
+    """Whether data are > 0."""
+
+    @property
+    def arguments(self) -> dict[str, str | float]:
+        """The fields: each a number, or the name of a parameter."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the parameters that the noise uses."""
+        return tuple(v for v in self.arguments.values() if isinstance(v, str))
+
+    @abc.abstractmethod
+    def mean(self, x: Any, args: Mapping[str, Any]) -> Any:
+        """Return E[y | x]."""
+
+    @abc.abstractmethod
+    def variance(self, x: Any, args: Mapping[str, Any]) -> Any:
+        """Return Var[y | x]."""
+
+    @abc.abstractmethod
+    def log_prob(self, y: Any, x: Any, args: Mapping[str, Any]) -> Any:
+        """Return log p(y | x)."""
+
+    @abc.abstractmethod
+    def sample(self, rng: np.random.Generator, x: Any, args: Mapping[str, Any]) -> FloatArray:
+        """Return a datum for each entry of ``x``."""
+
+
+@dataclass(frozen=True)
+class Exact(AbstractNoise):
+    """No measurement noise: the datum is the observable itself, a count.
+
+    Gaussian likelihoods add the variance of rounding to whole numbers, 1/12 (Sheppard's
+    correction), so that their density approximates the probability of the observed count.
+    """
+
+    counts: ClassVar[bool] = True
+
+    def mean(self, x: Any, args: Mapping[str, Any]) -> Any:
+        return x
+
+    def variance(self, x: Any, args: Mapping[str, Any]) -> Any:
+        return 0.0 * x
+
+    def log_prob(self, y: Any, x: Any, args: Mapping[str, Any]) -> Any:
+        import jax.numpy as jnp
+
+        return jnp.where(jnp.abs(y - x) < 0.5, 0.0, -jnp.inf)
+
+    def sample(self, rng: np.random.Generator, x: Any, args: Mapping[str, Any]) -> FloatArray:
+        return np.asarray(x, dtype=float)

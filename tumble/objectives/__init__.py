@@ -1,0 +1,30 @@
+"""Objectives: what a fit makes small."""
+
+from tumble.objectives._base import (
+    AbstractBoundObjective,
+    AbstractObjective,
+    AbstractOutputObjective,
+    BoundOutputs,
+    Evaluation,
+)
+from tumble.objectives._default import default_objective, objective_warnings
+from tumble.objectives._expected_loss import ExpectedLoss
+from tumble.objectives._moment_matching import MomentMatching
+from tumble.objectives._path_likelihood import BoundLikelihood, PathLikelihood, evaluate_many
+from tumble.objectives._surrogate import Surrogate
+
+__all__ = [
+    "AbstractBoundObjective",
+    "AbstractObjective",
+    "AbstractOutputObjective",
+    "BoundLikelihood",
+    "BoundOutputs",
+    "ExpectedLoss",
+    "MomentMatching",
+    "PathLikelihood",
+    "Evaluation",
+    "Surrogate",
+    "default_objective",
+    "evaluate_many",
+    "objective_warnings",
+]

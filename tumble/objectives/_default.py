@@ -1,0 +1,34 @@
+"""Which objective fits the data."""
+
+from __future__ import annotations
+
+from tumble._problem import Problem
+from tumble.objectives._base import AbstractObjective
+from tumble.objectives._moment_matching import MomentMatching
+from tumble.objectives._path_likelihood import PathLikelihood
+
+MANY_REPLICATES = 10
+
+
+def default_objective(problem: Problem) -> AbstractObjective:
+    """Return the objective that the kind of the data calls for.
+
+    One or few time series: `PathLikelihood`. Ten replicates or more in every experiment, averages
+    or snapshots: `MomentMatching`.
+    """
+    fewest = min(e.data.num_replicates for e in problem.experiments)
+    if problem.kind == "series" and fewest < MANY_REPLICATES:
+        return PathLikelihood()
+    return MomentMatching()
+
+
+def objective_warnings(objective: AbstractObjective, problem: Problem) -> tuple[str, ...]:
+    """Return what a user should know about this objective on these data."""
+    fewest = min(e.data.num_replicates for e in problem.experiments)
+    if isinstance(objective, MomentMatching) and problem.kind == "series" and fewest == 1:
+        return (
+            "moment matching compares the mean over many runs with a single series. Runs that die "
+            "out early or are shifted in time pull that mean away from any one of them, and the "
+            "estimate with it; use objectives.PathLikelihood() for one or few series.",
+        )
+    return ()

@@ -1,0 +1,162 @@
+"""The likelihood of whole time series."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any, ClassVar
+
+import numpy as np
+
+from tumble._errors import CapabilityError
+from tumble._problem import Problem
+from tumble._typing import FloatArray, JaxArray
+from tumble.objectives._base import AbstractBoundObjective, AbstractObjective, Evaluation
+from tumble.simulators import FiniteStateProjection, LinearNoise, SupportsLikelihood
+
+# Points are evaluated in batches of this many, so that one compiled function serves them all.
+_WIDTH = 8
+
+
+@dataclass(frozen=True)
+class PathLikelihood(AbstractObjective):
+    """−log p(data | θ) of time series, minus the log prior of the parameters that have one.
+
+    Arguments: ``through``, what computes the likelihood: `LinearNoise` (default: fast, approximate)
+    or `FiniteStateProjection` (exact, small state spaces).
+
+    Guarantee: that of ``through``. `audit_gradient` measures the error of its gradient against the
+    exact likelihood.
+
+    When: one or few time series. For many replicates `MomentMatching` is cheaper; snapshots have
+    no paths.
+
+    References: see `LinearNoise` and `FiniteStateProjection`.
+    """
+
+    through: SupportsLikelihood = field(default_factory=LinearNoise)
+    loss_name: ClassVar[str] = "-log likelihood"
+    citations: ClassVar[tuple[str, ...]] = (
+        "Komorowski et al., BMC Bioinformatics 10 (2009), doi:10.1186/1471-2105-10-343",
+        "Fearnhead, Giagos, Sherlock, Biometrics 70 (2014), doi:10.1111/biom.12152",
+    )
+
+    def bind(self, problem: Problem) -> BoundLikelihood:
+        """See `AbstractObjective.bind`."""
+        if not isinstance(self.through, (LinearNoise, FiniteStateProjection)):
+            raise CapabilityError(
+                f"`PathLikelihood(through=...)` is {type(self.through).__name__}, which offers no "
+                "deterministic likelihood; use LinearNoise() or FiniteStateProjection()."
+            )
+        self.through.likelihood(problem)  # checks the kind of the data
+        return BoundLikelihood(self.through, problem)
+
+
+@dataclass(frozen=True)
+class BoundLikelihood(AbstractBoundObjective):
+    """A path likelihood of one problem: deterministic, with gradient and curvature."""
+
+    through: SupportsLikelihood
+    problem: Problem
+
+    def with_data(self, problem: Problem) -> BoundLikelihood:
+        """Return the same likelihood of the same problem with other data."""
+        return replace(self, problem=problem)
+
+    def evaluate(self, z: FloatArray) -> Evaluation:
+        """Return values, gradients and curvatures at points z [M, P]."""
+        return evaluate_many(self, z, [self.problem] * len(z))
+
+
+def evaluate_many(bound: BoundLikelihood, z: FloatArray, problems: list[Problem]) -> Evaluation:
+    """Evaluate row m of z [M, P] on the data of ``problems[m]``, all of the same structure."""
+    if isinstance(bound.through, LinearNoise):
+        return _evaluate_linear_noise(bound.through, z, problems)
+    rows = [_evaluate_exact(bound.through, row, p) for row, p in zip(z, problems, strict=True)]
+    values, gradients = (np.array(column) for column in zip(*rows, strict=True))
+    return Evaluation(values, gradients, None)
+
+
+def _evaluate_exact(method: Any, z: FloatArray, problem: Problem) -> tuple[float, FloatArray]:
+    import jax
+    import jax.numpy as jnp
+
+    space = problem.space
+    theta = np.asarray(space.from_fit(z))
+    value, gradient = method.likelihood(problem).value_and_gradient(theta)
+    with jax.enable_x64(True):
+        slope = np.asarray(jax.jacfwd(lambda u: space.from_fit(u, jnp))(z))
+        prior, prior_gradient = 0.0, np.zeros(space.size)
+        if space.has_priors:
+            prior, prior_gradient = jax.value_and_grad(space.log_prior)(theta)
+    return -(value + float(prior)), -(gradient + np.asarray(prior_gradient)) @ slope
+
+
+def _evaluate_linear_noise(
+    method: LinearNoise, z: FloatArray, problems: list[Problem]
+) -> Evaluation:
+    import jax
+
+    function = _compiled(method, _Structure(problems[0]))
+    pieces = []
+    with jax.enable_x64(True):
+        for first in range(0, len(z), _WIDTH):
+            rows = np.arange(first, min(first + _WIDTH, len(z)))
+            padded = np.resize(rows, _WIDTH)
+            data = [
+                np.stack([problems[i].experiments[e].data.values for i in padded])
+                for e in range(len(problems[0].experiments))
+            ]
+            batch = function(np.asarray(z[padded], dtype=float), data)
+            pieces.append([np.asarray(part)[: len(rows)] for part in batch])
+    values, gradients, curvatures = (np.concatenate(p) for p in zip(*pieces, strict=True))
+    bad = ~(np.isfinite(values) & np.isfinite(gradients).all(1))
+    values[bad] = np.inf
+    return Evaluation(values, gradients, curvatures)
+
+
+class _Structure:
+    """A problem up to its data: two with equal structure share one compiled likelihood. Final."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self._key = problem.structure
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Structure) and self._key == other._key
+
+
+@lru_cache(maxsize=16)
+def _compiled(method: LinearNoise, structure: _Structure) -> Any:
+    """Return the jitted (z [M, P], data) -> values, gradients, curvatures."""
+    import jax
+    import jax.numpy as jnp
+
+    problem = structure.problem
+    space = problem.space
+    likelihood = method.likelihood(problem)
+
+    def residuals(z: JaxArray, data: list[JaxArray]) -> Any:
+        parts = likelihood.residuals(space.from_fit(z, jnp), data)
+        return parts, parts
+
+    def log_prior(z: JaxArray) -> JaxArray:
+        return jnp.asarray(space.log_prior(space.from_fit(z, jnp)))
+
+    def one(z: JaxArray, data: list[JaxArray]) -> tuple[JaxArray, JaxArray, JaxArray]:
+        slopes, (white, log_scale, constant) = jax.jacfwd(residuals, has_aux=True)(z, data)
+        value = 0.5 * white @ white + log_scale.sum() + constant
+        gradient = white @ slopes[0] + slopes[1].sum(0)
+        # E[d white²] and the log scales together make the Fisher information of a Gaussian.
+        curvature = slopes[0].T @ slopes[0] + slopes[1].T @ slopes[1]
+        if space.has_priors:
+            value = value - log_prior(z)
+            gradient = gradient - jax.jacfwd(log_prior)(z)
+            stiffness = -jnp.diagonal(jax.jacfwd(jax.jacfwd(log_prior))(z))
+            curvature = curvature + jnp.diag(jnp.maximum(stiffness, 0.0))
+        return value, gradient, curvature
+
+    return jax.jit(jax.vmap(one))

@@ -1,0 +1,219 @@
+"""Gauss–Newton steps on noisy gradients, then averaging."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from tumble._results import ResultCode
+from tumble._typing import FloatArray
+from tumble.gradients import GradientEstimate
+from tumble.optimizers._base import (
+    AbstractOptimizer,
+    AbstractState,
+    NoisyTask,
+    Report,
+    Solution,
+    Stop,
+    damped_newton_step,
+    free_coordinates,
+)
+
+_MEMORY = 0.7  # weight of the past in the running curvature
+_STEP_DECAY = 0.7  # averaging phase: step k is k**-0.7 of a full one (Polyak and Juditsky)
+_SIGNIFICANCE = 0.99
+
+
+@dataclass(frozen=True)
+class StochasticState(AbstractState):
+    """``z`` [P] and ``curvature`` [P, P]; ``accepted`` z, its loss and variance; ``damping``;
+    ``num_runs`` of the next step; ``steps``; and, once averaging, ``mean`` [P] of the ``count``
+    minima that single estimates point to, weighted by runs (sum ``weight``), and ``noise`` [P, P],
+    the covariance of their weighted summed gradients."""
+
+    z: FloatArray
+    curvature: FloatArray
+    accepted: FloatArray
+    accepted_loss: float
+    accepted_variance: float
+    damping: float
+    num_runs: int
+    steps: int
+    count: int
+    weight: float
+    mean: FloatArray
+    noise: FloatArray
+    loss: float
+    stop: Stop | None = None
+
+
+@dataclass(frozen=True)
+class StochasticGaussNewton(AbstractOptimizer):
+    """Damped Gauss–Newton steps while the gradient stands out of its noise, then averaged ones.
+
+    Definition: while gᵀ Cov⁻¹ g exceeds the 99 % point of χ², a step −(C + λ diag C)⁻¹ g is taken, and
+    taken back half way (with ten times the damping) when the loss has risen by more than four
+    standard errors. Afterwards steps shrink as k^-0.7, the minima z − C⁻¹ g that the estimates
+    point to are averaged, weighted by their runs, and the runs a step double every third step. It
+    stops when the standard error of the average, which is known from the gradients' own covariance,
+    is at most ``tolerance`` for every parameter.
+
+    Arguments: ``first_runs`` of the simulator a step, default 256; ``max_runs`` a step, default
+    16,384; ``largest_step`` of any coordinate on the fit scale, default 0.7.
+
+    Reference: Polyak, Juditsky, SIAM J. Control Optim. 30 (1992), doi:10.1137/0330046.
+    """
+
+    first_runs: int = 256
+    max_runs: int = 16_384
+    largest_step: float = 0.7
+    task: ClassVar[tuple[type, ...]] = (NoisyTask,)
+
+    def init(self, task: NoisyTask, starts: FloatArray) -> StochasticState:
+        """See `AbstractOptimizer.init`; uses the first of ``starts``."""
+        z = np.asarray(task.space.clip(starts[0]), dtype=float)
+        size = len(z)
+        return StochasticState(
+            z=z,
+            curvature=np.full((size, size), np.nan),
+            accepted=z,
+            accepted_loss=np.inf,
+            accepted_variance=0.0,
+            damping=1e-3,
+            num_runs=self.first_runs,
+            steps=0,
+            count=0,
+            weight=0.0,
+            mean=np.zeros(size),
+            noise=np.zeros((size, size)),
+            loss=np.inf,
+        )
+
+    def step(self, task: NoisyTask, state: StochasticState) -> tuple[StochasticState, Report]:
+        """See `AbstractOptimizer.step`."""
+        estimate = task.estimate(state.z, state.num_runs, state.steps)
+        free = free_coordinates(task.space, state.z, estimate.gradient)
+        curvature = self._curvature(task, state, estimate)
+        state = replace(state, curvature=curvature, loss=estimate.value, steps=state.steps + 1)
+        if not np.isfinite(estimate.value) or not np.all(np.isfinite(estimate.gradient)):
+            after = self._take_back(task, state)
+        elif state.count == 0 and self._has_risen(state, estimate):
+            after = self._take_back(task, state)
+        elif state.count == 0 and _stands_out(estimate, free):
+            after = self._descend(task, state, estimate, free)
+        else:
+            after = self._average(task, state, estimate, free)
+        report = Report(
+            estimate.value,
+            float(np.linalg.norm(estimate.gradient * free)),
+            float(np.linalg.norm(estimate.standard_errors * free)),
+            estimate.num_runs,
+            after.mean if after.count else after.z,
+        )
+        return after, report
+
+    def solution(self, state: StochasticState) -> Solution:
+        """See `AbstractOptimizer.solution`."""
+        z = state.mean if state.count else state.z
+        noise = np.full_like(state.noise, np.nan)
+        if state.count:
+            inverse = np.linalg.pinv(state.curvature, hermitian=True)
+            noise = inverse @ state.noise @ inverse / state.weight**2
+        return Solution(z, state.loss, np.array([state.loss]), noise, state.curvature)
+
+    def _curvature(
+        self, task: NoisyTask, state: StochasticState, estimate: GradientEstimate
+    ) -> FloatArray:
+        fresh = estimate.curvature if estimate.curvature is not None else task.curvature
+        if fresh is None:
+            scale = max(float(np.linalg.norm(estimate.gradient)), 1e-12)
+            fresh = scale * np.eye(len(state.z))
+        if np.any(np.isnan(state.curvature)):
+            return fresh
+        # A running mean; while averaging, an ever longer one.
+        weight = max(1 - _MEMORY, 0.0) if state.count == 0 else 1 / (state.count + 2)
+        return (1 - weight) * state.curvature + weight * fresh
+
+    def _has_risen(self, state: StochasticState, estimate: GradientEstimate) -> bool:
+        noise = np.sqrt(state.accepted_variance + estimate.value_variance)
+        return estimate.value > state.accepted_loss + 4 * noise
+
+    def _take_back(self, task: NoisyTask, state: StochasticState) -> StochasticState:
+        if state.damping > 1e8:
+            stop = Stop(ResultCode.DIVERGED, "no step lowers the loss; the start is not usable")
+            return replace(state, z=state.accepted, stop=stop)
+        # Half way back; more damping makes the next steps shorter too.
+        middle = (state.z + state.accepted) / 2
+        return replace(state, z=middle, damping=state.damping * 10)
+
+    def _descend(
+        self,
+        task: NoisyTask,
+        state: StochasticState,
+        estimate: GradientEstimate,
+        free: FloatArray,
+    ) -> StochasticState:
+        step = damped_newton_step(
+            estimate.gradient, state.curvature, free, state.damping, self.largest_step
+        )
+        return replace(
+            state,
+            z=np.asarray(task.space.clip(state.z + step)),
+            accepted=state.z,
+            accepted_loss=estimate.value,
+            accepted_variance=estimate.value_variance,
+            damping=max(state.damping / 5, 1e-6),
+        )
+
+    def _average(
+        self,
+        task: NoisyTask,
+        state: StochasticState,
+        estimate: GradientEstimate,
+        free: FloatArray,
+    ) -> StochasticState:
+        count = state.count + 1
+        step = damped_newton_step(
+            estimate.gradient, state.curvature, free, 1e-6, self.largest_step / count
+        )
+        target = state.z + step  # where this estimate alone puts the minimum
+        z = np.asarray(task.space.clip(state.z + step * count**-_STEP_DECAY))
+        runs = float(estimate.num_runs)
+        weight = state.weight + runs
+        mean = np.asarray(task.space.clip(state.mean + (target - state.mean) * runs / weight))
+        noise = state.noise + runs**2 * estimate.covariance
+        inverse = np.linalg.pinv(state.curvature, hermitian=True)
+        errors = np.sqrt(np.maximum(np.diag(inverse @ noise @ inverse), 0.0)) / weight
+        stop = None
+        if count >= 3 and np.all(errors[free.astype(bool)] <= task.tolerance):
+            stop = Stop(
+                ResultCode.NOISE_LIMITED,
+                "the gradient cannot be told from zero, and the simulation error of the averaged "
+                f"estimate is at most {task.tolerance:g} on the fit scale",
+            )
+        grown = min(self.max_runs, 2 * state.num_runs) if count % 3 == 0 else state.num_runs
+        return replace(
+            state,
+            z=z,
+            mean=mean,
+            count=count,
+            weight=weight,
+            noise=noise,
+            num_runs=grown,
+            stop=stop,
+        )
+
+
+def _stands_out(estimate: GradientEstimate, free: FloatArray) -> bool:
+    """Return whether the free gradient differs from zero beyond its noise."""
+    from scipy.stats import chi2
+
+    index = np.flatnonzero(free)
+    if len(index) == 0:
+        return False
+    block = estimate.covariance[np.ix_(index, index)]
+    g = estimate.gradient[index]
+    statistic = float(g @ np.linalg.pinv(block, hermitian=True) @ g)
+    return statistic > chi2.ppf(_SIGNIFICANCE, len(index))

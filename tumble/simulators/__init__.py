@@ -1,0 +1,27 @@
+"""Simulators: how a model is run, and what more than samples a simulator can offer."""
+
+from tumble.simulators._base import (
+    AbstractSimulator,
+    PairSample,
+    Sample,
+    ScoredSample,
+    SupportsCoupling,
+    SupportsLikelihood,
+    SupportsScore,
+)
+from tumble.simulators._direct import DirectMethod
+from tumble.simulators._finite_state import FiniteStateProjection
+from tumble.simulators._linear_noise import LinearNoise
+
+__all__ = [
+    "AbstractSimulator",
+    "DirectMethod",
+    "FiniteStateProjection",
+    "LinearNoise",
+    "PairSample",
+    "Sample",
+    "ScoredSample",
+    "SupportsCoupling",
+    "SupportsLikelihood",
+    "SupportsScore",
+]

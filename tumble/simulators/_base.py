@@ -1,0 +1,124 @@
+"""The contract between simulators and everything that uses them.
+
+A simulator offers `AbstractSimulator.sample`; what more it can do it says by inheriting capability
+classes, which estimators and objectives name in their ``requires``.
+"""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from tumble._random import Stream
+from tumble._typing import FloatArray, IdArray, IntArray
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A batch of runs.
+
+    ``states`` [B, T, S] counts (-1 where a run failed); ``codes`` [B], see `SampleCode`;
+    ``events`` [B], reactions fired.
+    """
+
+    states: IntArray
+    codes: IntArray
+    events: IntArray
+
+
+@dataclass(frozen=True)
+class ScoredSample(Sample):
+    """A batch of runs with ``score`` [B, T, Q] = ∂ log p(path up to each time) / ∂ params."""
+
+    score: FloatArray
+
+
+@dataclass(frozen=True)
+class PairSample:
+    """A batch of coupled pairs: ``states`` [B, 2, T, S], ``codes`` [B], ``events`` [B]."""
+
+    states: IntArray
+    codes: IntArray
+    events: IntArray
+
+
+class AbstractSimulator(abc.ABC):
+    """Runs a model.
+
+    Rows of a batch are independent. Row ``b`` depends only on its own inputs, ``stream`` and
+    ``runs[b]``: results are bitwise the same however rows are put into batches or spread over
+    threads. Rows that share an id share their random numbers.
+    """
+
+    exact: ClassVar[bool]
+    """Whether samples follow the law of the model, without approximation."""
+
+    @abc.abstractmethod
+    def sample(
+        self,
+        model: Any,
+        params: FloatArray,
+        initial: IntArray,
+        times: FloatArray,
+        stream: Stream,
+        runs: IdArray,
+        *,
+        start: float = 0.0,
+        executor: Any = None,
+    ) -> Sample:
+        """Run the model once a row.
+
+        Arguments: ``params`` [B, Q] in the model's order; ``initial`` [B, S] counts at ``start``;
+        ``times`` [T], ascending, ≥ ``start``; ``runs`` [B], ids of the rows in the stream.
+        """
+
+
+class SupportsScore(abc.ABC):
+    """Offers the score (likelihood ratio derivative) of each path."""
+
+    @abc.abstractmethod
+    def sample_with_score(
+        self,
+        model: Any,
+        params: FloatArray,
+        initial: IntArray,
+        times: FloatArray,
+        stream: Stream,
+        runs: IdArray,
+        *,
+        start: float = 0.0,
+        executor: Any = None,
+    ) -> ScoredSample:
+        """Run the model once a row, with the score; arguments as in `AbstractSimulator.sample`."""
+
+
+class SupportsCoupling(abc.ABC):
+    """Offers pairs of runs at two parameters that stay close to each other."""
+
+    @abc.abstractmethod
+    def sample_pairs(
+        self,
+        model: Any,
+        params: FloatArray,
+        initial: IntArray,
+        times: FloatArray,
+        stream: Stream,
+        runs: IdArray,
+        *,
+        start: float = 0.0,
+        executor: Any = None,
+    ) -> PairSample:
+        """Run coupled pairs: ``params`` [B, 2, Q] and ``initial`` [B, 2, S]."""
+
+
+class SupportsLikelihood(abc.ABC):
+    """Offers log p(data | parameters) of time series, exactly or in its own approximation."""
+
+    @abc.abstractmethod
+    def likelihood(self, problem: Any) -> Any:
+        """Return an object with ``value_and_gradient(theta [P]) -> (float, [P])`` for a problem.
+
+        ``theta`` are the problem's parameters in their natural scale, the value is the log
+        likelihood of all its experiments.
+        """
