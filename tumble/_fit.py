@@ -231,7 +231,9 @@ def _record(run: _Run, report: Any, phase: str) -> None:
 def _run_likelihood(run: _Run) -> FitResult:
     bound = run.bound
     assert isinstance(bound, BoundLikelihood)
-    task = DeterministicTask(run.problem.space, bound.evaluate, _DETERMINISTIC_TOLERANCE)
+    task = DeterministicTask(
+        run.problem.space, lambda z, rows: bound.evaluate(z), _DETERMINISTIC_TOLERANCE
+    )
     state, stop = _loop(run, run.optimizer, task, run.starts, "likelihood")
     solution = run.optimizer.solution(state)
     z, free = solution.z, _inside(run.problem, solution.z)
@@ -270,7 +272,9 @@ def _run_outputs(run: _Run) -> FitResult:
 
 def _warm_start(run: _Run, bound: BoundOutputs) -> tuple[FloatArray, FloatArray | None, Any]:
     surrogate = Surrogate(LinearNoise(), bound)
-    task = DeterministicTask(run.problem.space, surrogate.evaluate, _DETERMINISTIC_TOLERANCE)
+    task = DeterministicTask(
+        run.problem.space, lambda z, rows: surrogate.evaluate(z), _DETERMINISTIC_TOLERANCE
+    )
     optimizer = GaussNewton()
     state, stop = _loop(run, optimizer, task, run.starts, "linear noise")
     if stop.code is ResultCode.DIVERGED:

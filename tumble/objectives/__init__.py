@@ -10,7 +10,7 @@ from tumble.objectives._base import (
 from tumble.objectives._default import default_objective, objective_warnings
 from tumble.objectives._expected_loss import ExpectedLoss
 from tumble.objectives._moment_matching import MomentMatching
-from tumble.objectives._path_likelihood import BoundLikelihood, PathLikelihood, evaluate_many
+from tumble.objectives._path_likelihood import BoundLikelihood, PathLikelihood
 from tumble.objectives._surrogate import Surrogate
 
 __all__ = [
@@ -25,6 +25,5 @@ __all__ = [
     "Evaluation",
     "Surrogate",
     "default_objective",
-    "evaluate_many",
     "objective_warnings",
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -59,22 +60,17 @@ class BoundLikelihood(AbstractBoundObjective):
     through: SupportsLikelihood
     problem: Problem
 
-    def with_data(self, problem: Problem) -> BoundLikelihood:
-        """Return the same likelihood of the same problem with other data."""
-        return replace(self, problem=problem)
+    def evaluate(self, z: FloatArray, problems: Sequence[Problem] | None = None) -> Evaluation:
+        """Return values, gradients and curvatures at points z [M, P].
 
-    def evaluate(self, z: FloatArray) -> Evaluation:
-        """Return values, gradients and curvatures at points z [M, P]."""
-        return evaluate_many(self, z, [self.problem] * len(z))
-
-
-def evaluate_many(bound: BoundLikelihood, z: FloatArray, problems: list[Problem]) -> Evaluation:
-    """Evaluate row m of z [M, P] on the data of ``problems[m]``, all of the same structure."""
-    if isinstance(bound.through, LinearNoise):
-        return _evaluate_linear_noise(bound.through, z, problems)
-    rows = [_evaluate_exact(bound.through, row, p) for row, p in zip(z, problems, strict=True)]
-    values, gradients = (np.array(column) for column in zip(*rows, strict=True))
-    return Evaluation(values, gradients, None)
+        Arguments: ``problems``, one a point: the same problem with other data. Default: this one.
+        """
+        each = [self.problem] * len(z) if problems is None else list(problems)
+        if isinstance(self.through, LinearNoise):
+            return _evaluate_linear_noise(self.through, z, each)
+        rows = [_evaluate_exact(self.through, row, p) for row, p in zip(z, each, strict=True)]
+        values, gradients = (np.array(column) for column in zip(*rows, strict=True))
+        return Evaluation(values, gradients, None)
 
 
 def _evaluate_exact(method: Any, z: FloatArray, problem: Problem) -> tuple[float, FloatArray]:

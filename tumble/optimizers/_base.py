@@ -15,7 +15,7 @@ import numpy as np
 
 from tumble._parameters import ParameterSpace
 from tumble._results import ResultCode
-from tumble._typing import FloatArray
+from tumble._typing import FloatArray, IntArray
 from tumble.gradients import GradientEstimate
 from tumble.objectives import Evaluation
 
@@ -29,10 +29,14 @@ class Stop(NamedTuple):
 
 @dataclass(frozen=True)
 class DeterministicTask:
-    """A loss that can be computed: ``evaluate(z [M, P]) -> Evaluation``, rows independent."""
+    """A loss that can be computed, for several starts side by side.
+
+    ``evaluate(z [m, P], rows [m]) -> Evaluation`` computes the losses of the starts ``rows`` at z;
+    each start may have a loss of its own (other data, say).
+    """
 
     space: ParameterSpace
-    evaluate: Callable[[FloatArray], Evaluation]
+    evaluate: Callable[[FloatArray, IntArray], Evaluation]
     tolerance: float
 
 

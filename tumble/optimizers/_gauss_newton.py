@@ -22,7 +22,6 @@ from tumble.optimizers._base import (
 
 _LARGEST_DAMPING = 1e10
 _SMALLEST_GAIN = 1e-8
-_PATIENCE = 3
 
 
 @dataclass(frozen=True)
@@ -51,10 +50,11 @@ class GaussNewton(AbstractOptimizer):
     the loss (λ is then divided by 5), else λ is multiplied by 4. Where the objective brings no
     curvature, C is the BFGS matrix of the gradients seen. A start is finished when the undamped step
     is shorter than ``tolerance`` on the fit scale, when a step gains less than 1e-8 of the loss, or
-    when no damping lowers it. Starts that take three times as many steps as the best are given up.
+    when no damping lowers it.
 
     Arguments: ``largest_step`` of any coordinate on the fit scale (default 1, a factor e on a log
-    scale); ``first_damping``, default 0.01.
+    scale); ``first_damping``, default 0.01; ``patience``, default 3: starts that take that many times
+    as many steps as the best one are given up (``inf``: never).
 
     Reference: Marquardt, J. SIAM 11 (1963), doi:10.1137/0111030; Smyth, Stat. Comput. 6 (1996),
     doi:10.1007/BF01889642 (Fisher scoring).
@@ -62,12 +62,13 @@ class GaussNewton(AbstractOptimizer):
 
     largest_step: float = 1.0
     first_damping: float = 0.01
+    patience: float = 3.0
     task: ClassVar[tuple[type, ...]] = (DeterministicTask,)
 
     def init(self, task: DeterministicTask, starts: FloatArray) -> GaussNewtonState:
         """See `AbstractOptimizer.init`."""
         starts = np.asarray(task.space.clip(starts), dtype=float)
-        evaluation = task.evaluate(starts)
+        evaluation = task.evaluate(starts, np.arange(len(starts)))
         count, size = starts.shape
         curvatures = evaluation.curvatures
         if curvatures is None:
@@ -93,7 +94,7 @@ class GaussNewton(AbstractOptimizer):
         """See `AbstractOptimizer.step`."""
         active = np.flatnonzero(state.finished == 0)
         trials = np.stack([self._trial(task, state, m) for m in active])
-        evaluation = task.evaluate(trials)
+        evaluation = task.evaluate(trials, active)
         z, values, gradients = state.z.copy(), state.values.copy(), state.gradients.copy()
         curvatures, damping = state.curvatures.copy(), state.damping.copy()
         stretch, finished = state.stretch.copy(), state.finished.copy()
@@ -126,7 +127,7 @@ class GaussNewton(AbstractOptimizer):
         best = int(np.argmin(values))
         steps = state.steps + 1
         first_finish = state.first_finish or (steps if finished[best] else 0)
-        late = first_finish > 0 and steps >= _PATIENCE * first_finish
+        late = first_finish > 0 and steps >= self.patience * first_finish
         stop = None
         if np.all(finished) or (late and finished[best]):
             stop = Stop(ResultCode.CONVERGED, "no step lowers the loss any further")

@@ -77,7 +77,7 @@ class Optax(AbstractOptimizer):
         """See `AbstractOptimizer.step`."""
         if isinstance(task, NoisyTask):
             return self._noisy_step(task, state)
-        evaluation = task.evaluate(state.z)
+        evaluation = task.evaluate(state.z, np.arange(len(state.z)))
         better = evaluation.values < state.values
         best = np.where(better[:, None], state.z, state.best)
         values = np.where(better, evaluation.values, state.values)

@@ -12,6 +12,7 @@ from tumble.simulators._base import (
 from tumble.simulators._direct import DirectMethod
 from tumble.simulators._finite_state import FiniteStateProjection
 from tumble.simulators._linear_noise import LinearNoise
+from tumble.simulators._particle_filter import ParticleFilter
 
 __all__ = [
     "AbstractSimulator",
@@ -19,6 +20,7 @@ __all__ = [
     "FiniteStateProjection",
     "LinearNoise",
     "PairSample",
+    "ParticleFilter",
     "Sample",
     "ScoredSample",
     "SupportsCoupling",

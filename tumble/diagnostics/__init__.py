@@ -1,0 +1,18 @@
+"""Diagnostics: how far an answer can be trusted."""
+
+from tumble.diagnostics._audit import AuditRow, GradientAudit, audit_fit, audit_gradient
+from tumble.diagnostics._posterior_predictive import (
+    PosteriorPredictive,
+    PredictiveBand,
+    posterior_predictive,
+)
+
+__all__ = [
+    "AuditRow",
+    "GradientAudit",
+    "PosteriorPredictive",
+    "PredictiveBand",
+    "audit_fit",
+    "audit_gradient",
+    "posterior_predictive",
+]

@@ -1,0 +1,385 @@
+"""Is this gradient right? An equivalence test against a reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tumble._budget import Budget, Spending
+from tumble._errors import CapabilityError, ParameterError
+from tumble._fit_result import FitResult
+from tumble._problem import Problem, as_params
+from tumble._progress import showing
+from tumble._random import Stream
+from tumble._typing import FloatArray, Params
+from tumble.diagnostics._references import (
+    AbstractReference,
+    ProvenEstimator,
+    ReferenceGradient,
+    likelihood_reference,
+    moments_reference,
+)
+from tumble.gradients import (
+    AbstractEstimator,
+    CoupledDifference,
+    Equivalence,
+    ScoreFunction,
+    Verdict,
+    equivalence_test,
+)
+from tumble.objectives import AbstractObjective, BoundLikelihood, BoundOutputs, default_objective
+
+_LOOKS = 6
+_FIRST_RUNS = 4_000
+_DEFAULT_RUNS = 1_000_000
+
+
+@dataclass(frozen=True)
+class AuditRow:
+    """One parameter under one estimator, on the fit scale.
+
+    ``estimate`` ± ``standard_error`` against ``reference`` ± ``reference_error``; ``margin``;
+    ``verdict``, ``"RIGHT"``, ``"WRONG"`` or ``"UNDECIDED"``; ``runs_needed`` to decide (0 if
+    decided); ``work_variance``, summed variance of the gradient × seconds (0: deterministic).
+    """
+
+    estimator: str
+    parameter: str
+    estimate: float
+    standard_error: float
+    reference: float
+    reference_error: float
+    margin: float
+    verdict: str
+    runs_needed: float
+    work_variance: float
+
+
+@dataclass(frozen=True, repr=False)
+class GradientAudit:
+    """The verdicts on one or more gradient estimators at one point.
+
+    Attributes: ``params``, where; ``reference``, against what; ``rows``; ``num_runs`` of the
+    simulator; ``displacement``, from `audit_fit`: parameter → (shift, error) in standard errors of
+    the fit by which one Newton step on the reference would move the estimate.
+    """
+
+    params: Mapping[str, Any]
+    reference: str
+    rows: tuple[AuditRow, ...]
+    num_runs: int
+    displacement: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def verdicts(self) -> dict[str, str]:
+        """Estimator → its worst verdict: WRONG before UNDECIDED before RIGHT."""
+        worst: dict[str, str] = {}
+        order = [v.value for v in (Verdict.RIGHT, Verdict.UNDECIDED, Verdict.WRONG)]
+        for row in self.rows:
+            before = worst.get(row.estimator, "RIGHT")
+            worst[row.estimator] = max(before, row.verdict, key=order.index)
+        return worst
+
+    @property
+    def words(self) -> str:
+        """The audit in plain words."""
+        sentences = [self._sentence(name, verdict) for name, verdict in self.verdicts.items()]
+        if self.displacement:
+            name = max(self.displacement, key=lambda k: abs(self.displacement[k][0]))
+            shift, error = self.displacement[name]
+            sentences.append(
+                f"One step on the exact likelihood would move {name} most, by {shift:+.2f} ± "
+                f"{error:.2f} of its standard errors."
+            )
+        return " ".join(sentences)
+
+    def summary(self) -> str:
+        """Return the audit as a table and a sentence."""
+        lines = [f"Gradient audit against: {self.reference}", f"  {self.words}", ""]
+        head = f"  {'estimator':<18} {'parameter':<10} {'estimate':>22} {'reference':>22}  verdict"
+        lines.append(head)
+        for row in self.rows:
+            estimate = f"{row.estimate:.4g} ± {row.standard_error:.2g}"
+            reference = f"{row.reference:.4g} ± {row.reference_error:.2g}"
+            more = f" (needs about {row.runs_needed:.1g} runs)" if row.runs_needed else ""
+            lines.append(
+                f"  {row.estimator:<18} {row.parameter:<10} {estimate:>22} {reference:>22}  "
+                f"{row.verdict}{more}"
+            )
+        return "\n".join(lines)
+
+    __repr__ = summary
+
+    def _repr_html_(self) -> str:
+        import html
+
+        return f"<pre>{html.escape(self.summary())}</pre>"
+
+    def _sentence(self, name: str, verdict: str) -> str:
+        rows = [r for r in self.rows if r.estimator == name]
+        if verdict == "RIGHT":
+            return f"{name} is right for every parameter here."
+        parts = []
+        for row in rows:
+            if row.verdict == "WRONG":
+                parts.append(f"{name} is {_how_wrong(row)} for {row.parameter} here.")
+        unsure = [r.parameter for r in rows if r.verdict == "UNDECIDED"]
+        if unsure:
+            parts.append(f"{name} is undecided for {', '.join(unsure)}: more runs would tell.")
+        return " ".join(parts)
+
+
+def audit_gradient(
+    problem: Problem,
+    params: Params,
+    *,
+    objective: AbstractObjective | None = None,
+    gradients: Sequence[AbstractEstimator] | None = None,
+    reference: AbstractReference | None = None,
+    margin: float = 0.1,
+    level: float = 0.01,
+    budget: Budget | None = None,
+    seed: int = 0,
+    executor: Any = None,
+    progress: Any = None,
+) -> GradientAudit:
+    """Test gradient estimators against a reference at one point.
+
+    Definition: for each parameter, on the fit scale, with margin m_j = ``margin`` ·
+    max(|ref_j|, 0.1 ‖ref‖) and a simultaneous interval of the difference that includes the
+    reference's own error: UNDECIDED until its half-width is at most m_j; then RIGHT inside ±m_j,
+    WRONG wholly outside. Runs double between looks, and the looks are corrected for.
+
+    Arguments:
+
+    - ``problem``, ``params``: where.
+    - ``objective``: default by the kind of the data, as in `fit`. The gradient of a path likelihood
+      is compared with that of the exact likelihood, so its approximation is part of the test.
+    - ``gradients``: estimators to test, for simulated losses. Default `ScoreFunction` and
+      `CoupledDifference`.
+    - ``reference``: default finite state projection where the states are few; otherwise particle
+      filters (likelihoods) or an estimator with a proven guarantee that is not under test.
+    - ``level``: chance of a wrong verdict, in total. Default 0.01.
+    - ``budget``: default 1,000,000 runs.
+
+    Returns a `GradientAudit`. Raises `CapabilityError` where no reference is to be had.
+    """
+    if not (0 < margin < 1 and 0 < level < 0.5):
+        raise ParameterError(f"`margin` is {margin} and `level` {level}; expected within (0, 1).")
+    objective = default_objective(problem) if objective is None else objective
+    bound = objective.bind(problem)
+    z = np.asarray(problem.space.to_fit(as_params(problem, params)), dtype=float)
+    spending = Spending(budget or Budget(simulations=_DEFAULT_RUNS))
+    stream = Stream.from_seed(seed).child("audit")
+    with showing(progress, "audit") as bar:
+        if isinstance(bound, BoundLikelihood):
+            source = reference or likelihood_reference(bound, z)
+            evaluation = bound.evaluate(z[None])
+            name = type(bound.through).__name__
+            exact = _Fixed(evaluation.gradients[0])
+            rows = _look(problem, name, exact, source, z, margin, level, spending, stream, bar)
+            return GradientAudit(dict(params), source.name, tuple(rows), spending.simulations)
+        assert isinstance(bound, BoundOutputs)
+        return _audit_estimators(
+            bound, params, z, gradients, reference, margin, level, spending, stream, executor, bar
+        )
+
+
+def audit_fit(
+    fit: FitResult,
+    *,
+    budget: Budget | None = None,
+    seed: int = 0,
+    executor: Any = None,
+    progress: Any = None,
+) -> GradientAudit:
+    """Audit the gradient that a fit followed, near its estimate.
+
+    At the estimate itself the gradient is zero, and nothing can be within 10 % of it. So the audit
+    is made two standard errors above the estimate in every free parameter, and at the estimate the
+    exact gradient is turned into the shift it asks for, in standard errors (path likelihoods
+    only). Arguments as in `audit_gradient`.
+    """
+    problem, space = fit.problem, fit.problem.space
+    errors = np.nan_to_num(np.sqrt(np.maximum(np.diag(fit.covariance), 0.0)))
+    probe = space.clip(fit.fit_scale + np.minimum(2 * errors, 0.5))
+    if not np.any(errors > 0):
+        probe = space.clip(fit.fit_scale + 0.1)
+    params = space.unpack(np.asarray(space.from_fit(probe)))
+    objective = fit.objective
+    bound = objective.bind(problem)
+    budget = budget or Budget(simulations=_DEFAULT_RUNS)
+    if isinstance(bound, BoundOutputs):
+        return audit_gradient(
+            problem, params, objective=objective, budget=budget, seed=seed,
+            executor=executor, progress=progress,
+        )  # fmt: skip
+    source = likelihood_reference(bound, probe)
+    audit = audit_gradient(
+        problem, params, objective=objective, reference=source, budget=budget, seed=seed,
+        executor=executor, progress=progress,
+    )  # fmt: skip
+    half = int((budget.simulations or _DEFAULT_RUNS) // 4)
+    stream = Stream.from_seed(seed).child("displacement")
+    exact = source.gradient(fit.fit_scale, half, stream)
+    displacement = _displacement(fit, exact, errors)
+    return GradientAudit(
+        audit.params, audit.reference, audit.rows, audit.num_runs + exact.num_runs, displacement
+    )
+
+
+@dataclass(frozen=True)
+class _Fixed:
+    """A deterministic gradient under test."""
+
+    gradient: FloatArray
+
+    def __call__(self, z: FloatArray, num_runs: int, stream: Stream) -> Any:
+        return self.gradient, np.zeros_like(self.gradient), 0.0, 0
+
+
+@dataclass(frozen=True)
+class _Sampled:
+    """An estimator under test."""
+
+    estimator: AbstractEstimator
+    bound: BoundOutputs
+    executor: Any
+
+    def __call__(self, z: FloatArray, num_runs: int, stream: Stream) -> Any:
+        e = self.estimator.estimate(self.bound, z, num_runs, stream, self.executor)
+        return e.gradient, e.standard_errors, e.work_variance, e.num_runs
+
+
+def _audit_estimators(
+    bound: BoundOutputs,
+    params: Params,
+    z: FloatArray,
+    gradients: Sequence[AbstractEstimator] | None,
+    reference: AbstractReference | None,
+    margin: float,
+    level: float,
+    spending: Spending,
+    stream: Stream,
+    executor: Any,
+    bar: Any,
+) -> GradientAudit:
+    problem = bound.problem
+    tested = (ScoreFunction(), CoupledDifference()) if gradients is None else tuple(gradients)
+    exact = reference or moments_reference(bound, z)
+    rows: list[AuditRow] = []
+    names = []
+    for i, estimator in enumerate(tested):
+        estimator.check(bound)
+        source = exact or _proven_reference(bound, estimator, executor)
+        names.append(source.name)
+        branch = stream.child("estimator", i)
+        sampled = _Sampled(estimator, bound, executor)
+        name = type(estimator).__name__
+        rows += _look(
+            problem, name, sampled, source, z, margin, level / len(tested), spending, branch, bar
+        )
+    return GradientAudit(
+        dict(params), "; ".join(dict.fromkeys(names)), tuple(rows), spending.simulations
+    )
+
+
+def _proven_reference(
+    bound: BoundOutputs, estimator: AbstractEstimator, executor: Any
+) -> ProvenEstimator:
+    for candidate in (ScoreFunction(), CoupledDifference(step=0.005)):
+        able = isinstance(bound.problem.simulator, candidate.requires)
+        if able and type(candidate) is not type(estimator):
+            return ProvenEstimator(bound, candidate, executor)
+    raise CapabilityError(
+        f"{type(bound.problem.simulator).__name__} offers no estimator to compare "
+        f"{type(estimator).__name__} with; give `reference`."
+    )
+
+
+def _look(
+    problem: Problem,
+    name: str,
+    tested: Any,
+    source: AbstractReference,
+    z: FloatArray,
+    margin: float,
+    level: float,
+    spending: Spending,
+    stream: Stream,
+    bar: Any,
+) -> list[AuditRow]:
+    """Look again with twice the runs until every component is decided or the budget is spent."""
+    left = max(spending.simulations_left, 4 * _FIRST_RUNS)
+    runs = max(_FIRST_RUNS, int(left / 2 / 2**_LOOKS))
+    for look in range(_LOOKS):
+        branch = stream.child("look", look)
+        gradient, errors, work, spent = tested(z, runs, branch.child("tested"))
+        reference: ReferenceGradient = source.gradient(z, runs, branch.child("reference"))
+        spending.simulations += spent + reference.num_runs
+        outcome = equivalence_test(
+            gradient, errors, reference.gradient, reference.errors,
+            fraction=margin, level=level, num_looks=_LOOKS,
+        )  # fmt: skip
+        bar.update((look + 1) / _LOOKS, f"{name}: {runs} runs")
+        noiseless = not np.any(errors) and not np.any(reference.errors)
+        if noiseless or all(v is not Verdict.UNDECIDED for v in outcome.verdicts):
+            break
+        if spending.exhausted:
+            break
+        runs *= 2
+    return _rows(problem, name, gradient, errors, reference, outcome, work, runs)
+
+
+def _rows(
+    problem: Problem,
+    name: str,
+    gradient: FloatArray,
+    errors: FloatArray,
+    reference: ReferenceGradient,
+    outcome: Equivalence,
+    work: float,
+    runs: int,
+) -> list[AuditRow]:
+    rows = []
+    for j, parameter in enumerate(problem.space.names):
+        decided = outcome.verdicts[j] is not Verdict.UNDECIDED
+        needed = 0.0 if decided else float(runs * outcome.more[j])
+        rows.append(
+            AuditRow(
+                name, parameter, float(gradient[j]), float(errors[j]),
+                float(reference.gradient[j]), float(reference.errors[j]),
+                float(outcome.margins[j]), outcome.verdicts[j].value, needed, float(work),
+            )  # fmt: skip
+        )
+    return rows
+
+
+def _displacement(
+    fit: FitResult, exact: ReferenceGradient, errors: FloatArray
+) -> dict[str, tuple[float, float]]:
+    """Return parameter → (shift, error) of one Newton step on the exact loss, in standard errors."""
+    covariance = np.nan_to_num(fit.covariance)
+    if not np.all(np.isfinite(exact.errors)):
+        return {}
+    shift = -covariance @ exact.gradient
+    uncertainty = np.sqrt(covariance**2 @ exact.errors**2)
+    return {
+        name: (float(shift[j] / errors[j]), float(uncertainty[j] / errors[j]))
+        for j, name in enumerate(fit.problem.space.names)
+        if errors[j] > 0
+    }
+
+
+def _how_wrong(row: AuditRow) -> str:
+    if row.reference == 0:
+        return "wrong"
+    ratio = row.estimate / row.reference
+    if ratio < 0:
+        return "of the wrong sign"
+    if ratio == 0:
+        return "zero where it should not be"
+    return f"{ratio:.2g} times too large" if ratio > 1 else f"only {ratio:.2g} of what it should be"

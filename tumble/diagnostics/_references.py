@@ -1,0 +1,237 @@
+"""Reference gradients for the audit. They share no code with the estimators under test."""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tumble._errors import ModelError
+from tumble._problem import Problem
+from tumble._random import Stream
+from tumble._typing import FloatArray
+from tumble.gradients import AbstractEstimator
+from tumble.objectives import BoundLikelihood, BoundOutputs
+from tumble.simulators import FiniteStateProjection, ParticleFilter
+
+_SMALL_SPACE = 4_000
+
+
+class ReferenceGradient(NamedTuple):
+    """∂loss/∂z [P] with its standard errors [P], and the runs of the simulator it took."""
+
+    gradient: FloatArray
+    errors: FloatArray
+    num_runs: int
+
+
+class AbstractReference(abc.ABC):
+    """Knows the right gradient, exactly or to any precision asked."""
+
+    @property
+    @abc.abstractmethod
+    def name(self) -> str:
+        """What it is, in words."""
+
+    @abc.abstractmethod
+    def gradient(self, z: FloatArray, num_runs: int, stream: Stream) -> ReferenceGradient:
+        """Return the gradient at z [P], spending about ``num_runs`` runs if it needs any."""
+
+
+@dataclass(frozen=True)
+class ExactLikelihood(AbstractReference):
+    """The likelihood by a forward filter on all reachable states."""
+
+    problem: Problem
+    method: FiniteStateProjection
+
+    @property
+    def name(self) -> str:
+        return "exact likelihood (finite state projection)"
+
+    def gradient(self, z: FloatArray, num_runs: int, stream: Stream) -> ReferenceGradient:
+        theta = np.asarray(self.problem.space.from_fit(z))
+        _, gradient = self.method.likelihood(self.problem).value_and_gradient(theta)
+        return ReferenceGradient(
+            _to_fit_scale(self.problem, z, -gradient, theta), np.zeros(len(z)), 0
+        )
+
+
+@dataclass(frozen=True)
+class SampledLikelihood(AbstractReference):
+    """The likelihood by particle filters on exact simulation.
+
+    Each filter gives an unbiased likelihood L_k and an unbiased L_k g_k, so Σ L_k g_k / Σ L_k over K
+    filters of N particles is biased by O(1/(K N)) only. Errors are those of a ratio (jackknife).
+    """
+
+    problem: Problem
+    method: ParticleFilter
+
+    @property
+    def name(self) -> str:
+        return f"exact likelihood (particle filters of {self.method.num_particles} particles)"
+
+    def gradient(self, z: FloatArray, num_runs: int, stream: Stream) -> ReferenceGradient:
+        theta = np.asarray(self.problem.space.from_fit(z))
+        count = max(8, num_runs // self.method.num_particles)
+        values, gradients = self.method.likelihood(self.problem).estimate(theta, stream, count)
+        runs = count * self.method.num_particles
+        alive = np.isfinite(values)
+        if alive.sum() < max(4, count // 4):
+            unknown = np.full(len(z), np.inf)
+            return ReferenceGradient(np.zeros(len(z)), unknown, runs)
+        mean, errors = _weighted_mean(values[alive], gradients[alive])
+        slope = _slope(self.problem, z)
+        prior = _prior_gradient(self.problem, theta)
+        return ReferenceGradient(-(mean + prior) * slope, errors * np.abs(slope), runs)
+
+
+@dataclass(frozen=True)
+class ExactMoments(AbstractReference):
+    """Expectations over all reachable states, with their derivatives."""
+
+    bound: BoundOutputs
+    method: FiniteStateProjection
+
+    @property
+    def name(self) -> str:
+        return "exact expectations (finite state projection)"
+
+    def gradient(self, z: FloatArray, num_runs: int, stream: Stream) -> ReferenceGradient:
+        gradient = exact_loss_and_gradient(self.bound, z, self.method)[1]
+        return ReferenceGradient(gradient, np.zeros(len(z)), 0)
+
+
+@dataclass(frozen=True)
+class ProvenEstimator(AbstractReference):
+    """An estimator with a proven guarantee, other than the one under test."""
+
+    bound: BoundOutputs
+    estimator: AbstractEstimator
+    executor: Any = None
+
+    @property
+    def name(self) -> str:
+        return f"{type(self.estimator).__name__} ({self.estimator.guarantee})"
+
+    def gradient(self, z: FloatArray, num_runs: int, stream: Stream) -> ReferenceGradient:
+        estimate = self.estimator.estimate(self.bound, z, num_runs, stream, self.executor)
+        return ReferenceGradient(estimate.gradient, estimate.standard_errors, estimate.num_runs)
+
+
+def likelihood_reference(bound: BoundLikelihood, z: FloatArray) -> AbstractReference:
+    """Return the exact likelihood: on all states where they are few, else by particle filters."""
+    exact = ExactLikelihood(bound.problem, FiniteStateProjection(max_states=_SMALL_SPACE))
+    try:
+        exact.gradient(z, 0, Stream(0))
+    except ModelError:
+        return SampledLikelihood(bound.problem, ParticleFilter())
+    return exact
+
+
+def moments_reference(bound: BoundOutputs, z: FloatArray) -> ExactMoments | None:
+    """Return exact moments where the states are few, else None."""
+    exact = ExactMoments(bound, FiniteStateProjection(max_states=_SMALL_SPACE))
+    try:
+        exact.gradient(z, 0, Stream(0))
+    except ModelError:
+        return None
+    return exact
+
+
+def exact_loss_and_gradient(
+    bound: BoundOutputs, z: FloatArray, method: FiniteStateProjection
+) -> tuple[float, FloatArray]:
+    """Return an output objective and its gradient at z [P], summed over all states.
+
+    Rates enter by the exact sensitivities of the projection, unknown initial counts by the two
+    whole numbers around them, measurement parameters by central differences of the features.
+    """
+    space = bound.problem.space
+    moments, slopes = [], []
+    for e in range(len(bound.problem.bindings)):
+        m, s = _exact_features(bound, e, z, method)
+        moments.append(m)
+        slopes.append(s)
+    m, jacobian = np.concatenate(moments), np.concatenate(slopes)
+    assert jacobian.shape == (bound.num_features, space.size)
+    return bound.value(m), bound.slope(m) @ jacobian
+
+
+def _exact_features(
+    bound: BoundOutputs, experiment: int, z: FloatArray, method: FiniteStateProjection
+) -> tuple[FloatArray, FloatArray]:
+    problem = bound.problem
+    binding = problem.bindings[experiment]
+    space = problem.space
+    theta = np.asarray(space.from_fit(z))
+    slope = _slope(problem, z)
+    mean = np.asarray(binding.initial_mean(theta), dtype=float)
+    if np.any(binding.initial_variance > 0) or np.any(np.abs(mean - np.rint(mean)) > 1e-9):
+        raise ModelError("exact moments need a known initial state of whole numbers.")
+    start, times = binding.experiment.start, binding.times
+    params = np.asarray(binding.model_params(theta), dtype=float)
+    result = method.distribution(
+        problem.model, params, np.rint(mean).astype(np.int64), times, start=start, sensitivities=True
+    )
+    num_times = len(times)
+
+    def features(at: FloatArray) -> FloatArray:
+        tiled = np.broadcast_to(
+            result.states[:, None, :], (len(result.states), num_times, result.states.shape[1])
+        ).astype(float)
+        return np.asarray(bound.features_of(experiment, tiled, at, np))
+
+    values = features(theta)  # [n, T, K]
+    expected = np.einsum("tn,ntk->tk", result.probabilities, values)
+    per_param = np.einsum("tnq,ntk->tkq", result.sensitivities, values)
+    jacobian = np.zeros((*expected.shape, space.size))
+    step = 1e-5
+    for j in range(space.size):
+        shift = np.zeros(space.size)
+        shift[j] = step * max(abs(theta[j]), 1e-3)
+        width = 2 * shift[j]
+        up = np.asarray(binding.model_params(theta + shift), dtype=float)
+        down = np.asarray(binding.model_params(theta - shift), dtype=float)
+        direct = (features(theta + shift) - features(theta - shift)) / width
+        jacobian[..., j] = per_param @ ((up - down) / width)
+        jacobian[..., j] += np.einsum("tn,ntk->tk", result.probabilities, direct)
+        initial_up = np.asarray(binding.initial_mean(theta + shift))
+        if np.any(initial_up != mean):
+            raise ModelError("exact moments need a known initial state of whole numbers.")
+    return expected.ravel(), (jacobian * slope).reshape(-1, space.size)
+
+
+def _weighted_mean(values: FloatArray, gradients: FloatArray) -> tuple[FloatArray, FloatArray]:
+    weights = np.exp(values - values.max())
+    total, sums = weights.sum(), weights @ gradients
+    mean = sums / total
+    left_out = (sums - weights[:, None] * gradients) / (total - weights)[:, None]
+    count = len(values)
+    errors = np.sqrt((count - 1) / count * ((left_out - left_out.mean(0)) ** 2).sum(0))
+    return mean, errors
+
+
+def _slope(problem: Problem, z: FloatArray) -> FloatArray:
+    """Return ∂θ/∂z [P], by its closed form on each scale."""
+    theta = np.asarray(problem.space.from_fit(z))
+    forms = {"log": theta, "linear": np.ones_like(theta), "logit": theta * (1 - theta)}
+    return np.array([forms[s][i] for i, s in enumerate(problem.space.scales)])
+
+
+def _to_fit_scale(
+    problem: Problem, z: FloatArray, gradient: FloatArray, theta: FloatArray
+) -> FloatArray:
+    return (gradient - _prior_gradient(problem, theta)) * _slope(problem, z)
+
+
+def _prior_gradient(problem: Problem, theta: FloatArray) -> FloatArray:
+    if not problem.space.has_priors:
+        return np.zeros(len(theta))
+    import jax
+
+    with jax.enable_x64(True):
+        return np.asarray(jax.grad(problem.space.log_prior)(theta))
