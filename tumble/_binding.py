@@ -19,7 +19,8 @@ from tumble.models import ReactionNetwork
 from tumble.priors import AbstractPrior
 
 # A run from an initial mean between two whole numbers starts from one of them. The score of that
-# draw is unbounded at the whole numbers themselves, so the mean keeps this distance from them.
+# draw is not defined at the whole numbers themselves: where it is used, the mean keeps away from
+# them by this much.
 _NUDGE = 0.02
 
 
@@ -62,7 +63,7 @@ class Binding:
             names |= set(observable.expression.names) | set(observable.noise.names)
         return frozenset(names & set(self.space.parameters))
 
-    # -- from θ to the model -------------------------------------------------------------------
+    # -- from θ to the model -----------------------------------------
 
     def model_params(self, theta: JaxArray) -> JaxArray:
         """Return the model's parameters [Q]."""
@@ -80,9 +81,12 @@ class Binding:
         )
 
     def sample_initial(
-        self, theta: FloatArray, stream: Stream, runs: IdArray
+        self, theta: FloatArray, stream: Stream, runs: IdArray, *, interior: bool = False
     ) -> tuple[IntArray, FloatArray]:
         """Draw initial counts [B, S], and their score [B, S] with respect to the initial mean.
+
+        Arguments: ``interior``, keep a mean that is a parameter 0.02 away from whole numbers, where
+        its score is not defined (NaN). Default ``False``.
 
         A mean between whole numbers is rounded at random, with one uniform a run and species, so
         that runs with the same ids at nearby θ start from the same or neighboring counts.
@@ -100,15 +104,16 @@ class Binding:
                 counts[:, s] = np.maximum(np.rint(source.quantile(u)), 0).astype(np.int64)
             elif isinstance(source, Ref):
                 floor = np.floor(mean[s])
-                up = float(np.clip(mean[s] - floor, _NUDGE, 1 - _NUDGE))
+                up = float(mean[s] - floor)
+                up = min(max(up, _NUDGE), 1 - _NUDGE) if interior else up
                 above = u < up
                 counts[:, s] = int(floor) + above
-                score[:, s] = np.where(above, 1 / up, -1 / (1 - up))
+                score[:, s] = np.where(above, 1 / up, -1 / (1 - up)) if up > 0 else np.nan
             else:
                 counts[:, s] = int(mean[s])
         return counts, score
 
-    # -- from states to data -------------------------------------------------------------------
+    # -- from states to data -----------------------------------------
 
     def observe(self, states: Any, theta: JaxArray, xp: Any = np) -> JaxArray:
         """Return the observables [..., O] of states [..., S]."""
@@ -149,7 +154,7 @@ class Binding:
 
         return np.array([isinstance(self.observables[n].noise, Exact) for n in self.observed.names])
 
-    # -- private -------------------------------------------------------------------------------
+    # -- private -----------------------------------------------------
 
     @cached_property
     def _model_sources(self) -> list[Any]:
@@ -196,7 +201,9 @@ class Binding:
         columns = []
         for o, name in enumerate(self.observed.names):
             function = getattr(self.observables[name].noise, method)
-            columns.append(function(*(a[..., o] for a in arrays), self._noise_arguments(name, theta)))
+            columns.append(
+                function(*(a[..., o] for a in arrays), self._noise_arguments(name, theta))
+            )
         return xp.stack(columns, axis=-1)
 
     def _check_conditions(self) -> None:
@@ -210,7 +217,9 @@ class Binding:
                       error=ModelError)  # fmt: skip
         missing = [s for s in species if s not in initial]
         if missing:
-            raise ModelError(f"`initial` has no value for species {missing[0]!r}; give 0 if absent.")
+            raise ModelError(
+                f"`initial` has no value for species {missing[0]!r}; give 0 if absent."
+            )
         for value in initial.values():
             if isinstance(value, Ref):
                 self.space.position(value)
@@ -235,8 +244,8 @@ class Binding:
             given = column[np.isfinite(column)]
             if (noise.counts or noise.positive) and np.any(given < 0):
                 raise DataError(
-                    f"`data` column {name!r} holds {given.min():g}, but {type(noise).__name__} data "
-                    "cannot be negative; correct the datum or mark it missing."
+                    f"`data` column {name!r} holds {given.min():g}, but {type(noise).__name__} "
+                    "data cannot be negative; correct the datum or mark it missing."
                 )
             if noise.positive and np.any(given == 0):
                 raise DataError(f"`data` column {name!r} holds 0, but LogNormal data are positive.")

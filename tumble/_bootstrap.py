@@ -68,14 +68,16 @@ def bootstrap(
 ) -> Bootstrap:
     """Simulate data sets from a fit, refit each from the estimate, and return the refits.
 
-    Data come from the problem's simulator (exact by default) with measurement noise, in the shape of
-    the observed ones, missing entries included. For path likelihoods all refits run side by side.
+    Data come from the problem's simulator (exact by default) with measurement noise, in the shape
+    of the observed ones, missing entries included. For path likelihoods all refits run side by
+    side.
 
-    Guarantee: estimates the spread and the bias of the estimator at the fitted parameters, as far as
-    ``num_datasets`` allow. It knows nothing of a model that is wrong. Data sets in which an epidemic
-    died out early belong to it, and may make intervals wide.
+    Guarantee: estimates the spread and the bias of the estimator at the fitted parameters, as far
+    as ``num_datasets`` allow. It knows nothing of a model that is wrong. Data sets in which an
+    epidemic died out early belong to it, and may make intervals wide.
 
-    Reference: Efron, Tibshirani, *An Introduction to the Bootstrap* (1993), doi:10.1201/9780429246593.
+    Reference: Efron, Tibshirani, *An Introduction to the Bootstrap* (1993),
+    doi:10.1201/9780429246593.
     """
     if num_datasets < 2:
         raise ParameterError(f"`num_datasets` is {num_datasets}, expected at least 2.")
@@ -86,7 +88,9 @@ def bootstrap(
         if isinstance(bound, BoundLikelihood):
             zs = refit_side_by_side(bound, problems, np.tile(fit.fit_scale, (num_datasets, 1)))
             good = np.isfinite(zs).all(1)
-            return Bootstrap(fit, np.asarray(fit.problem.space.from_fit(zs[good])), int((~good).sum()))
+            return Bootstrap(
+                fit, np.asarray(fit.problem.space.from_fit(zs[good])), int((~good).sum())
+            )
         thetas = []
         for i, problem in enumerate(problems):
             bar.update(i / num_datasets, f"refit {i + 1} of {num_datasets}")
@@ -136,4 +140,6 @@ def refit_side_by_side(
         if state.stop is not None:
             break
         state, _report = optimizer.step(task, state)
-    return np.where((state.finished > 0)[:, None] & np.isfinite(state.values)[:, None], state.z, np.nan)
+    return np.where(
+        (state.finished > 0)[:, None] & np.isfinite(state.values)[:, None], state.z, np.nan
+    )

@@ -23,7 +23,9 @@ class Budget:
         for name in ("simulations", "seconds"):
             value = getattr(self, name)
             if value is not None and not value > 0:
-                raise ParameterError(f"`Budget({name}=...)` is {value}, expected a positive number.")
+                raise ParameterError(
+                    f"`Budget({name}=...)` is {value}, expected a positive number."
+                )
 
 
 class Spending:

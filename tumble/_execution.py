@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import cache
+from itertools import pairwise
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -43,7 +44,7 @@ def split(count: int, pieces: int) -> list[slice]:
     """Return at most ``pieces`` slices of nearly equal length that cover ``range(count)``."""
     pieces = max(1, min(pieces, count))
     bounds = [count * i // pieces for i in range(pieces + 1)]
-    return [slice(a, b) for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [slice(a, b) for a, b in pairwise(bounds)]
 
 
 @cache

@@ -147,9 +147,7 @@ def _from_array(array: Any) -> ObservedData:
     if "time" not in array.coords:
         raise DataError("`data` has no coordinate 'time'; give the times of the observations.")
     names = tuple(str(n) for n in array["observable"].values)
-    return ObservedData(
-        array.values.astype(float), array["time"].values.astype(float), names
-    )
+    return ObservedData(array.values.astype(float), array["time"].values.astype(float), names)
 
 
 def _check_values(observed: ObservedData, start: float) -> None:

@@ -15,7 +15,7 @@ from tumble._problem import Problem, as_params
 from tumble._progress import AbstractProgress, showing
 from tumble._random import Stream
 from tumble._results import ResultCode
-from tumble._typing import FloatArray, Params
+from tumble._typing import BoolArray, FloatArray, Params
 from tumble._uncertainty import observed_information, sandwich
 from tumble.gradients import AbstractEstimator, Auto, Choice, GradientEstimate
 from tumble.objectives import (
@@ -32,8 +32,8 @@ from tumble.optimizers import (
     GaussNewton,
     NoisyTask,
     Optax,
-    Stop,
     StochasticGaussNewton,
+    Stop,
 )
 from tumble.simulators import LinearNoise
 
@@ -188,7 +188,9 @@ def _check_gradient(gradient: Any, bound: BoundOutputs) -> None:
         )
 
 
-def _loop(run: _Run, optimizer: AbstractOptimizer, task: Any, starts: FloatArray, phase: str) -> Any:
+def _loop(
+    run: _Run, optimizer: AbstractOptimizer, task: Any, starts: FloatArray, phase: str
+) -> Any:
     """Step until the optimizer stops or a limit is reached; return its State and the `Stop`."""
     state = optimizer.init(task, starts)
     first = len(run.history)
@@ -221,9 +223,7 @@ def _record(run: _Run, report: Any, phase: str) -> None:
     )
     run.history.append(step)
     if run.bar is not None:
-        run.bar.update(
-            min(0.95, step.step / 40), f"{phase} {step.step}: loss {report.loss:.6g}"
-        )
+        run.bar.update(min(0.95, step.step / 40), f"{phase} {step.step}: loss {report.loss:.6g}")
     if run.callback is not None:
         run.callback(step)
 
@@ -319,7 +319,7 @@ class _GradientSource:
                 raise
             size = len(z)
             nothing = np.full((size, size), np.nan)
-            return GradientEstimate(np.nan, np.nan, nothing[0], nothing, None, num_runs, 0.0)
+            return GradientEstimate(np.nan, np.nan, nothing[0], nothing, None, num_runs, 0.0, 0.0)
         self.run.spending.simulations += estimate.num_runs
         return estimate
 
@@ -336,7 +336,7 @@ class _GradientSource:
         self._estimator = choice.estimator
 
 
-def _inside(problem: Problem, z: FloatArray) -> FloatArray:
+def _inside(problem: Problem, z: FloatArray) -> BoolArray:
     """Return which coordinates lie off their bounds."""
     space = problem.space
     slack = 1e-6 * (space.upper - space.lower)
@@ -350,11 +350,12 @@ def _finalize(
     free = _inside(run.problem, solution.z)
     code, reason = stop
     errors = np.sqrt(np.maximum(np.diag(covariance), 0.0))
-    loose = [n for n, e, f in zip(space.names, errors, free, strict=True) if f and not e < _wide(space, n)]
+    wide = errors >= space.upper - space.lower
+    loose = [n for n, w, f in zip(space.names, wide, free, strict=True) if w and f]
     if code.ok and not np.all(free):
         held = ", ".join(n for n, f in zip(space.names, free, strict=True) if not f)
         code, reason = ResultCode.AT_BOUND, f"{held} sits at its bound; {reason}"
-    elif code.ok and loose and np.isfinite(errors).any():
+    elif code.ok and loose:
         code = ResultCode.NOT_IDENTIFIED
         reason = f"the data hardly constrain {', '.join(loose)}; {reason}"
     if run.spending.seconds > 0 and run.bar is not None:
@@ -379,9 +380,3 @@ def _finalize(
         },
         uncertainty=words,
     )
-
-
-def _wide(space: Any, name: str) -> float:
-    """Return the standard error beyond which a parameter counts as not identified."""
-    index = space.names.index(name)
-    return float(space.upper[index] - space.lower[index])

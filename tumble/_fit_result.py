@@ -12,7 +12,7 @@ import numpy as np
 from tumble._late import call_late
 from tumble._problem import Problem
 from tumble._results import ResultCode
-from tumble._typing import FloatArray
+from tumble._typing import BoolArray, FloatArray
 
 _Z95 = 1.959963984540054
 
@@ -95,7 +95,7 @@ class FitResult:
         return np.asarray(self.problem.space.to_fit(self.theta))
 
     @property
-    def at_bound(self) -> FloatArray:
+    def at_bound(self) -> BoolArray:
         """Whether each entry of θ [P] sits at a bound."""
         space, z = self.problem.space, self.fit_scale
         slack = 1e-6 * (space.upper - space.lower)

@@ -52,7 +52,9 @@ class Parameter:
 
     def __post_init__(self) -> None:
         if self.scale not in _SCALES:
-            raise ParameterError(f"`scale` is {self.scale!r}, expected one of {', '.join(_SCALES)}.")
+            raise ParameterError(
+                f"`scale` is {self.scale!r}, expected one of {', '.join(_SCALES)}."
+            )
         if not (np.isfinite(self.lower) and np.isfinite(self.upper) and self.lower < self.upper):
             raise ParameterError(
                 f"`Parameter(lower, upper)` is ({self.lower}, {self.upper}), expected finite "

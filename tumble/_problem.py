@@ -73,7 +73,7 @@ class Problem:
                           owner="the problem", error=ModelError)  # fmt: skip
         self._check_used()
 
-    # -- parts -----------------------------------------------------------------------------------
+    # -- parts -------------------------------------------------------
 
     @cached_property
     def space(self) -> ParameterSpace:
@@ -133,7 +133,7 @@ class Problem:
         values = {**self.fixed, **self.space.unpack(theta)}
         return {name: expression(values, xp) for name, expression in self._derived.items()}
 
-    # -- simulation --------------------------------------------------------------------------------
+    # -- simulation --------------------------------------------------
 
     def simulate_binding(
         self, index: int, theta: FloatArray, stream: Stream, num_runs: int, executor: Any = None
@@ -166,7 +166,7 @@ class Problem:
         ]
         return replace(self, experiments=experiments)
 
-    # -- display -------------------------------------------------------------------------------------
+    # -- display -----------------------------------------------------
 
     def __repr__(self) -> str:
         shapes = ", ".join(
@@ -181,7 +181,7 @@ class Problem:
         lines += [f"  {name} = {value:g}" for name, value in self.fixed.items()]
         return "\n".join([*lines, *("  " + x for x in repr(self.model).splitlines())])
 
-    # -- private -------------------------------------------------------------------------------------
+    # -- private -----------------------------------------------------
 
     @cached_property
     def _derived(self) -> dict[str, Expression]:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import hashlib
 import operator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -55,12 +54,6 @@ class Stream:
     def numpy(self) -> np.random.Generator:
         """Return a NumPy generator of this stream, for draws outside the kernels."""
         return np.random.Generator(np.random.Philox(key=self.key))
-
-    def jax(self) -> Any:
-        """Return a `jax.random` key of this stream."""
-        import jax
-
-        return jax.random.key(np.uint32(self.key & 0xFFFFFFFF))
 
 
 def run_ids(count: int, start: int = 0) -> IdArray:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 FloatArray: TypeAlias = NDArray[np.float64]
 IntArray: TypeAlias = NDArray[np.int64]
+BoolArray: TypeAlias = NDArray[np.bool_]
 IdArray: TypeAlias = NDArray[np.uint64]
 JaxArray: TypeAlias = Any  # a jax.Array or a tracer; JAX is imported where it is used
 Params: TypeAlias = Mapping[str, Any]  # name -> number or array

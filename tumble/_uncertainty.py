@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tumble._random import Stream
-from tumble._typing import FloatArray
+from tumble._typing import BoolArray, FloatArray
 from tumble.gradients import AbstractEstimator
 from tumble.objectives import BoundLikelihood, BoundOutputs
 
@@ -16,7 +16,7 @@ _SANDWICH_RUNS = 4096
 
 
 def observed_information(
-    bound: BoundLikelihood, z: FloatArray, free: FloatArray
+    bound: BoundLikelihood, z: FloatArray, free: BoolArray
 ) -> tuple[FloatArray, str]:
     """Return the covariance [P, P] from the curvature of −log p at z, and how it was found.
 
@@ -52,7 +52,7 @@ def sandwich(
     bound: BoundOutputs,
     estimator: AbstractEstimator,
     z: FloatArray,
-    free: FloatArray,
+    free: BoolArray,
     noise: FloatArray,
     stream: Stream,
     executor: Any = None,

@@ -1,4 +1,4 @@
-"""Is this gradient right? An equivalence test against a reference."""
+"""Whether a gradient is right: an equivalence test against a reference."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class AuditRow:
 
     ``estimate`` ± ``standard_error`` against ``reference`` ± ``reference_error``; ``margin``;
     ``verdict``, ``"RIGHT"``, ``"WRONG"`` or ``"UNDECIDED"``; ``runs_needed`` to decide (0 if
-    decided); ``work_variance``, summed variance of the gradient × seconds (0: deterministic).
+    decided); ``work_variance``, summed variance of the gradient × work (0: deterministic).
     """
 
     estimator: str
@@ -350,10 +350,17 @@ def _rows(
         needed = 0.0 if decided else float(runs * outcome.more[j])
         rows.append(
             AuditRow(
-                name, parameter, float(gradient[j]), float(errors[j]),
-                float(reference.gradient[j]), float(reference.errors[j]),
-                float(outcome.margins[j]), outcome.verdicts[j].value, needed, float(work),
-            )  # fmt: skip
+                name,
+                parameter,
+                float(gradient[j]),
+                float(errors[j]),
+                float(reference.gradient[j]),
+                float(reference.errors[j]),
+                float(outcome.margins[j]),
+                outcome.verdicts[j].value,
+                needed,
+                float(work),
+            )
         )
     return rows
 
@@ -361,7 +368,7 @@ def _rows(
 def _displacement(
     fit: FitResult, exact: ReferenceGradient, errors: FloatArray
 ) -> dict[str, tuple[float, float]]:
-    """Return parameter → (shift, error) of one Newton step on the exact loss, in standard errors."""
+    """Return parameter → (shift, error) of one exact Newton step, in standard errors."""
     covariance = np.nan_to_num(fit.covariance)
     if not np.all(np.isfinite(exact.errors)):
         return {}

@@ -1,4 +1,4 @@
-"""Would the fitted model make data like these?"""
+"""Whether the fitted model makes data like the observed ones."""
 
 from __future__ import annotations
 
@@ -56,7 +56,9 @@ class PosteriorPredictive:
         """The check in plain words."""
         inside = f"{100 * self.coverage:.0f} % of the data lie in the 95 % band"
         quiet = max(b.quiet_fraction for b in self.experiments)
-        text = f"The model {'covers' if self.coverage >= 0.9 else 'misses part of'} the data: {inside}"
+        text = (
+            f"The model {'covers' if self.coverage >= 0.9 else 'misses part of'} the data: {inside}"
+        )
         if quiet >= 0.01:
             text += f"; {100 * quiet:.0f} % of its runs die out early"
         return text + "."
@@ -114,7 +116,10 @@ def _band(
         )
     rng = stream.child("noise").numpy()
     data = np.stack(
-        [binding.sample_data(s, t, rng) for s, t in zip(sample.states[good], thetas[good], strict=True)]
+        [
+            binding.sample_data(s, t, rng)
+            for s, t in zip(sample.states[good], thetas[good], strict=True)
+        ]
     )
     quantiles = np.quantile(data, LEVELS, axis=0)
     observed = binding.observed.values

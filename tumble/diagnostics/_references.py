@@ -63,8 +63,8 @@ class ExactLikelihood(AbstractReference):
 class SampledLikelihood(AbstractReference):
     """The likelihood by particle filters on exact simulation.
 
-    Each filter gives an unbiased likelihood L_k and an unbiased L_k g_k, so Σ L_k g_k / Σ L_k over K
-    filters of N particles is biased by O(1/(K N)) only. Errors are those of a ratio (jackknife).
+    Each filter gives an unbiased likelihood L_k and an unbiased L_k g_k, so Σ L_k g_k / Σ L_k over
+    K filters of N particles is biased by O(1/(K N)) only. Errors are those of a ratio (jackknife).
     """
 
     problem: Problem
@@ -175,8 +175,14 @@ def _exact_features(
     start, times = binding.experiment.start, binding.times
     params = np.asarray(binding.model_params(theta), dtype=float)
     result = method.distribution(
-        problem.model, params, np.rint(mean).astype(np.int64), times, start=start, sensitivities=True
+        problem.model,
+        params,
+        np.rint(mean).astype(np.int64),
+        times,
+        start=start,
+        sensitivities=True,
     )
+    assert result.sensitivities is not None
     num_times = len(times)
 
     def features(at: FloatArray) -> FloatArray:

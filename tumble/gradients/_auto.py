@@ -37,7 +37,8 @@ class Auto:
     """Tries the estimators that the simulator allows and takes the cheapest.
 
     Definition: each candidate estimates the gradient of the loss at hand with ``pilot_runs`` runs;
-    the one with the lowest variance times seconds is used. The choice is made again each time the
+    the one with the lowest variance times work (events fired) is used, so that
+    the same seed gives the same choice. The choice is made again each time the
     number of runs a step has grown fourfold, since the point has moved by then.
 
     Guarantee: that of the estimator chosen; by default both candidates have a proven one. The
@@ -59,7 +60,9 @@ class Auto:
         simulator = objective.problem.simulator
         able = [c for c in self.candidates if isinstance(simulator, c.requires)]
         if not able:
-            needs = ", ".join(f"{type(c).__name__} ({c.requires.__name__})" for c in self.candidates)
+            needs = ", ".join(
+                f"{type(c).__name__} ({c.requires.__name__})" for c in self.candidates
+            )
             raise CapabilityError(
                 f"{type(simulator).__name__} offers what none of the candidates needs: {needs}."
             )
@@ -68,8 +71,6 @@ class Auto:
         for i, candidate in enumerate(able):
             branch = stream.child("pilot", i)
             try:
-                # The first call may compile; only the second is timed.
-                candidate.estimate(objective, z, 1, branch.child("warm"), executor)
                 pilot = candidate.estimate(objective, z, self.pilot_runs, branch, executor)
             except SimulationError as error:
                 failure = error

@@ -27,7 +27,8 @@ class GradientEstimate:
     """An estimate of a loss and its gradient on the fit scale.
 
     ``value`` and ``value_variance``; ``gradient`` [P] and ``covariance`` [P, P] of its error;
-    ``curvature`` [P, P], Gauss–Newton, or None; ``num_runs`` of the simulator and ``seconds``.
+    ``curvature`` [P, P], Gauss–Newton, or None; ``num_runs`` of the simulator, ``work`` (events
+    fired, and one for each run) and ``seconds``.
     """
 
     value: float
@@ -36,6 +37,7 @@ class GradientEstimate:
     covariance: FloatArray
     curvature: FloatArray | None
     num_runs: int
+    work: float
     seconds: float
 
     @property
@@ -45,11 +47,12 @@ class GradientEstimate:
 
     @property
     def work_variance(self) -> float:
-        """Summed variance of the gradient times the seconds spent: lower is better.
+        """Summed variance of the gradient times the work spent: lower is better.
 
-        It does not depend on how many runs were spent, so it compares estimators.
+        It does not depend on how many runs were spent, so it compares estimators; and it counts
+        events rather than seconds, so that a choice made by it can be repeated.
         """
-        return float(np.trace(self.covariance)) * self.seconds
+        return float(np.trace(self.covariance)) * self.work
 
 
 @dataclass(frozen=True)
@@ -57,12 +60,13 @@ class SampledJacobian:
     """What an estimator gets from one batch of joint runs of all experiments.
 
     ``features`` [n, F] and ``jacobians`` [n, F, P] are independent over runs; their means estimate
-    E[f] and ∂E[f]/∂z. ``num_runs`` counts runs of the simulator.
+    E[f] and ∂E[f]/∂z. ``num_runs`` counts runs of the simulator, ``num_events`` what they fired.
     """
 
     features: FloatArray
     jacobians: FloatArray
     num_runs: int
+    num_events: int
 
 
 class AbstractEstimator(abc.ABC):
@@ -116,7 +120,9 @@ class AbstractEstimator(abc.ABC):
         parts = []
         for i, size in enumerate(sizes):
             branch = stream.child("piece", i)
-            parts.append((size, assemble(objective, self.sample(objective, z, size, branch, executor))))
+            parts.append(
+                (size, assemble(objective, self.sample(objective, z, size, branch, executor)))
+            )
         return _pool(parts, time.perf_counter() - began)
 
     def check(self, objective: BoundOutputs) -> None:
@@ -155,7 +161,14 @@ def assemble(objective: BoundOutputs, sampled: SampledJacobian) -> GradientEstim
     value_variance = (deviation @ slope).var(ddof=1) / n
     curvature = jacobian.T @ (second[:, None] * jacobian) if objective.quadratic else None
     return GradientEstimate(
-        float(value), float(value_variance), gradient, covariance, curvature, sampled.num_runs, 0.0
+        float(value),
+        float(value_variance),
+        gradient,
+        covariance,
+        curvature,
+        sampled.num_runs,
+        float(sampled.num_events + sampled.num_runs),
+        0.0,
     )
 
 
@@ -176,6 +189,7 @@ def _pool(parts: list[tuple[int, GradientEstimate]], seconds: float) -> Gradient
         average(lambda e: e.covariance, 2),
         average(lambda e: e.curvature) if has_curvature else None,
         sum(e.num_runs for e in estimates),
+        sum(e.work for e in estimates),
         seconds,
     )
 

@@ -64,15 +64,18 @@ class CoupledDifference(AbstractEstimator):
     ) -> SampledJacobian:
         """See `AbstractEstimator.sample`."""
         dynamic = dynamic_parameters(objective, z)
-        features, jacobians = [], []
+        features, jacobians, events = [], [], 0
         for e in range(len(objective.problem.bindings)):
             branch = stream.child("experiment", e)
-            f, j = self._sample_experiment(objective, e, z, dynamic, num_samples, branch, executor)
+            f, j, fired = self._sample_experiment(
+                objective, e, z, dynamic, num_samples, branch, executor
+            )
             features.append(f)
             jacobians.append(j)
+            events += fired
         num_runs = 2 * max(1, len(dynamic)) * num_samples * len(features)
         return SampledJacobian(
-            np.concatenate(features, axis=1), np.concatenate(jacobians, axis=1), num_runs
+            np.concatenate(features, axis=1), np.concatenate(jacobians, axis=1), num_runs, events
         )
 
     def _sample_experiment(
@@ -84,11 +87,12 @@ class CoupledDifference(AbstractEstimator):
         num_samples: int,
         stream: Stream,
         executor: Any,
-    ) -> tuple[FloatArray, FloatArray]:
-        """Return features [n, T K], averaged over the pairs, and Jacobians [n, T K, P]."""
+    ) -> tuple[FloatArray, FloatArray, int]:
+        """Return features [n, T K], averaged over the pairs, Jacobians [n, T K, P] and events."""
         space = objective.problem.space
         directions = dynamic if len(dynamic) else np.array([0])
-        features = 0.0
+        features: Any = 0.0
+        events = 0
         jacobians: Any = None
         for p in directions:
             sides = np.stack([z, z])
@@ -96,9 +100,15 @@ class CoupledDifference(AbstractEstimator):
             if len(dynamic):
                 sides[:, p] += np.array([-1.0, 1.0]) * self.step * unit
                 sides = space.clip(sides)
-            states = _pairs(
-                objective, experiment, sides, num_samples, stream.child("parameter", int(p)), executor
+            states, fired = _pairs(
+                objective,
+                experiment,
+                sides,
+                num_samples,
+                stream.child("parameter", int(p)),
+                executor,
             )
+            events += fired
             below, slope_below = features_and_slopes(objective, experiment, states[:, 0], z)
             above, slope_above = features_and_slopes(objective, experiment, states[:, 1], z)
             features = features + (below + above) / (2 * len(directions))
@@ -110,7 +120,7 @@ class CoupledDifference(AbstractEstimator):
             if slope_below is not None and slope_above is not None:
                 jacobians += (slope_below + slope_above) / (2 * len(directions))
         n = num_samples
-        return np.reshape(features, (n, -1)), jacobians.reshape(n, -1, space.size)
+        return np.reshape(features, (n, -1)), jacobians.reshape(n, -1, space.size), events
 
 
 def _pairs(
@@ -120,8 +130,8 @@ def _pairs(
     num_samples: int,
     stream: Stream,
     executor: Any,
-) -> IntArray:
-    """Return the states [n, 2, T, S] of coupled pairs at two points z [2, P]."""
+) -> tuple[IntArray, int]:
+    """Return the states [n, 2, T, S] of coupled pairs at two points z [2, P], and events."""
     problem = objective.problem
     binding = problem.bindings[experiment]
     runs = run_ids(num_samples)
@@ -142,4 +152,4 @@ def _pairs(
         executor=executor,
     )
     require_valid(sample.codes)
-    return sample.states
+    return sample.states, int(sample.events.sum())

@@ -24,11 +24,11 @@ from tumble.simulators import SupportsScore
 class ScoreFunction(AbstractEstimator):
     """∂E[f]/∂θ = E[f S] with the score S = ∂ log p(path) / ∂θ.
 
-    Definition: S = Σ_events ∂ log a_r − ∫ Σ_r ∂a_r ds, up to the time t of the feature and including
-    the last, event-free interval. From each feature its mean over the *other* runs is subtracted
-    (leave-one-out baseline), and only the score up to its own time is used. An unknown initial
-    count between whole numbers adds the score of its random rounding; within 0.02 of a whole number
-    its mean is moved to that distance.
+    Definition: S = Σ_events ∂ log a_r − ∫ Σ_r ∂a_r ds, up to the time t of the feature and
+    including the last, event-free interval. From each feature its mean over the *other* runs is
+    subtracted (leave-one-out baseline), and only the score up to its own time is used. An unknown
+    initial count between whole numbers adds the score of its random rounding; within 0.02 of a
+    whole number its mean is moved to that distance.
 
     Guarantee: unbiased at every batch size of four or more joint samples, for losses of both kinds.
 
@@ -57,16 +57,20 @@ class ScoreFunction(AbstractEstimator):
     ) -> SampledJacobian:
         """See `AbstractEstimator.sample`."""
         slopes = forward_slopes(objective, z)
-        features, jacobians = [], []
+        features, jacobians, events = [], [], 0
         for e in range(len(objective.problem.bindings)):
             branch = stream.child("experiment", e)
-            f, j = _sample_experiment(objective, e, z, num_samples, branch, slopes[e], executor)
+            f, j, fired = _sample_experiment(
+                objective, e, z, num_samples, branch, slopes[e], executor
+            )
             features.append(f)
             jacobians.append(j)
+            events += fired
         return SampledJacobian(
             np.concatenate(features, axis=1),
             np.concatenate(jacobians, axis=1),
             num_samples * len(features),
+            events,
         )
 
 
@@ -78,13 +82,15 @@ def _sample_experiment(
     stream: Stream,
     slopes: tuple[FloatArray, FloatArray],
     executor: Any,
-) -> tuple[FloatArray, FloatArray]:
-    """Return features [n, T K] and Jacobians [n, T K, P] of one experiment."""
+) -> tuple[FloatArray, FloatArray, int]:
+    """Return features [n, T K], Jacobians [n, T K, P] and events of one experiment."""
     problem = objective.problem
     binding = problem.bindings[experiment]
     theta = np.asarray(problem.space.from_fit(z))
     runs = run_ids(num_samples)
-    initial, initial_score = binding.sample_initial(theta, stream.child("initial"), runs)
+    initial, initial_score = binding.sample_initial(
+        theta, stream.child("initial"), runs, interior=True
+    )
     params = np.asarray(binding.model_params(theta), dtype=float)
     sample = problem.simulator.sample_with_score(  # type: ignore[attr-defined]
         problem.model,
@@ -97,7 +103,7 @@ def _sample_experiment(
         executor=executor,
     )
     require_valid(sample.codes)
-    score = sample.score @ slopes[0] + (initial_score @ slopes[1])[:, None, :]
+    score = sample.score_along(slopes[0]) + (initial_score @ slopes[1])[:, None, :]
     features, explicit = features_and_slopes(objective, experiment, sample.states, z)
     n = num_samples
     centered = (features - features.mean(0)) * (n / (n - 1))  # leave-one-out baseline
@@ -105,4 +111,5 @@ def _sample_experiment(
     if explicit is not None:
         jacobians = jacobians + explicit
     num_params = problem.space.size
-    return features.reshape(n, -1), jacobians.reshape(n, -1, num_params)
+    events = int(sample.events.sum())
+    return features.reshape(n, -1), jacobians.reshape(n, -1, num_params), events

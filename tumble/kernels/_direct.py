@@ -23,13 +23,25 @@ from tumble.kernels._philox import two_uniforms
 
 @numba.njit(cache=True, nogil=True)
 def direct_method(
-    tables, rates, initial, start, times, key, runs, max_events, states, fired, exposure, codes, events
+    tables,
+    rates,
+    initial,
+    start,
+    times,
+    key,
+    runs,
+    max_events,
+    states,
+    fired,
+    exposure,
+    codes,
+    events,
 ):
     """Simulate every row of ``rates`` and fill the outputs.
 
     Inputs: ``rates`` [B, R], ``initial`` [B, S], ``start`` scalar, ``times`` [T] ascending and
     ≥ start, ``key`` uint64, ``runs`` [B] uint64. Outputs: ``states`` [B, T, S]; ``codes`` [B];
-    ``events`` [B]; and, unless they have zero columns, the number of firings ``fired`` [B, T, R] and
+    ``events`` [B]; and, unless they have zero columns, firings ``fired`` [B, T, R] and
     ``exposure`` [B, T, R] = ∫ h_r ds, both from ``start`` to each time.
     """
     num_runs, num_reactions = rates.shape

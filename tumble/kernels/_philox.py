@@ -43,10 +43,8 @@ def philox(c0, c1, c2, c3, k0, k1):
 
 @numba.njit(inline="always")
 def two_uniforms(key, run, draw):
-    """Return two independent uniforms in (0, 1), a pure function of (key, run, draw), all uint64."""
-    a, b, c, d = philox(
-        draw & _LOW, draw >> _32, run & _LOW, run >> _32, key & _LOW, key >> _32
-    )
+    """Return two independent uniforms in (0, 1) of key, run and draw, all uint64."""
+    a, b, c, d = philox(draw & _LOW, draw >> _32, run & _LOW, run >> _32, key & _LOW, key >> _32)
     u = np.float64(((a << _32) | b) >> _12) * _SCALE + _HALF
     v = np.float64(((c << _32) | d) >> _12) * _SCALE + _HALF
     return u, v

@@ -137,7 +137,7 @@ class ReactionNetwork:
         reactions = tuple(Reaction(*parsed) for parsed in parse_reactions(text))
         return cls(reactions, tuple(species), tuple(parameters))
 
-    # -- structure ---------------------------------------------------------------------------
+    # -- structure ---------------------------------------------------
 
     @cached_property
     def stoichiometry(self) -> IntArray:
@@ -172,7 +172,9 @@ class ReactionNetwork:
 
     def rates(self, params: Any, xp: Any = np) -> Any:
         """Return the rate constant of each reaction, [..., R], from parameters [..., Q]."""
-        picked = xp.take(params, np.maximum(self.rate_index, 0), axis=-1) if self.parameters else 0.0
+        picked = (
+            xp.take(params, np.maximum(self.rate_index, 0), axis=-1) if self.parameters else 0.0
+        )
         return xp.where(self.rate_index >= 0, picked, self.rate_constants)
 
     def combinations(self, state: Any, xp: Any = np) -> Any:
@@ -196,15 +198,17 @@ class ReactionNetwork:
         require_known(params, self.parameters, what="`params` has parameter", owner="the network")
         missing = [name for name in self.parameters if name not in params]
         if missing:
-            raise ModelError(f"`params` has no value for {missing[0]!r}; give one for each of "
-                             f"{', '.join(self.parameters)}.")
+            raise ModelError(
+                f"`params` has no value for {missing[0]!r}; give one for each of "
+                f"{', '.join(self.parameters)}."
+            )
         values = np.array([float(params[name]) for name in self.parameters])
         for name, value in zip(self.parameters, values, strict=True):
             if not (np.isfinite(value) and value >= 0):
                 raise ModelError(f"`params[{name!r}]` is {value}, expected a finite number ≥ 0.")
         return values
 
-    # -- display -----------------------------------------------------------------------------
+    # -- display -----------------------------------------------------
 
     def to_text(self) -> str:
         """Return the network in the notation that `from_text` reads."""
@@ -227,13 +231,15 @@ class ReactionNetwork:
             f"<td><i>{html.escape(str(r.rate))}</i></td></tr>"
             for r in self.reactions
         )
-        laws = "".join(f"<div>conserved: {html.escape(str(x))}</div>" for x in self.conservation_laws)
+        laws = "".join(
+            f"<div>conserved: {html.escape(str(x))}</div>" for x in self.conservation_laws
+        )
         return (
             f"<div><b>ReactionNetwork</b> · {len(self.species)} species · "
             f"{len(self.reactions)} reactions<table>{rows}</table>{laws}</div>"
         )
 
-    # -- private -----------------------------------------------------------------------------
+    # -- private -----------------------------------------------------
 
     def _declare(self, label: str, used: list[str]) -> None:
         declared = tuple(getattr(self, label))
@@ -242,8 +248,13 @@ class ReactionNetwork:
         if len(set(declared)) != len(declared):
             raise ModelError(f"`{label}` names something twice: {', '.join(declared)}.")
         if declared:
-            require_known(used, declared, what=f"a reaction uses {label} name",
-                          owner=f"`{label}`", error=ModelError)
+            require_known(
+                used,
+                declared,
+                what=f"a reaction uses {label} name",
+                owner=f"`{label}`",
+                error=ModelError,
+            )
         object.__setattr__(self, label, declared or tuple(used))
 
     def _coefficients(self, side: str) -> IntArray:

@@ -137,8 +137,8 @@ class NegativeBinomial(AbstractNoise):
 class Binomial(AbstractNoise):
     """Under-reporting: each of x individuals is counted with probability p, y ~ Binomial(x, p).
 
-    Arguments: ``p`` in (0, 1], a number or the name of a parameter. For real-valued x the factorials
-    are continued by the gamma function.
+    Arguments: ``p`` in (0, 1], a number or the name of a parameter. For real-valued x the
+    factorials are continued by the gamma function.
     """
 
     p: str | float

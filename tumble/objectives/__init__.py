@@ -1,7 +1,6 @@
 """Objectives: what a fit makes small."""
 
 from tumble.objectives._base import (
-    AbstractBoundObjective,
     AbstractObjective,
     AbstractOutputObjective,
     BoundOutputs,
@@ -14,15 +13,14 @@ from tumble.objectives._path_likelihood import BoundLikelihood, PathLikelihood
 from tumble.objectives._surrogate import Surrogate
 
 __all__ = [
-    "AbstractBoundObjective",
     "AbstractObjective",
     "AbstractOutputObjective",
     "BoundLikelihood",
     "BoundOutputs",
+    "Evaluation",
     "ExpectedLoss",
     "MomentMatching",
     "PathLikelihood",
-    "Evaluation",
     "Surrogate",
     "default_objective",
     "objective_warnings",

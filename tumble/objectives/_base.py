@@ -11,13 +11,16 @@ import abc
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from tumble._problem import Problem
 from tumble._typing import FloatArray, IntArray, JaxArray
 from tumble.simulators import LinearNoise
+
+if TYPE_CHECKING:
+    from tumble.objectives._path_likelihood import BoundLikelihood
 
 
 class Evaluation(NamedTuple):
@@ -32,10 +35,6 @@ class Evaluation(NamedTuple):
     curvatures: FloatArray | None
 
 
-class AbstractBoundObjective(abc.ABC):
-    """An objective of one problem, as a function of z [P], the parameters on the fit scale."""
-
-
 class AbstractObjective(abc.ABC):
     """What a fit makes small."""
 
@@ -46,7 +45,7 @@ class AbstractObjective(abc.ABC):
     """What to cite."""
 
     @abc.abstractmethod
-    def bind(self, problem: Problem) -> AbstractBoundObjective:
+    def bind(self, problem: Problem) -> BoundLikelihood | BoundOutputs:
         """Return the objective of ``problem``. Raises `DataError` where the data do not fit."""
 
 
@@ -62,9 +61,7 @@ class AbstractOutputObjective(AbstractObjective):
         """Return the objective of ``problem``."""
 
     @abc.abstractmethod
-    def features(
-        self, x: JaxArray, variance: JaxArray, data: FeatureData, xp: Any
-    ) -> JaxArray:
+    def features(self, x: JaxArray, variance: JaxArray, data: FeatureData, xp: Any) -> JaxArray:
         """Return features [n, T, K].
 
         Arguments: ``x`` [n, T, O] the expected datum given the state, ``variance`` [n, T, O] of its
@@ -90,7 +87,7 @@ class FeatureData(NamedTuple):
 
 
 @dataclass(frozen=True)
-class BoundOutputs(AbstractBoundObjective):
+class BoundOutputs:
     """An output objective of one problem.
 
     The loss is Σ_f w_f (m_f − y_f)² when ``quadratic``, else Σ_f w_f m_f, with m = E[f] over all
@@ -104,12 +101,12 @@ class BoundOutputs(AbstractBoundObjective):
 
     @cached_property
     def target(self) -> FloatArray:
-        """y [F]."""
+        """The observed features y [F]."""
         return np.concatenate([d.target.ravel() for d in self.data])
 
     @cached_property
     def weight(self) -> FloatArray:
-        """w [F]."""
+        """The weights w [F]."""
         return np.concatenate([d.weight.ravel() for d in self.data])
 
     @cached_property

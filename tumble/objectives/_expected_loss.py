@@ -23,8 +23,8 @@ class ExpectedLoss(AbstractOutputObjective):
     variance, so its minimum is in general **not** at the parameters that made the data: it prefers
     parameters under which runs vary less.
 
-    When: to reproduce published fits that used it, or when a single run must come close to a target.
-    To estimate parameters use `PathLikelihood` or `MomentMatching`.
+    When: to reproduce published fits that used it, or when a single run must come close to a
+    target. To estimate parameters use `PathLikelihood` or `MomentMatching`.
     """
 
     loss_name: ClassVar[str] = "expected squared error"

@@ -12,7 +12,7 @@ import numpy as np
 from tumble._errors import CapabilityError
 from tumble._problem import Problem
 from tumble._typing import FloatArray, JaxArray
-from tumble.objectives._base import AbstractBoundObjective, AbstractObjective, Evaluation
+from tumble.objectives._base import AbstractObjective, Evaluation
 from tumble.simulators import FiniteStateProjection, LinearNoise, SupportsLikelihood
 
 # Points are evaluated in batches of this many, so that one compiled function serves them all.
@@ -54,7 +54,7 @@ class PathLikelihood(AbstractObjective):
 
 
 @dataclass(frozen=True)
-class BoundLikelihood(AbstractBoundObjective):
+class BoundLikelihood:
     """A path likelihood of one problem: deterministic, with gradient and curvature."""
 
     through: SupportsLikelihood

@@ -18,6 +18,6 @@ __all__ = [
     "GaussNewton",
     "NoisyTask",
     "Optax",
-    "Stop",
     "StochasticGaussNewton",
+    "Stop",
 ]

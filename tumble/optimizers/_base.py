@@ -15,7 +15,7 @@ import numpy as np
 
 from tumble._parameters import ParameterSpace
 from tumble._results import ResultCode
-from tumble._typing import FloatArray, IntArray
+from tumble._typing import BoolArray, FloatArray, IntArray
 from tumble.gradients import GradientEstimate
 from tumble.objectives import Evaluation
 
@@ -92,8 +92,11 @@ class AbstractOptimizer(abc.ABC):
 
 
 class Solution(NamedTuple):
-    """``z`` [P] the estimate, ``loss`` there, ``starts`` [M] final losses of all starts,
-    ``noise`` [P, P] covariance of z due to simulation, ``curvature`` [P, P] of the loss or None."""
+    """What an optimizer found.
+
+    ``z`` [P] the estimate, ``loss`` there, ``starts`` [M] final losses of all starts, ``noise``
+    [P, P] covariance of z due to simulation, ``curvature`` [P, P] of the loss or None.
+    """
 
     z: FloatArray
     loss: float
@@ -102,7 +105,7 @@ class Solution(NamedTuple):
     curvature: FloatArray | None
 
 
-def free_coordinates(space: ParameterSpace, z: FloatArray, gradient: FloatArray) -> FloatArray:
+def free_coordinates(space: ParameterSpace, z: FloatArray, gradient: FloatArray) -> BoolArray:
     """Return which coordinates may move: not those held at a bound by the descent direction."""
     slack = 1e-9 * (space.upper - space.lower)
     held_low = (z <= space.lower + slack) & (gradient > 0)
@@ -113,7 +116,7 @@ def free_coordinates(space: ParameterSpace, z: FloatArray, gradient: FloatArray)
 def damped_newton_step(
     gradient: FloatArray,
     curvature: FloatArray,
-    free: FloatArray,
+    free: BoolArray,
     damping: float,
     largest: float,
 ) -> FloatArray:

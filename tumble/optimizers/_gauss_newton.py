@@ -26,9 +26,12 @@ _SMALLEST_GAIN = 1e-8
 
 @dataclass(frozen=True)
 class GaussNewtonState(AbstractState):
-    """M points side by side: ``z`` [M, P], ``values`` [M], ``gradients`` [M, P], ``curvatures``
+    """M points side by side.
+
+    ``z`` [M, P], ``values`` [M], ``gradients`` [M, P], ``curvatures``
     [M, P, P], ``damping`` [M], ``stretch`` [M] of the steps, ``finished`` [M]; ``steps`` so far and
-    at the ``first_finish`` of a start (0: none yet)."""
+    at the ``first_finish`` of a start (0: none yet).
+    """
 
     z: FloatArray
     values: FloatArray
@@ -46,15 +49,15 @@ class GaussNewtonState(AbstractState):
 class GaussNewton(AbstractOptimizer):
     """Levenberg–Marquardt steps with the Gauss–Newton or Fisher curvature, from several starts.
 
-    Definition: step −(C + λ diag C)⁻¹ g on the coordinates not held at a bound, taken when it lowers
-    the loss (λ is then divided by 5), else λ is multiplied by 4. Where the objective brings no
-    curvature, C is the BFGS matrix of the gradients seen. A start is finished when the undamped step
-    is shorter than ``tolerance`` on the fit scale, when a step gains less than 1e-8 of the loss, or
-    when no damping lowers it.
+    Definition: step −(C + λ diag C)⁻¹ g on the coordinates not held at a bound, taken when it
+    lowers the loss (λ is then divided by 5), else λ is multiplied by 4. Where the objective brings
+    no curvature, C is the BFGS matrix of the gradients seen. A start is finished when the undamped
+    step is shorter than ``tolerance`` on the fit scale, when a step gains less than 1e-8 of the
+    loss, or when no damping lowers it.
 
     Arguments: ``largest_step`` of any coordinate on the fit scale (default 1, a factor e on a log
-    scale); ``first_damping``, default 0.01; ``patience``, default 3: starts that take that many times
-    as many steps as the best one are given up (``inf``: never).
+    scale); ``first_damping``, default 0.01; ``patience``, default 3: starts that take that many
+    times as many steps as the best one are given up (``inf``: never).
 
     Reference: Marquardt, J. SIAM 11 (1963), doi:10.1137/0111030; Smyth, Stat. Comput. 6 (1996),
     doi:10.1007/BF01889642 (Fisher scoring).
@@ -93,7 +96,7 @@ class GaussNewton(AbstractOptimizer):
     ) -> tuple[GaussNewtonState, Report]:
         """See `AbstractOptimizer.step`."""
         active = np.flatnonzero(state.finished == 0)
-        trials = np.stack([self._trial(task, state, m) for m in active])
+        trials = np.stack([self._trial(task, state, int(m)) for m in active])
         evaluation = task.evaluate(trials, active)
         z, values, gradients = state.z.copy(), state.values.copy(), state.gradients.copy()
         curvatures, damping = state.curvatures.copy(), state.damping.copy()
@@ -113,7 +116,7 @@ class GaussNewton(AbstractOptimizer):
                 z[m], values[m] = trials[i], evaluation.values[i]
                 gradients[m] = evaluation.gradients[i]
                 damping[m] = max(damping[m] / 5, 1e-9)
-                # Gaining more than a quadratic promises, the curvature is overestimated: reach further.
+                # Gaining more than a quadratic promises, the curvature is too large: reach on.
                 factor = 2.0 if gain > 1.5 * promised else 0.5 if gain < 0.75 * promised else 1.0
                 stretch[m] = max(1.0, factor * stretch[m])
             else:
@@ -172,6 +175,4 @@ def _bfgs(matrix: FloatArray, step: FloatArray, change: FloatArray) -> FloatArra
     pushed = matrix @ step
     if along <= 1e-10 * np.linalg.norm(step) * np.linalg.norm(change):
         return matrix
-    return (
-        matrix + np.outer(change, change) / along - np.outer(pushed, pushed) / (step @ pushed)
-    )
+    return matrix + np.outer(change, change) / along - np.outer(pushed, pushed) / (step @ pushed)

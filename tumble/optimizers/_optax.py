@@ -27,8 +27,11 @@ _MIN_TAIL = 20
 
 @dataclass(frozen=True)
 class OptaxState(AbstractState):
-    """``z`` [M, P] and the optimizer's own ``inner`` states; ``best`` [M, P] and ``values`` [M]
-    (deterministic losses); ``tail``, the iterates since noise took over (noisy losses)."""
+    """The points and what the optimizer remembers.
+
+    ``z`` [M, P] and the optimizer's own ``inner`` states; ``best`` [M, P] and ``values`` [M]
+    (deterministic losses); ``tail``, the iterates since noise took over (noisy losses).
+    """
 
     z: FloatArray
     inner: tuple[Any, ...]

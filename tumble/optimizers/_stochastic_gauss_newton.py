@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from tumble._results import ResultCode
-from tumble._typing import FloatArray
+from tumble._typing import BoolArray, FloatArray
 from tumble.gradients import GradientEstimate
 from tumble.optimizers._base import (
     AbstractOptimizer,
@@ -28,10 +28,13 @@ _SIGNIFICANCE = 0.99
 
 @dataclass(frozen=True)
 class StochasticState(AbstractState):
-    """``z`` [P] and ``curvature`` [P, P]; ``accepted`` z, its loss and variance; ``damping``;
+    """The point and what is known around it.
+
+    ``z`` [P] and ``curvature`` [P, P]; ``accepted`` z, its loss and variance; ``damping``;
     ``num_runs`` of the next step; ``steps``; and, once averaging, ``mean`` [P] of the ``count``
     minima that single estimates point to, weighted by runs (sum ``weight``), and ``noise`` [P, P],
-    the covariance of their weighted summed gradients."""
+    the covariance of their weighted summed gradients.
+    """
 
     z: FloatArray
     curvature: FloatArray
@@ -53,8 +56,8 @@ class StochasticState(AbstractState):
 class StochasticGaussNewton(AbstractOptimizer):
     """Damped Gauss–Newton steps while the gradient stands out of its noise, then averaged ones.
 
-    Definition: while gᵀ Cov⁻¹ g exceeds the 99 % point of χ², a step −(C + λ diag C)⁻¹ g is taken, and
-    taken back half way (with ten times the damping) when the loss has risen by more than four
+    Definition: while gᵀ Cov⁻¹ g exceeds the 99 % point of χ², a step −(C + λ diag C)⁻¹ g is taken,
+    and taken back half way (with ten times the damping) when the loss has risen by more than four
     standard errors. Afterwards steps shrink as k^-0.7, the minima z − C⁻¹ g that the estimates
     point to are averaged, weighted by their runs, and the runs a step double every third step. It
     stops when the standard error of the average, which is known from the gradients' own covariance,
@@ -97,9 +100,8 @@ class StochasticGaussNewton(AbstractOptimizer):
         free = free_coordinates(task.space, state.z, estimate.gradient)
         curvature = self._curvature(task, state, estimate)
         state = replace(state, curvature=curvature, loss=estimate.value, steps=state.steps + 1)
-        if not np.isfinite(estimate.value) or not np.all(np.isfinite(estimate.gradient)):
-            after = self._take_back(task, state)
-        elif state.count == 0 and self._has_risen(state, estimate):
+        usable = np.isfinite(estimate.value) and np.all(np.isfinite(estimate.gradient))
+        if not usable or (state.count == 0 and self._has_risen(state, estimate)):
             after = self._take_back(task, state)
         elif state.count == 0 and _stands_out(estimate, free):
             after = self._descend(task, state, estimate, free)
@@ -153,7 +155,7 @@ class StochasticGaussNewton(AbstractOptimizer):
         task: NoisyTask,
         state: StochasticState,
         estimate: GradientEstimate,
-        free: FloatArray,
+        free: BoolArray,
     ) -> StochasticState:
         step = damped_newton_step(
             estimate.gradient, state.curvature, free, state.damping, self.largest_step
@@ -172,7 +174,7 @@ class StochasticGaussNewton(AbstractOptimizer):
         task: NoisyTask,
         state: StochasticState,
         estimate: GradientEstimate,
-        free: FloatArray,
+        free: BoolArray,
     ) -> StochasticState:
         count = state.count + 1
         step = damped_newton_step(
@@ -187,7 +189,7 @@ class StochasticGaussNewton(AbstractOptimizer):
         inverse = np.linalg.pinv(state.curvature, hermitian=True)
         errors = np.sqrt(np.maximum(np.diag(inverse @ noise @ inverse), 0.0)) / weight
         stop = None
-        if count >= 3 and np.all(errors[free.astype(bool)] <= task.tolerance):
+        if count >= 3 and np.all(errors[free] <= task.tolerance):
             stop = Stop(
                 ResultCode.NOISE_LIMITED,
                 "the gradient cannot be told from zero, and the simulation error of the averaged "
@@ -206,7 +208,7 @@ class StochasticGaussNewton(AbstractOptimizer):
         )
 
 
-def _stands_out(estimate: GradientEstimate, free: FloatArray) -> bool:
+def _stands_out(estimate: GradientEstimate, free: BoolArray) -> bool:
     """Return whether the free gradient differs from zero beyond its noise."""
     from scipy.stats import chi2
 

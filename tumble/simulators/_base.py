@@ -10,6 +10,9 @@ import abc
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
+from tumble._errors import ParameterError
 from tumble._random import Stream
 from tumble._typing import FloatArray, IdArray, IntArray
 
@@ -29,9 +32,25 @@ class Sample:
 
 @dataclass(frozen=True)
 class ScoredSample(Sample):
-    """A batch of runs with ``score`` [B, T, Q] = ∂ log p(path up to each time) / ∂ params."""
+    """A batch of runs with ``score`` [B, T, Q] = ∂ log p(path up to each time) / ∂ params.
+
+    Columns of parameters at zero, where the score is not defined, are NaN.
+    """
 
     score: FloatArray
+
+    def score_along(self, slopes: FloatArray) -> FloatArray:
+        """Return the score [B, T, P] of other parameters, ``slopes`` [Q, P] = ∂ params / ∂ them.
+
+        Raises `ParameterError` where it depends on a parameter at zero.
+        """
+        moving = np.any(slopes != 0, axis=1)
+        score = self.score[..., moving]
+        if np.any(np.isnan(score[self.codes == 0])):
+            raise ParameterError(
+                "the score is not defined at a zero rate; keep the rate above 0 (a log scale does)."
+            )
+        return score @ slopes[moving]
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,17 @@ class DirectMethod(AbstractSimulator, SupportsScore, SupportsCoupling):
     ) -> Sample:
         """See `AbstractSimulator.sample`."""
         states, codes, events, _, _ = _in_pieces(
-            _simulate_rows, self, model, params, initial, times, stream, runs, start, executor, False
+            _simulate_rows,
+            self,
+            model,
+            params,
+            initial,
+            times,
+            stream,
+            runs,
+            start,
+            executor,
+            False,
         )
         return Sample(states, codes, events)
 
@@ -79,12 +89,7 @@ class DirectMethod(AbstractSimulator, SupportsScore, SupportsCoupling):
         start: float = 0.0,
         executor: Any = None,
     ) -> ScoredSample:
-        """Run with the score Σ_events 1/θ_r − ∫ h_r ds, the last event-free interval included.
-
-        Raises `ParameterError` at a zero rate, where the score is not defined.
-        """
-        if np.any(params == 0.0):
-            raise ParameterError("the score is not defined at a zero rate; fit on a log scale.")
+        """Run with the score Σ_events 1/θ_r − ∫ h_r ds, the last event-free interval included."""
         states, codes, events, fired, exposure = _in_pieces(
             _simulate_rows, self, model, params, initial, times, stream, runs, start, executor, True
         )
@@ -92,7 +97,10 @@ class DirectMethod(AbstractSimulator, SupportsScore, SupportsCoupling):
         score = np.zeros((*fired.shape[:2], params.shape[1]))
         for r in np.flatnonzero(index >= 0):
             rate = params[:, index[r], None]
-            score[:, :, index[r]] += fired[:, :, r] / rate - exposure[:, :, r]
+            per_rate = np.divide(
+                fired[:, :, r], rate, out=np.full(fired.shape[:2], np.nan), where=rate > 0
+            )
+            score[:, :, index[r]] += per_rate - exposure[:, :, r]
         return ScoredSample(states, codes, events, score)
 
     def sample_pairs(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -64,8 +65,8 @@ class LinearNoise(SupportsLikelihood):
     ) -> Moments:
         """Return the unconditional moments at ``times`` [T]; NaN where the solver gave up.
 
-        Arguments: ``params`` [Q], ``initial_mean`` [S], ``initial_variance`` [S]. Written in JAX, to
-        be called in a 64-bit scope.
+        Arguments: ``params`` [Q], ``initial_mean`` [S], ``initial_variance`` [S]. Written in
+        JAX, to be called in a 64-bit scope.
         """
         import jax
         import jax.numpy as jnp
@@ -102,7 +103,9 @@ class LinearNoise(SupportsLikelihood):
         # A zero span would make the solver divide by it; its result is replaced below.
         length = jnp.where(span > 0, span, 1.0)
         solution = diffrax.diffeqsolve(
-            diffrax.ODETerm(lambda t, y, args: jax.tree.map(lambda f: length * f, field(t, y, args))),
+            diffrax.ODETerm(
+                lambda t, y, args: jax.tree.map(lambda f: length * f, field(t, y, args))
+            ),
             diffrax.Tsit5(),
             t0=0.0,
             t1=1.0,
@@ -144,17 +147,20 @@ class KalmanLikelihood:
         import jax
 
         data = [e.data.values for e in self.problem.experiments]
+        with jax.enable_x64(True):
+            gradient, value = self._compiled(np.asarray(theta, dtype=float), data)
+            return float(value), np.asarray(gradient)
 
-        def log_likelihood(theta: JaxArray) -> tuple[JaxArray, JaxArray]:
+    @cached_property
+    def _compiled(self) -> Any:
+        import jax
+
+        def log_likelihood(theta: JaxArray, data: list[JaxArray]) -> tuple[JaxArray, JaxArray]:
             white, log_scale, constant = self.residuals(theta, data)
             value = -(0.5 * white @ white + log_scale.sum() + constant)
             return value, value
 
-        with jax.enable_x64(True):
-            gradient, value = jax.jit(jax.jacfwd(log_likelihood, has_aux=True))(
-                np.asarray(theta, dtype=float)
-            )
-            return float(value), np.asarray(gradient)
+        return jax.jit(jax.jacfwd(log_likelihood, has_aux=True))
 
     def residuals(self, theta: JaxArray, data: list[JaxArray]) -> tuple[JaxArray, ...]:
         """Return (white, log_scale, constant), in JAX, for a 64-bit scope.

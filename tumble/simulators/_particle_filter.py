@@ -143,7 +143,7 @@ class ParticleLikelihood:
             log_density, slope = density.log_prob(theta, run.states[:, 0], datum)
             # A run that failed, or that cannot have made the datum, has no weight.
             lost = (run.codes != 0) | np.isneginf(log_density)
-            step = np.where(lost[:, None], 0.0, run.score[:, 0] @ jacobian + slope)
+            step = np.where(lost[:, None], 0.0, run.score_along(jacobian)[:, 0] + slope)
             log_weights = particles.log_weights + np.where(lost, -np.inf, log_density).reshape(
                 count, size
             )
@@ -163,7 +163,9 @@ class ParticleLikelihood:
     ) -> _Particles:
         size = self.method.num_particles
         _, jacobian = density.initial_mean(theta)
-        states, score = density.binding.sample_initial(theta, stream, run_ids(count * size))
+        states, score = density.binding.sample_initial(
+            theta, stream, run_ids(count * size), interior=True
+        )
         return _Particles(
             states.reshape(count, size, -1),
             (score @ jacobian).reshape(count, size, -1),
