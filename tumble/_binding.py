@@ -16,6 +16,7 @@ from tumble._parameters import ParameterSpace, Ref
 from tumble._random import Stream
 from tumble._typing import FloatArray, IdArray, IntArray, JaxArray
 from tumble.models import ReactionNetwork
+from tumble.noise import AbstractNoise
 from tumble.priors import AbstractPrior
 
 # A run from an initial mean between two whole numbers starts from one of them. The score of that
@@ -74,6 +75,16 @@ class Binding:
         return self._numbers([_mean(v) for v in self._initial_sources], theta)
 
     @cached_property
+    def model_slopes(self) -> FloatArray:
+        """The constant ∂ model_params / ∂θ, [Q, P]: each is one entry of θ, or known."""
+        return self._selection(self._model_sources)
+
+    @cached_property
+    def initial_slopes(self) -> FloatArray:
+        """The constant ∂ initial_mean / ∂θ, [S, P]."""
+        return self._selection(self._initial_sources)
+
+    @cached_property
     def initial_variance(self) -> FloatArray:
         """Variance of initial values that are drawn from a distribution [S]; 0 for the others."""
         return np.array(
@@ -128,24 +139,42 @@ class Binding:
 
     def expected(self, x: JaxArray, theta: JaxArray, xp: Any = np) -> JaxArray:
         """Return E[y | observables x], [..., O]."""
-        return self._per_observable("mean", theta, x, xp=xp)
+        columns = [n.mean(x[..., o], args, xp) for o, (n, args) in enumerate(self._noises(theta))]
+        return xp.stack(columns, axis=-1)
 
     def noise_variance(self, x: JaxArray, theta: JaxArray, xp: Any = np) -> JaxArray:
         """Return Var[y | observables x], [..., O]."""
-        return self._per_observable("variance", theta, x, xp=xp)
+        columns = [
+            n.variance(x[..., o], args, xp) for o, (n, args) in enumerate(self._noises(theta))
+        ]
+        return xp.stack(columns, axis=-1)
 
-    def log_prob(self, y: JaxArray, x: JaxArray, theta: JaxArray, xp: Any = np) -> JaxArray:
-        """Return log p(y | observables x) of each observable, [..., O]."""
-        return self._per_observable("log_prob", theta, y, x, xp=xp)
+    def log_prob(self, y: JaxArray, x: JaxArray, theta: JaxArray) -> JaxArray:
+        """Return log p(y | observables x) of each observable, [..., O], in JAX."""
+        import jax.numpy as jnp
+
+        columns = [
+            n.log_prob(y[..., o], x[..., o], args)
+            for o, (n, args) in enumerate(self._noises(theta))
+        ]
+        return jnp.stack(columns, axis=-1)
 
     def sample_data(self, states: Any, theta: FloatArray, rng: np.random.Generator) -> FloatArray:
         """Draw data [..., O] for states [..., S]."""
         x = np.asarray(self.observe(states, theta))
-        columns = []
-        for o, name in enumerate(self.observed.names):
-            noise = self.observables[name].noise
-            columns.append(noise.sample(rng, x[..., o], self._noise_arguments(name, theta)))
+        columns = [
+            n.sample(rng, x[..., o], args) for o, (n, args) in enumerate(self._noises(theta))
+        ]
         return np.stack(columns, axis=-1)
+
+    @cached_property
+    def measurement_is_known(self) -> bool:
+        """Whether neither observables nor noise depend on an unknown parameter."""
+        names: set[str] = set()
+        for name in self.observed.names:
+            observable = self.observables[name]
+            names |= set(observable.expression.names) | set(observable.noise.names)
+        return not names & set(self.space.parameters)
 
     @cached_property
     def is_exact(self) -> IntArray:
@@ -182,6 +211,13 @@ class Binding:
         self.space.position(ref)
         return ref
 
+    def _selection(self, sources: list[Any]) -> FloatArray:
+        table = np.zeros((len(sources), self.space.size))
+        for row, source in enumerate(sources):
+            if isinstance(source, Ref):
+                table[row, self.space.position(source)] = 1.0
+        return table
+
     def _numbers(self, sources: list[Any], theta: JaxArray) -> JaxArray:
         import jax.numpy as jnp
 
@@ -192,19 +228,16 @@ class Binding:
         ]
         return xp.stack(numbers) if numbers else xp.zeros(0)
 
-    def _noise_arguments(self, name: str, theta: JaxArray) -> dict[str, Any]:
+    def _noises(self, theta: JaxArray) -> list[tuple[AbstractNoise, dict[str, Any]]]:
+        """Return the noise of each observable with the values of its arguments."""
         values = {**self.fixed, **self.space.unpack(theta)}
-        arguments = self.observables[name].noise.arguments
-        return {k: values[v] if isinstance(v, str) else v for k, v in arguments.items()}
-
-    def _per_observable(self, method: str, theta: JaxArray, *arrays: JaxArray, xp: Any) -> JaxArray:
-        columns = []
-        for o, name in enumerate(self.observed.names):
-            function = getattr(self.observables[name].noise, method)
-            columns.append(
-                function(*(a[..., o] for a in arrays), self._noise_arguments(name, theta))
-            )
-        return xp.stack(columns, axis=-1)
+        pairs = []
+        for name in self.observed.names:
+            noise = self.observables[name].noise
+            arguments = noise.arguments.items()
+            args = {k: values[v] if isinstance(v, str) else v for k, v in arguments}
+            pairs.append((noise, args))
+        return pairs
 
     def _check_conditions(self) -> None:
         require_known(self.experiment.conditions, self.model.parameters,

@@ -168,6 +168,12 @@ class ParameterSpace:
         curved = xp.where(log | logit, z, 0.0)
         return xp.where(log, xp.exp(curved), xp.where(logit, 1 / (1 + xp.exp(-curved)), z))
 
+    def slope(self, z: FloatArray) -> FloatArray:
+        """Return ∂θ/∂z [P] at z."""
+        theta = np.asarray(self.from_fit(z), dtype=float)
+        log, logit = self._masks
+        return np.where(log, theta, np.where(logit, theta * (1 - theta), 1.0))
+
     def clip(self, z: Any, xp: Any = np) -> Any:
         """Return z moved to the nearest point within the bounds."""
         return xp.clip(z, self.lower, self.upper)

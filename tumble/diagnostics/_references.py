@@ -84,7 +84,7 @@ class SampledLikelihood(AbstractReference):
             unknown = np.full(len(z), np.inf)
             return ReferenceGradient(np.zeros(len(z)), unknown, runs)
         mean, errors = _weighted_mean(values[alive], gradients[alive])
-        slope = _slope(self.problem, z)
+        slope = self.problem.space.slope(z)
         prior = _prior_gradient(self.problem, theta)
         return ReferenceGradient(-(mean + prior) * slope, errors * np.abs(slope), runs)
 
@@ -168,7 +168,7 @@ def _exact_features(
     binding = problem.bindings[experiment]
     space = problem.space
     theta = np.asarray(space.from_fit(z))
-    slope = _slope(problem, z)
+    slope = space.slope(z)
     mean = np.asarray(binding.initial_mean(theta), dtype=float)
     if np.any(binding.initial_variance > 0) or np.any(np.abs(mean - np.rint(mean)) > 1e-9):
         raise ModelError("exact moments need a known initial state of whole numbers.")
@@ -221,17 +221,10 @@ def _weighted_mean(values: FloatArray, gradients: FloatArray) -> tuple[FloatArra
     return mean, errors
 
 
-def _slope(problem: Problem, z: FloatArray) -> FloatArray:
-    """Return ∂θ/∂z [P], by its closed form on each scale."""
-    theta = np.asarray(problem.space.from_fit(z))
-    forms = {"log": theta, "linear": np.ones_like(theta), "logit": theta * (1 - theta)}
-    return np.array([forms[s][i] for i, s in enumerate(problem.space.scales)])
-
-
 def _to_fit_scale(
     problem: Problem, z: FloatArray, gradient: FloatArray, theta: FloatArray
 ) -> FloatArray:
-    return (gradient - _prior_gradient(problem, theta)) * _slope(problem, z)
+    return (gradient - _prior_gradient(problem, theta)) * problem.space.slope(z)
 
 
 def _prior_gradient(problem: Problem, theta: FloatArray) -> FloatArray:

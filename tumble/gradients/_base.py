@@ -203,31 +203,10 @@ def require_valid(codes: IntArray) -> None:
         )
 
 
-def dynamic_parameters(objective: BoundOutputs, z: FloatArray) -> IntArray:
+def dynamic_parameters(objective: BoundOutputs) -> IntArray:
     """Return the positions of the parameters that change the law of the states."""
-    reached = np.zeros(objective.problem.space.size, dtype=bool)
-    for model_slope, initial_slope in forward_slopes(objective, z):
-        reached |= np.any(model_slope != 0, axis=0) | np.any(initial_slope != 0, axis=0)
-    return np.flatnonzero(reached)
-
-
-def forward_slopes(objective: BoundOutputs, z: FloatArray) -> list[tuple[FloatArray, FloatArray]]:
-    """Return ∂params/∂z [Q, P] and ∂(initial mean)/∂z [S, P] of each experiment."""
-    import jax
-    import jax.numpy as jnp
-
-    problem = objective.problem
-    slopes = []
-    with jax.enable_x64(True):
-        for binding in problem.bindings:
-
-            def forward(u: Any, binding: Any = binding) -> tuple[Any, Any]:
-                theta = problem.space.from_fit(u, jnp)
-                return binding.model_params(theta), binding.initial_mean(theta)
-
-            a, b = jax.jacfwd(forward)(np.asarray(z, dtype=float))
-            slopes.append((np.asarray(a), np.asarray(b)))
-    return slopes
+    tables = [t for b in objective.problem.bindings for t in (b.model_slopes, b.initial_slopes)]
+    return np.flatnonzero(np.any(np.concatenate(tables) != 0, axis=0))
 
 
 def features_and_slopes(
@@ -235,30 +214,18 @@ def features_and_slopes(
 ) -> tuple[FloatArray, FloatArray | None]:
     """Return features [n, T, K] of states [n, T, S], and their explicit slopes [n, T, K, P] in z.
 
-    Slopes are None when neither observables nor noise depend on a parameter.
+    Slopes are None when neither observables nor noise depend on an unknown parameter.
     """
+    space = objective.problem.space
+    theta = np.asarray(space.from_fit(z), dtype=float)
+    values = np.asarray(objective.features_of(experiment, states, theta))
+    if objective.problem.bindings[experiment].measurement_is_known:
+        return values, None
     import jax
     import jax.numpy as jnp
 
-    problem = objective.problem
-    real = np.asarray(states, dtype=float)
-
     def features(u: Any) -> Any:
-        theta = problem.space.from_fit(u, jnp)
-        return objective.features_of(experiment, real, theta, jnp)
+        return objective.features_of(experiment, states, space.from_fit(u, jnp), jnp)
 
     with jax.enable_x64(True):
-        point = np.asarray(z, dtype=float)
-        values = np.asarray(features(point))
-        if not _measurement_depends_on_parameters(problem, experiment):
-            return values, None
-        return values, np.asarray(jax.jacfwd(features)(point))
-
-
-def _measurement_depends_on_parameters(problem: Any, experiment: int) -> bool:
-    binding = problem.bindings[experiment]
-    names: set[str] = set()
-    for name in binding.observed.names:
-        observable = problem.observables[name]
-        names |= set(observable.expression.names) | set(observable.noise.names)
-    return bool(names & set(problem.space.parameters))
+        return values, np.asarray(jax.jacfwd(features)(np.asarray(z, dtype=float)))

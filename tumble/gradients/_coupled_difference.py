@@ -51,8 +51,7 @@ class CoupledDifference(AbstractEstimator):
 
     def runs_per_sample(self, objective: BoundOutputs) -> int:
         """See `AbstractEstimator.runs_per_sample`."""
-        middle = (objective.problem.space.lower + objective.problem.space.upper) / 2
-        return 2 * max(1, len(dynamic_parameters(objective, middle)))
+        return 2 * max(1, len(dynamic_parameters(objective)))
 
     def sample(
         self,
@@ -63,7 +62,7 @@ class CoupledDifference(AbstractEstimator):
         executor: Any = None,
     ) -> SampledJacobian:
         """See `AbstractEstimator.sample`."""
-        dynamic = dynamic_parameters(objective, z)
+        dynamic = dynamic_parameters(objective)
         features, jacobians, events = [], [], 0
         for e in range(len(objective.problem.bindings)):
             branch = stream.child("experiment", e)

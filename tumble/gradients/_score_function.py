@@ -13,7 +13,6 @@ from tumble.gradients._base import (
     AbstractEstimator,
     SampledJacobian,
     features_and_slopes,
-    forward_slopes,
     require_valid,
 )
 from tumble.objectives import BoundOutputs
@@ -56,13 +55,10 @@ class ScoreFunction(AbstractEstimator):
         executor: Any = None,
     ) -> SampledJacobian:
         """See `AbstractEstimator.sample`."""
-        slopes = forward_slopes(objective, z)
         features, jacobians, events = [], [], 0
         for e in range(len(objective.problem.bindings)):
             branch = stream.child("experiment", e)
-            f, j, fired = _sample_experiment(
-                objective, e, z, num_samples, branch, slopes[e], executor
-            )
+            f, j, fired = _sample_experiment(objective, e, z, num_samples, branch, executor)
             features.append(f)
             jacobians.append(j)
             events += fired
@@ -80,7 +76,6 @@ def _sample_experiment(
     z: FloatArray,
     num_samples: int,
     stream: Stream,
-    slopes: tuple[FloatArray, FloatArray],
     executor: Any,
 ) -> tuple[FloatArray, FloatArray, int]:
     """Return features [n, T K], Jacobians [n, T K, P] and events of one experiment."""
@@ -103,7 +98,9 @@ def _sample_experiment(
         executor=executor,
     )
     require_valid(sample.codes)
-    score = sample.score_along(slopes[0]) + (initial_score @ slopes[1])[:, None, :]
+    slope = problem.space.slope(z)
+    from_initial = initial_score @ (binding.initial_slopes * slope)
+    score = sample.score_along(binding.model_slopes * slope) + from_initial[:, None, :]
     features, explicit = features_and_slopes(objective, experiment, sample.states, z)
     n = num_samples
     centered = (features - features.mean(0)) * (n / (n - 1))  # leave-one-out baseline

@@ -16,7 +16,8 @@ class AbstractNoise(abc.ABC):
     """The distribution of a datum y given the observable x and parameters.
 
     Members are frozen dataclasses whose fields are numbers or names of the problem's parameters.
-    ``args`` below maps field names to values. Densities are written in `jax.numpy`.
+    ``args`` below maps field names to values, ``xp`` is the array namespace. Densities are written in
+    `jax.numpy`.
     """
 
     counts: ClassVar[bool] = False
@@ -36,11 +37,11 @@ class AbstractNoise(abc.ABC):
         return tuple(v for v in self.arguments.values() if isinstance(v, str))
 
     @abc.abstractmethod
-    def mean(self, x: Any, args: Mapping[str, Any]) -> Any:
+    def mean(self, x: Any, args: Mapping[str, Any], xp: Any = np) -> Any:
         """Return E[y | x]."""
 
     @abc.abstractmethod
-    def variance(self, x: Any, args: Mapping[str, Any]) -> Any:
+    def variance(self, x: Any, args: Mapping[str, Any], xp: Any = np) -> Any:
         """Return Var[y | x]."""
 
     @abc.abstractmethod
@@ -62,10 +63,10 @@ class Exact(AbstractNoise):
 
     counts: ClassVar[bool] = True
 
-    def mean(self, x: Any, args: Mapping[str, Any]) -> Any:
+    def mean(self, x: Any, args: Mapping[str, Any], xp: Any = np) -> Any:
         return x
 
-    def variance(self, x: Any, args: Mapping[str, Any]) -> Any:
+    def variance(self, x: Any, args: Mapping[str, Any], xp: Any = np) -> Any:
         return 0.0 * x
 
     def log_prob(self, y: Any, x: Any, args: Mapping[str, Any]) -> Any:

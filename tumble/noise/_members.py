@@ -23,10 +23,10 @@ class Normal(AbstractNoise):
 
     sd: str | float
 
-    def mean(self, x: Any, args: Mapping[str, Any]) -> Any:
+    def mean(self, x: Any, args: Mapping[str, Any], xp: Any = np) -> Any:
         return x
 
-    def variance(self, x: Any, args: Mapping[str, Any]) -> Any:
+    def variance(self, x: Any, args: Mapping[str, Any], xp: Any = np) -> Any:
         return args["sd"] ** 2 + 0.0 * x
 
     def log_prob(self, y: Any, x: Any, args: Mapping[str, Any]) -> Any:
@@ -48,16 +48,12 @@ class LogNormal(AbstractNoise):
     sd: str | float
     positive: ClassVar[bool] = True
 
-    def mean(self, x: Any, args: Mapping[str, Any]) -> Any:
-        import jax.numpy as jnp
+    def mean(self, x: Any, args: Mapping[str, Any], xp: Any = np) -> Any:
+        return x * xp.exp(args["sd"] ** 2 / 2)
 
-        return x * jnp.exp(args["sd"] ** 2 / 2)
-
-    def variance(self, x: Any, args: Mapping[str, Any]) -> Any:
-        import jax.numpy as jnp
-
+    def variance(self, x: Any, args: Mapping[str, Any], xp: Any = np) -> Any:
         s2 = args["sd"] ** 2
-        return x**2 * jnp.exp(s2) * jnp.expm1(s2)
+        return x**2 * xp.exp(s2) * xp.expm1(s2)
 
     def log_prob(self, y: Any, x: Any, args: Mapping[str, Any]) -> Any:
         import jax.numpy as jnp
@@ -76,13 +72,11 @@ class Poisson(AbstractNoise):
 
     counts: ClassVar[bool] = True
 
-    def mean(self, x: Any, args: Mapping[str, Any]) -> Any:
+    def mean(self, x: Any, args: Mapping[str, Any], xp: Any = np) -> Any:
         return x
 
-    def variance(self, x: Any, args: Mapping[str, Any]) -> Any:
-        import jax.numpy as jnp
-
-        return jnp.maximum(x, 0.0)
+    def variance(self, x: Any, args: Mapping[str, Any], xp: Any = np) -> Any:
+        return xp.maximum(x, 0.0)
 
     def log_prob(self, y: Any, x: Any, args: Mapping[str, Any]) -> Any:
         import jax.numpy as jnp
@@ -106,13 +100,11 @@ class NegativeBinomial(AbstractNoise):
     phi: str | float
     counts: ClassVar[bool] = True
 
-    def mean(self, x: Any, args: Mapping[str, Any]) -> Any:
+    def mean(self, x: Any, args: Mapping[str, Any], xp: Any = np) -> Any:
         return x
 
-    def variance(self, x: Any, args: Mapping[str, Any]) -> Any:
-        import jax.numpy as jnp
-
-        rate = jnp.maximum(x, 0.0)
+    def variance(self, x: Any, args: Mapping[str, Any], xp: Any = np) -> Any:
+        rate = xp.maximum(x, 0.0)
         return rate + rate**2 / args["phi"]
 
     def log_prob(self, y: Any, x: Any, args: Mapping[str, Any]) -> Any:
@@ -144,13 +136,11 @@ class Binomial(AbstractNoise):
     p: str | float
     counts: ClassVar[bool] = True
 
-    def mean(self, x: Any, args: Mapping[str, Any]) -> Any:
+    def mean(self, x: Any, args: Mapping[str, Any], xp: Any = np) -> Any:
         return args["p"] * x
 
-    def variance(self, x: Any, args: Mapping[str, Any]) -> Any:
-        import jax.numpy as jnp
-
-        return args["p"] * (1 - args["p"]) * jnp.maximum(x, 0.0)
+    def variance(self, x: Any, args: Mapping[str, Any], xp: Any = np) -> Any:
+        return args["p"] * (1 - args["p"]) * xp.maximum(x, 0.0)
 
     def log_prob(self, y: Any, x: Any, args: Mapping[str, Any]) -> Any:
         import jax.numpy as jnp

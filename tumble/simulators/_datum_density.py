@@ -68,7 +68,7 @@ class DatumDensity:
         def log_prob(theta: JaxArray, states: JaxArray, data: JaxArray) -> JaxArray:
             present = jnp.isfinite(data)
             observed = binding.observe(states, theta, jnp)
-            densities = binding.log_prob(jnp.where(present, data, 0.0), observed, theta, jnp)
+            densities = binding.log_prob(jnp.where(present, data, 0.0), observed, theta)
             return jnp.where(present, densities, 0.0).sum(axis=-1)
 
         def with_jacobian(function: Any) -> Any:

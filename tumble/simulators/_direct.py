@@ -23,6 +23,7 @@ from tumble.simulators._base import (
 )
 
 _TASKS_PER_WORKER = 4
+_SMALLEST_TASK = 16
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,11 @@ class DirectMethod(AbstractSimulator, SupportsScore, SupportsCoupling):
         )
 
 
+def _num_tasks(num_runs: int) -> int:
+    """Return how many pieces to cut a batch into: enough to balance, none too small to pay."""
+    return max(1, min(_TASKS_PER_WORKER * num_workers(), num_runs // _SMALLEST_TASK))
+
+
 def _in_pieces(
     function: Callable[..., Any],
     method: DirectMethod,
@@ -144,7 +150,7 @@ def _in_pieces(
     tasks = [
         (model, rates[rows], initial[rows], float(start), times, stream.key, runs[rows],
          method.max_events, *extra)
-        for rows in split(len(runs), _TASKS_PER_WORKER * num_workers())
+        for rows in split(len(runs), _num_tasks(len(runs)))
     ]  # fmt: skip
     pieces = run_all(function, tasks, executor)
     return [np.concatenate(column) for column in zip(*pieces, strict=True)]

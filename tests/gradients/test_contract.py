@@ -1,0 +1,127 @@
+"""What every estimator promises apart from being right."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from tests import helpers
+from tumble import Parameter, Problem
+from tumble._errors import CapabilityError, SimulationError
+from tumble._random import Stream
+from tumble.gradients import Auto, CoupledDifference, ScoreFunction
+from tumble.objectives import MomentMatching
+from tumble.simulators import AbstractSimulator, DirectMethod
+
+ESTIMATORS = [ScoreFunction(), CoupledDifference()]
+
+
+@dataclass(frozen=True)
+class SamplesOnly(AbstractSimulator):
+    """A simulator that offers nothing but samples. Final."""
+
+    exact: ClassVar[bool] = True
+
+    def sample(self, *args, **kwargs):
+        return DirectMethod().sample(*args, **kwargs)
+
+
+def bound_problem(simulator=None, **options):
+    problem = Problem(
+        helpers.immigration_death(),
+        data={"time": [0.5, 2.0], "X": [5.0, 12.0]},
+        initial={"X": 3},
+        parameters={"k": Parameter(0.1, 1e9), "gamma": Parameter(0.1, 10)},
+        **({"simulator": simulator} if simulator else {}),
+        **options,
+    )
+    return MomentMatching(order=1).bind(problem)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: type(e).__name__)
+def test_same_stream_same_estimate_whatever_the_threads(estimator):
+    bound, z = bound_problem(), np.log([10.0, 1.0])
+    first = estimator.estimate(bound, z, 4_000, Stream.from_seed(3))
+    with ThreadPoolExecutor(3) as pool:
+        second = estimator.estimate(bound, z, 4_000, Stream.from_seed(3), pool)
+    assert np.array_equal(first.gradient, second.gradient)
+    assert np.array_equal(first.covariance, second.covariance)
+    other = estimator.estimate(bound, z, 4_000, Stream.from_seed(4))
+    assert not np.array_equal(first.gradient, other.gradient)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: type(e).__name__)
+def test_runs_are_counted(estimator):
+    bound = bound_problem()
+    found = estimator.estimate(bound, np.log([10.0, 1.0]), 4_000, Stream.from_seed(0))
+    assert found.num_runs == 4_000
+    assert found.work > found.num_runs
+    few = estimator.estimate(bound, np.log([10.0, 1.0]), 1, Stream.from_seed(0))
+    assert few.num_runs == 4 * estimator.runs_per_sample(bound)  # the least that is unbiased
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: type(e).__name__)
+def test_missing_capability_is_named(estimator):
+    bound = bound_problem(SamplesOnly())
+    needs = estimator.requires.__name__
+    with pytest.raises(CapabilityError, match=f"{needs}, but SamplesOnly does not; choose another"):
+        estimator.estimate(bound, np.log([10.0, 1.0]), 100, Stream.from_seed(0))
+    with pytest.raises(CapabilityError, match="SamplesOnly offers what none of the candidates"):
+        Auto().choose(bound, np.log([10.0, 1.0]), Stream.from_seed(0))
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: type(e).__name__)
+def test_failed_runs_are_not_left_out(estimator):
+    bound = bound_problem(DirectMethod(max_events=20))
+    with pytest.raises(SimulationError, match="Leaving runs out would bias it"):
+        estimator.estimate(bound, np.log([10.0, 1.0]), 400, Stream.from_seed(0))
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: type(e).__name__)
+def test_large_batches_are_pooled_from_pieces(estimator, monkeypatch):
+    bound, z = bound_problem(), np.log([10.0, 1.0])
+    monkeypatch.setattr("tumble.gradients._base._LARGEST_PIECE", 8 * 2 * 2 * 500)
+    found = estimator.estimate(bound, z, 40_000, Stream.from_seed(0))
+    monkeypatch.undo()
+    whole = estimator.estimate(bound, z, 40_000, Stream.from_seed(1))
+    error = np.hypot(found.standard_errors, whole.standard_errors)
+    assert np.all(np.abs(found.gradient - whole.gradient) < 4 * error)
+    assert found.num_runs == 40_000
+    assert np.allclose(found.standard_errors, whole.standard_errors, rtol=0.1)
+
+
+def test_auto_takes_the_lowest_measured_cost_and_can_be_repeated():
+    bound, z = bound_problem(), np.log([10.0, 1.0])
+    choice = Auto().choose(bound, z, Stream.from_seed(0))
+    costs = [estimate.work_variance for _, estimate in choice.pilots]
+    assert choice.estimator is choice.pilots[int(np.argmin(costs))][0]
+    assert choice.num_runs == sum(estimate.num_runs for _, estimate in choice.pilots)
+    again = Auto().choose(bound, z, Stream.from_seed(0))
+    assert [e.work_variance for _, e in again.pilots] == costs
+    assert "work-normalized variance" in str(choice)
+
+
+def test_auto_prefers_coupling_in_large_populations_and_scores_for_few_copies():
+    """The two regimes that the estimators' docstrings name."""
+    many = {f"k{i}": Parameter(0.1, 10) for i in range(12)}
+    text = "\n".join(f"0 -> X{i} ; k{i}" for i in range(12))
+    network = helpers.ReactionNetwork.from_text(text)
+    few = Problem(
+        network,
+        data={"time": [1.0], **{f"X{i}": [2] for i in range(12)}},
+        initial={f"X{i}": 0 for i in range(12)},
+        parameters=many,
+    )
+    choice = Auto().choose(MomentMatching(order=1).bind(few), np.zeros(12), Stream.from_seed(0))
+    assert isinstance(choice.estimator, ScoreFunction)
+    large = Problem(
+        helpers.sir(),
+        data={"time": [0.3], "I": [700.0]},
+        initial={"S": 1980, "I": 20, "R": 0},
+        parameters={"beta": Parameter(1e-3, 1), "gamma": Parameter(0.1, 100)},
+    )
+    bound = MomentMatching(order=1).bind(large)
+    choice = Auto().choose(bound, np.log([0.02, 5.0]), Stream.from_seed(0))
+    assert isinstance(choice.estimator, CoupledDifference)
