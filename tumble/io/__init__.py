@@ -1,0 +1,55 @@
+"""Files: tables of data, run files, run folders and results."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tumble.io._atomic import replacing
+    from tumble.io._read_run_config import load_run_config
+    from tumble.io._restore_fit import restore_fit
+    from tumble.io._result_file import fit_tree, load_fit, save_fit
+    from tumble.io._run_config import RunConfig
+    from tumble.io._run_folder import RunFolder, to_json
+    from tumble.io._tables import read_data
+    from tumble.io._yaml import RunFileError
+
+_HOMES = {
+    "RunConfig": "_run_config",
+    "RunFileError": "_yaml",
+    "RunFolder": "_run_folder",
+    "fit_tree": "_result_file",
+    "load_fit": "_result_file",
+    "load_run_config": "_read_run_config",
+    "read_data": "_tables",
+    "replacing": "_atomic",
+    "restore_fit": "_restore_fit",
+    "to_json": "_run_folder",
+    "save_fit": "_result_file",
+}
+
+__all__ = [
+    "RunConfig",
+    "RunFileError",
+    "RunFolder",
+    "fit_tree",
+    "load_fit",
+    "load_run_config",
+    "read_data",
+    "replacing",
+    "restore_fit",
+    "save_fit",
+    "to_json",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Looked up when used, so that reading a table does not load what writes a report.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tumble.io' has no attribute {name!r}")
+    return getattr(import_module(f"tumble.io.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

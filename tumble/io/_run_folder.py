@@ -1,0 +1,313 @@
+"""Run folders: what a fit was asked, how it went, and what came out."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tumble._errors import RunFolderError
+from tumble.io._atomic import explaining, write_text
+from tumble.io._environment import describe_environment
+
+if TYPE_CHECKING:
+    from tumble._fit_result import FitStep
+    from tumble.io._run_config import RunConfig
+
+_STATUS = "status.json"
+_PREVIOUS = "previous"
+_PARTS = ("config.yaml", "inputs", "metrics.jsonl", "checkpoint", "result.nc", "report.html",
+          "env.json", _STATUS)  # fmt: skip
+
+
+@dataclass
+class RunFolder:
+    """A folder that holds one run. Final.
+
+    It holds ``config.yaml`` (the run file, as it was), ``inputs/`` (copies of the data),
+    ``metrics.jsonl`` (one line a step), ``checkpoint/params.json`` (the best parameters so far),
+    ``result.nc``, ``report.html``, ``env.json`` (versions, platform, command, seed) and
+    ``status.json`` (``running``, ``complete``, ``interrupted`` or ``failed``). Files are written
+    under another name and renamed, and lines are appended whole, so that the folder can be read at
+    any time.
+
+    `RunFolder.create` begins a run, `RunFolder.open` reads one. As a context manager a folder notes
+    in ``status.json`` when the run is interrupted or fails. Every trouble with the disk is a
+    `RunFolderError`.
+    """
+
+    path: Path
+    _metrics: Any = field(default=None, repr=False)
+    _next_checkpoint: float = field(default=0.0, repr=False)
+
+    # -- beginning and end -------------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, path: str | os.PathLike[str], *, overwrite: bool = False) -> RunFolder:
+        """Make a folder for a new run.
+
+        A folder that holds a run is refused unless ``overwrite``; then the old run is moved to
+        ``previous/`` inside it, and removed when the new one is complete. A folder that holds
+        anything else is always refused. Raises `RunFolderError`.
+        """
+        path = Path(path)
+        with explaining(path, "make the run folder"):
+            if path.exists() and not path.is_dir():
+                raise RunFolderError(f"'{path}' is a file, expected a folder; choose another one.")
+            path.mkdir(parents=True, exist_ok=True)
+            if _is_run(path):
+                if not overwrite:
+                    raise RunFolderError(
+                        f"'{path}' already holds a run; choose another folder with --output, or "
+                        "replace the run with --overwrite."
+                    )
+                _refuse_if_running(path)
+                _set_aside(path)
+            elif any(path.iterdir()):
+                raise RunFolderError(
+                    f"'{path}' is not empty and holds no run; choose another folder, so that none "
+                    "of its files is lost."
+                )
+            folder = cls(path)
+            folder._write_status("running")
+            (path / "checkpoint").mkdir()
+            folder._metrics = open(path / "metrics.jsonl", "w", encoding="utf-8")  # noqa: SIM115
+            _lock(folder._metrics)
+        return folder
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> RunFolder:
+        """Open the folder of a run, whatever its state. Raises `RunFolderError`."""
+        path = Path(path)
+        if not path.is_dir():
+            raise RunFolderError(f"there is no folder '{path}'; check the path.")
+        if not _is_run(path):
+            raise RunFolderError(
+                f"'{path}' is not the folder of a run: it has no {_STATUS}; `tumble fit` makes one."
+            )
+        return cls(path)
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if error is None:
+            self.close()
+            return
+        stopped = isinstance(error, (KeyboardInterrupt, SystemExit))
+        # What went wrong first is what the user must see, not that it could not be noted.
+        with contextlib.suppress(RunFolderError):
+            if stopped:
+                self.finish("interrupted", "stopped from outside")
+            else:
+                self.finish("failed", " ".join(str(error).split()) or type(error).__name__)
+
+    def finish(self, state: str, message: str = "") -> None:
+        """Note how the run ended; a complete run takes the place of the one before it."""
+        self.close()
+        self._write_status(state, message)
+        if state == "complete":
+            with explaining(self.path / _PREVIOUS, "remove"):
+                shutil.rmtree(self.path / _PREVIOUS, ignore_errors=True)
+
+    def close(self) -> None:
+        """Close the file of metrics."""
+        if self._metrics is not None:
+            with explaining(self.path / "metrics.jsonl"):
+                self._metrics.close()
+            self._metrics = None
+
+    # -- writing -----------------------------------------------------------------------------------
+
+    def write_config(self, config: RunConfig) -> None:
+        """Copy the run file and the data it names."""
+        from tumble.io._run_config import input_name
+
+        write_text(self.path / "config.yaml", config.text)
+        for i, file in enumerate(config.data_files):
+            if file is not None:
+                target = self.path / "inputs" / input_name(i, str(config.experiments[i].data))
+                with explaining(target, "copy the data to"):
+                    target.parent.mkdir(exist_ok=True)
+                    shutil.copyfile(file, target)
+
+    def write_environment(self, **more: Any) -> None:
+        """Write versions, platform and command, with ``more`` such as the seed."""
+        self._write_json("env.json", {**describe_environment(), **more})
+
+    def append_step(self, step: FitStep, names: tuple[str, ...]) -> None:
+        """Add one line to the metrics; the first step and one a second become checkpoints."""
+        params = dict(zip(names, step.params, strict=True))
+        line = {
+            "step": step.step,
+            "phase": step.phase,
+            "loss": step.loss,
+            "gradient_norm": step.gradient_norm,
+            "noise_norm": step.noise_norm,
+            "num_runs": step.num_runs,
+            "seconds": step.seconds,
+            "params": params,
+        }
+        with explaining(self.path / "metrics.jsonl"):
+            self._metrics.write(to_json(line) + "\n")
+            self._metrics.flush()
+        if step.seconds >= self._next_checkpoint:
+            self._next_checkpoint = step.seconds + 1.0
+            self.write_checkpoint(params, step.step)
+
+    def write_checkpoint(self, params: Mapping[str, Any], step: int) -> None:
+        """Write the best parameters so far, as ``fit.start`` of a run file takes them."""
+        self._write_json("checkpoint/params.json", {"step": step, "start": dict(params)})
+
+    def _write_status(self, state: str, message: str = "") -> None:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        status = {"program": "tumble", "state": state, "message": message, "process": os.getpid()}
+        started = now
+        with contextlib.suppress(RunFolderError):
+            started = self.status.get("started", now) if state != "running" else now
+        times = {"started": started} | ({} if state == "running" else {"finished": now})
+        self._write_json(_STATUS, status | times)
+
+    def _write_json(self, name: str, content: Any) -> None:
+        write_text(self.path / name, to_json(content, indent=2) + "\n")
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """What ``status.json`` says: ``state``, ``message``, ``started``, ``finished``."""
+        return self._read_json(_STATUS)
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """What ``env.json`` says."""
+        return self._read_json("env.json")
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        """The steps so far; a last line that is not complete is left out."""
+        steps = []
+        with explaining(self.path / "metrics.jsonl", "read"):
+            text = (self.path / "metrics.jsonl").read_text(encoding="utf-8")
+        for line in text.splitlines():
+            with contextlib.suppress(json.JSONDecodeError):
+                steps.append(json.loads(line))
+        return steps
+
+    @property
+    def result_path(self) -> Path:
+        """Where the result is, or will be."""
+        return self.path / "result.nc"
+
+    @property
+    def report_path(self) -> Path:
+        """Where the report is, or will be."""
+        return self.path / "report.html"
+
+    def config(self) -> RunConfig:
+        """Return the run file, with the copies of the data."""
+        from tumble.io._read_run_config import load_run_config
+
+        return load_run_config(self.path / "config.yaml", inputs=self.path / "inputs")
+
+    def require_result(self) -> Path:
+        """Return the path of the result; raises `RunFolderError` when the run has none."""
+        if self.result_path.is_file():
+            return self.result_path
+        status = self.status
+        message = f" ({status['message']})" if status.get("message") else ""
+        raise RunFolderError(
+            f"the run in '{self.path}' has no result: it is {status.get('state')}{message} after "
+            f"{len(self.metrics)} steps; run it again with --overwrite."
+        )
+
+    def _read_json(self, name: str) -> dict[str, Any]:
+        with explaining(self.path / name, "read"):
+            text = (self.path / name).read_text(encoding="utf-8")
+        try:
+            content = json.loads(text)
+        except json.JSONDecodeError:
+            raise RunFolderError(f"'{self.path / name}' is damaged; run the fit again.") from None
+        return dict(content)
+
+
+def to_json(content: Any, indent: int | None = None) -> str:
+    """Return JSON in which numbers that are not finite are null, as the standard has none."""
+    return json.dumps(_finite(content), indent=indent, allow_nan=False, ensure_ascii=False)
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {str(k): _finite(v) for k, v in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_finite(v) for v in content]
+    if isinstance(content, (bool, int, str)) or content is None:
+        return content
+    value = float(content)
+    return value if math.isfinite(value) else None
+
+
+# -- the state of a folder -----------------------------------------------------------------------
+
+
+def _is_run(path: Path) -> bool:
+    # Between moving an old run aside and beginning the new one there is only the old one.
+    return (path / _STATUS).is_file() or (path / _PREVIOUS / _STATUS).is_file()
+
+
+def _set_aside(path: Path) -> None:
+    """Move the run in ``path`` to ``previous/``; a complete run there outlives a broken one."""
+    previous = path / _PREVIOUS
+    complete = False
+    with contextlib.suppress(RunFolderError):  # a damaged run is not worth keeping
+        complete = RunFolder(path).status.get("state") == "complete"
+    if previous.exists() and not complete:
+        for part in _PARTS:
+            _remove(path / part)
+        return
+    shutil.rmtree(previous, ignore_errors=True)
+    previous.mkdir()
+    for part in _PARTS:
+        if (path / part).exists():
+            os.replace(path / part, previous / part)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _refuse_if_running(path: Path) -> None:
+    metrics = path / "metrics.jsonl"
+    if metrics.is_file():
+        with open(metrics, "a", encoding="utf-8") as file:
+            try:
+                _lock(file)
+            except BlockingIOError:
+                raise RunFolderError(
+                    f"another run is writing to '{path}'; wait for it, stop it, or choose another "
+                    "folder with --output."
+                ) from None
+
+
+def _lock(file: Any) -> None:
+    """Lock an open file until it is closed or the process ends, where the system offers that."""
+    try:
+        import fcntl
+    except ImportError:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:  # some network file systems have no locks
+        return
