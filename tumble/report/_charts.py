@@ -1,0 +1,69 @@
+"""The figures of the page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tumble.plot import audit_plot, convergence, fit_band, waterfall
+from tumble.plot._fit_band import panels
+from tumble.report._figures import draw_svg
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+_WIDTH = 6.0
+_MOST_PANELS = 8
+
+
+def prediction_chart(tree: xr.DataTree) -> tuple[str, int]:
+    """Return the data with the bands, and how many panels were left out."""
+    every = panels(tree)
+    shown = every[:_MOST_PANELS]
+    columns = 1 if len(shown) == 1 else 2
+    rows = -(-len(shown) // columns)
+    several = len({experiment for experiment, _ in every}) > 1
+
+    def draw(axes: Any) -> None:
+        grid = list(axes) if len(shown) > 1 else [axes]
+        for i, (ax, (experiment, observable)) in enumerate(zip(grid, shown, strict=False)):
+            fit_band(tree, experiment=experiment, observable=observable, ax=ax)
+            if several:
+                ax.set_title(f"experiment {experiment + 1}", fontsize=10)
+            if i > 0:
+                ax.get_legend().remove()
+        for ax in grid[len(shown) :]:
+            ax.set_axis_off()
+
+    names = ", ".join(dict.fromkeys(observable for _, observable in shown))
+    label = f"Data and simulated data of {names} over time"
+    height = 3.6 if columns == 1 else 2.6 * rows
+    return draw_svg(draw, label, (_WIDTH, height), (rows, columns)), len(every) - len(shown)
+
+
+def audit_chart(tree: xr.DataTree) -> str:
+    """Return the errors of the gradients against the margin."""
+    rows = tree["audit"].sizes["row"]
+    label = "Error of each gradient estimate, in units of the margin"
+    return draw_svg(lambda ax: audit_plot(tree, ax=ax), label, (_WIDTH, 1.2 + 0.27 * rows))
+
+
+def course_charts(tree: xr.DataTree) -> list[tuple[str, str]]:
+    """Return figures, with captions, of how the fit went."""
+    charts = []
+    if tree["history"].sizes["step"]:
+        figure = draw_svg(
+            lambda axes: convergence(tree, ax=axes),
+            "Loss and norm of the gradient over the steps",
+            (4.6, 4.2),
+            (2, 1),
+        )
+        charts.append((figure, "Loss, and how steep it still is, step by step."))
+    if tree["fit"].sizes["start"] > 1:
+        figure = draw_svg(
+            lambda ax: waterfall(tree, ax=ax), "Final losses of all starts", (4.6, 4.2)
+        )
+        charts.append(
+            (figure, "Where the starts ended. Several level with the best have found the same "
+                     "minimum.")
+        )  # fmt: skip
+    return charts
