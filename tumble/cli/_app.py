@@ -1,0 +1,186 @@
+"""The commands and their options. What they do is imported when they run."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_RUN_FILE = typer.Argument(metavar="RUN", help="A run file in YAML.", show_default=False)
+_RUN_OR_FOLDER = typer.Argument(
+    metavar="RUN", help="A run file, or the folder of a run.", show_default=False
+)
+_FOLDER = typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)
+_SEED = typer.Option(help="Seed of all random numbers; default: that of the run file.", min=0)
+_PARAM = typer.Option(
+    "--param", "-p", metavar="NAME=VALUE", help="A parameter's value; can be given again."
+)
+_QUIET = typer.Option("--quiet", "-q", help="Print nothing but errors.")
+_JSON = typer.Option("--json", help="Print one JSON object on standard output, and nothing else.")
+
+
+def _guarded(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Turn exceptions into one line on standard error and an exit status."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        from tumble._errors import TumbleError
+
+        try:
+            return command(*args, **kwargs)
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            raise typer.Exit(130) from None
+        except TumbleError as error:
+            _fail(error, str(error), 2)
+        except BrokenPipeError:  # the reader has left, as in `tumble … | head`; typer ends quietly
+            raise
+        except OSError as error:
+            where = f" '{error.filename}'" if error.filename else ""
+            _fail(error, f"{error.strerror or error}{where}; check the path and permissions.", 2)
+        except (typer.Exit, typer.Abort, typer.BadParameter):
+            raise
+        except Exception as error:
+            bug = "this is a bug; TUMBLE_DEBUG=1 shows where it happened"
+            _fail(error, f"{type(error).__name__}: {error} ({bug})", 1)
+
+    return run
+
+
+def _fail(error: BaseException, text: str, status: int) -> None:
+    if os.environ.get("TUMBLE_DEBUG") == "1":
+        import traceback
+
+        traceback.print_exception(error)
+    print(f"error: {' '.join(text.split())}", file=sys.stderr)
+    raise typer.Exit(status) from None
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from tumble import __version__
+
+        print(f"tumble {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def tumble(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Fit stochastic, discrete simulators to data, and say how far each answer can be trusted."""
+
+
+@app.command()
+@_guarded
+def fit(
+    run: Annotated[Path, _RUN_FILE],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The run folder; default: that of the run file.",
+            show_default=False,
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the run that the folder holds.")
+    ] = False,
+    seed: Annotated[int | None, _SEED] = None,
+    no_audit: Annotated[
+        bool, typer.Option("--no-audit", help="Do not test the gradient of the fit.")
+    ] = False,
+    quiet: Annotated[bool, _QUIET] = False,
+    json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Fit the problem of a run file; leaves a folder with the result and a report."""
+    from tumble.cli._fit_command import run_fit
+
+    run_fit(run, output, overwrite, seed, not no_audit, quiet, json)
+
+
+@app.command()
+@_guarded
+def simulate(
+    run: Annotated[Path, _RUN_OR_FOLDER],
+    num_samples: Annotated[
+        int | None, typer.Option("--num-samples", "-n", min=1, help="Independent runs.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="A file that ends in .nc or .csv.", show_default=False),
+    ] = None,
+    param: Annotated[list[str] | None, _PARAM] = None,
+    seed: Annotated[int | None, _SEED] = None,
+    quiet: Annotated[bool, _QUIET] = False,
+) -> None:
+    """Run the model of a run file, or of a run at its estimate, and write its trajectories."""
+    from tumble.cli._simulate_command import run_simulate
+
+    run_simulate(run, num_samples, output, param or [], seed, quiet)
+
+
+@app.command()
+@_guarded
+def audit(
+    run: Annotated[Path, _RUN_OR_FOLDER],
+    param: Annotated[list[str] | None, _PARAM] = None,
+    seed: Annotated[int | None, _SEED] = None,
+    quiet: Annotated[bool, _QUIET] = False,
+    json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Test the gradient: near the estimate of a run, or where a fit of a run file would start."""
+    from tumble.cli._audit_command import run_audit
+
+    run_audit(run, param or [], seed, quiet, json)
+
+
+@app.command()
+@_guarded
+def report(run: Annotated[Path, _FOLDER]) -> None:
+    """Write the report of a finished run again."""
+    from tumble.io import RunFolder
+    from tumble.report import write_report
+
+    folder = RunFolder.open(run)
+    print(write_report(folder.require_result(), folder.report_path))
+
+
+@app.command()
+@_guarded
+def example(
+    name: Annotated[str | None, typer.Argument(help="Which one.", show_default=False)] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            "--to",
+            help="Where to copy it; default: a folder of its name, here.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """List the examples, or copy one."""
+    from tumble.cli._examples import copy_example, list_examples
+
+    if name is None:
+        list_examples()
+    else:
+        copy_example(name, to)

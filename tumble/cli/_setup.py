@@ -1,0 +1,48 @@
+"""What the command line sets up for its process; the library does none of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def prepare_process() -> None:
+    """Keep compiled code between runs, and let a request to end be an orderly one."""
+    _keep_compiled_code()
+    with contextlib.suppress(ValueError):  # not in the main thread, where signals can be handled
+        signal.signal(signal.SIGTERM, _end)
+
+
+def _keep_compiled_code() -> None:
+    # By the environment, so that neither JAX is loaded here nor a choice of the user replaced.
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ or "jax" in sys.modules:
+        return
+    folder = cache_folder() / "jax"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            return
+    except OSError:  # a cache is a convenience; without one the run takes longer
+        return
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+
+def cache_folder() -> Path:
+    """Return the folder of this user's caches for tumble."""
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "tumble"
+
+
+def _end(number: int, frame: Any) -> None:
+    raise SystemExit(128 + number)
