@@ -62,6 +62,7 @@ def bootstrap(
     fit: FitResult,
     *,
     num_datasets: int = 100,
+    tolerance: float = 0.003,
     seed: int = 0,
     executor: Any = None,
     progress: Any = None,
@@ -71,6 +72,9 @@ def bootstrap(
     Data come from the problem's simulator (exact by default) with measurement noise, in the shape
     of the observed ones, missing entries included. For path likelihoods all refits run side by
     side.
+
+    Arguments: ``num_datasets``, default 100; ``tolerance`` of each refit of a simulated loss, as in
+    `fit`; ``seed``, ``executor``, ``progress``.
 
     Guarantee: estimates the spread and the bias of the estimator at the fitted parameters, as far
     as ``num_datasets`` allow. It knows nothing of a model that is wrong. Data sets in which an
@@ -96,7 +100,8 @@ def bootstrap(
             bar.update(i / num_datasets, f"refit {i + 1} of {num_datasets}")
             try:
                 refit = run_fit(
-                    problem, objective=fit.objective, start=fit.params, seed=seed + i + 1,
+                    problem, objective=fit.objective, start=fit.params, warm_start=False,
+                    tolerance=tolerance, seed=seed + i + 1,
                     executor=executor, progress=False,
                 )  # fmt: skip
                 thetas.append(refit.theta)

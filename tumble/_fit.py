@@ -246,11 +246,10 @@ def _run_likelihood(run: _Run) -> FitResult:
 def _run_outputs(run: _Run) -> FitResult:
     bound = run.bound
     assert isinstance(bound, BoundOutputs)
-    starts, curvature, losses = run.starts, None, None
-    if run.warm_start:
-        starts, curvature, losses = _warm_start(run, bound)
+    surrogate = Surrogate(LinearNoise(), bound)
+    starts, losses = _warm_start(run, surrogate) if run.warm_start else (run.starts, None)
     source = _GradientSource(run, bound)
-    task = NoisyTask(run.problem.space, source.estimate, run.tolerance, curvature)
+    task = NoisyTask(run.problem.space, source.estimate, run.tolerance, surrogate.curvature)
     state, stop = _loop(run, run.optimizer, task, starts, "simulation")
     solution = run.optimizer.solution(state)
     if losses is not None:
@@ -270,8 +269,8 @@ def _run_outputs(run: _Run) -> FitResult:
     return _finalize(run, solution, stop, covariance, words, str(source))
 
 
-def _warm_start(run: _Run, bound: BoundOutputs) -> tuple[FloatArray, FloatArray | None, Any]:
-    surrogate = Surrogate(LinearNoise(), bound)
+def _warm_start(run: _Run, surrogate: Surrogate) -> tuple[FloatArray, FloatArray | None]:
+    """Return the minimum [1, P] of the surrogate, and its losses from all starts."""
     task = DeterministicTask(
         run.problem.space, lambda z, rows: surrogate.evaluate(z), _DETERMINISTIC_TOLERANCE
     )
@@ -279,11 +278,11 @@ def _warm_start(run: _Run, bound: BoundOutputs) -> tuple[FloatArray, FloatArray 
     state, stop = _loop(run, optimizer, task, run.starts, "linear noise")
     if stop.code is ResultCode.DIVERGED:
         run.warnings.append("the linear-noise approximation gave no start; it was left out.")
-        return run.starts, None, None
+        return run.starts, None
     if stop.code is ResultCode.INTERRUPTED:
         raise KeyboardInterrupt
     solution = optimizer.solution(state)
-    return solution.z[None], solution.curvature, solution.starts
+    return solution.z[None], solution.starts
 
 
 class _GradientSource:

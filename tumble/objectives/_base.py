@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 
 from tumble._problem import Problem
-from tumble._typing import FloatArray, IntArray, JaxArray
+from tumble._typing import FloatArray, JaxArray
 from tumble.simulators import LinearNoise
 
 if TYPE_CHECKING:
@@ -137,30 +137,31 @@ class BoundOutputs:
         """Return ∂²loss/∂m² [F], the diagonal."""
         return 2 * self.weight if self.quadratic else np.zeros(self.num_features)
 
-    def surrogate(self, z: JaxArray, method: LinearNoise) -> JaxArray:
-        """Return m [F] under the linear-noise approximation, in JAX, for a 64-bit scope."""
-        import jax.numpy as jnp
 
-        space = self.problem.space
-        theta = space.from_fit(z, jnp)
-        parts = []
-        for binding, data in zip(self.problem.bindings, self.data, strict=True):
-            moments = method.moments(
-                self.problem.model,
-                binding.model_params(theta),
-                binding.initial_mean(theta),
-                binding.initial_variance,
-                binding.times,
-                start=binding.experiment.start,
-            )
-            mean, variance = _observable_moments(binding, theta, moments.mean, moments.covariance)
-            parts.append(self.objective.gaussian_features(mean, variance, data, jnp).ravel())
-        return jnp.concatenate(parts)
+def gaussian_moments(
+    objective: AbstractOutputObjective,
+    problem: Problem,
+    data: Sequence[FeatureData],
+    z: JaxArray,
+    method: LinearNoise,
+) -> JaxArray:
+    """Return E[f] [F] at z under the linear-noise approximation, in JAX, for a 64-bit scope."""
+    import jax.numpy as jnp
 
-    def time_index(self, experiment: int) -> IntArray:
-        """Return the observation time of each feature of an experiment, [T * K]."""
-        num_times, num_kinds = self.data[experiment].target.shape
-        return np.repeat(np.arange(num_times), num_kinds)
+    theta = problem.space.from_fit(z, jnp)
+    parts = []
+    for binding, of_experiment in zip(problem.bindings, data, strict=True):
+        moments = method.moments(
+            problem.model,
+            binding.model_params(theta),
+            binding.initial_mean(theta),
+            binding.initial_variance,
+            binding.times,
+            start=binding.experiment.start,
+        )
+        mean, variance = _observable_moments(binding, theta, moments.mean, moments.covariance)
+        parts.append(objective.gaussian_features(mean, variance, of_experiment, jnp).ravel())
+    return jnp.concatenate(parts)
 
 
 def _observable_moments(

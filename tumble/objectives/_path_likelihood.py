@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,6 +13,7 @@ from tumble._errors import CapabilityError
 from tumble._problem import Problem
 from tumble._typing import FloatArray, JaxArray
 from tumble.objectives._base import AbstractObjective, Evaluation
+from tumble.objectives._structure import Structure
 from tumble.simulators import FiniteStateProjection, LinearNoise, SupportsLikelihood
 
 # Points are evaluated in batches of this many, so that one compiled function serves them all.
@@ -68,17 +69,23 @@ class BoundLikelihood:
         each = [self.problem] * len(z) if problems is None else list(problems)
         if isinstance(self.through, LinearNoise):
             return _evaluate_linear_noise(self.through, z, each)
-        rows = [_evaluate_exact(self.through, row, p) for row, p in zip(z, each, strict=True)]
+        own = self._exact
+        likelihoods = [own if p is self.problem else self.through.likelihood(p) for p in each]
+        rows = [_evaluate_exact(m, row, p) for m, row, p in zip(likelihoods, z, each, strict=True)]
         values, gradients = (np.array(column) for column in zip(*rows, strict=True))
         return Evaluation(values, gradients, None)
 
+    @cached_property
+    def _exact(self) -> Any:
+        return self.through.likelihood(self.problem)
 
-def _evaluate_exact(method: Any, z: FloatArray, problem: Problem) -> tuple[float, FloatArray]:
+
+def _evaluate_exact(likelihood: Any, z: FloatArray, problem: Problem) -> tuple[float, FloatArray]:
     import jax
 
     space = problem.space
     theta = np.asarray(space.from_fit(z))
-    value, gradient = method.likelihood(problem).value_and_gradient(theta)
+    value, gradient = likelihood.value_and_gradient(theta)
     with jax.enable_x64(True):
         prior, prior_gradient = 0.0, np.zeros(space.size)
         if space.has_priors:
@@ -91,7 +98,7 @@ def _evaluate_linear_noise(
 ) -> Evaluation:
     import jax
 
-    function = _compiled(method, _Structure(problems[0]))
+    function = _compiled(method, Structure(problems[0]))
     pieces = []
     with jax.enable_x64(True):
         for first in range(0, len(z), _WIDTH):
@@ -109,22 +116,8 @@ def _evaluate_linear_noise(
     return Evaluation(values, gradients, curvatures)
 
 
-class _Structure:
-    """A problem up to its data: two with equal structure share one compiled likelihood. Final."""
-
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
-        self._key = problem.structure
-
-    def __hash__(self) -> int:
-        return hash(self._key)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Structure) and self._key == other._key
-
-
 @lru_cache(maxsize=16)
-def _compiled(method: LinearNoise, structure: _Structure) -> Any:
+def _compiled(method: LinearNoise, structure: Structure) -> Any:
     """Return the jitted (z [M, P], data) -> values, gradients, curvatures."""
     import jax
     import jax.numpy as jnp

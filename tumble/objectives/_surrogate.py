@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from tumble._typing import FloatArray, JaxArray
-from tumble.objectives._base import BoundOutputs, Evaluation
+from tumble.objectives._base import BoundOutputs, Evaluation, FeatureData, gaussian_moments
+from tumble.objectives._structure import Structure
 from tumble.simulators import LinearNoise
 
+# Points are evaluated in batches of this many, so that one compiled function serves them all.
 _WIDTH = 8
+_DIFFERENCE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -30,11 +33,13 @@ class Surrogate:
         """Return values, gradients and Gauss–Newton curvatures (quadratic losses) at z [M, P]."""
         import jax
 
+        function = _compiled(self.method, self.bound.objective, Structure(self.bound.problem))
+        data = list(self.bound.data)
         pieces = []
         with jax.enable_x64(True):
             for first in range(0, len(z), _WIDTH):
                 rows = np.arange(first, min(first + _WIDTH, len(z)))
-                batch = self._function(np.asarray(z[np.resize(rows, _WIDTH)], dtype=float))
+                batch = function(np.asarray(z[np.resize(rows, _WIDTH)], dtype=float), data)
                 pieces.append([np.asarray(part)[: len(rows)] for part in batch])
         moments, slopes = (np.concatenate(p) for p in zip(*pieces, strict=True))
         values = np.array([self.bound.value(m) for m in moments])
@@ -48,16 +53,34 @@ class Surrogate:
         curvatures = np.stack([j.T @ (second * j) for j in slopes])
         return Evaluation(values, gradients, curvatures)
 
-    @cached_property
-    def _function(self) -> Any:
-        import jax
+    def curvature(self, z: FloatArray) -> FloatArray:
+        """Return the Hessian [P, P] at z [P] with its eigenvalues made positive.
 
-        def moments(z: JaxArray) -> tuple[JaxArray, JaxArray]:
-            features = self.bound.surrogate(z, self.method)
-            return features, features
+        Central differences of the exact gradient; the identity where that is not finite.
+        """
+        size = len(z)
+        shifts = _DIFFERENCE * np.concatenate([np.eye(size), -np.eye(size)])
+        gradients = self.evaluate(z + shifts).gradients
+        hessian = (gradients[:size] - gradients[size:]) / (2 * _DIFFERENCE)
+        if not np.all(np.isfinite(hessian)):
+            return np.eye(size)
+        values, vectors = np.linalg.eigh((hessian + hessian.T) / 2)
+        return (vectors * np.abs(values)) @ vectors.T
 
-        def both(z: JaxArray) -> tuple[JaxArray, JaxArray]:
-            slopes, features = jax.jacfwd(moments, has_aux=True)(z)
-            return features, slopes
 
-        return jax.jit(jax.vmap(both))
+@lru_cache(maxsize=16)
+def _compiled(method: LinearNoise, objective: Any, structure: Structure) -> Any:
+    """Return the jitted (z [M, P], data) -> features [M, F] and their slopes [M, F, P]."""
+    import jax
+
+    problem = structure.problem
+
+    def moments(z: JaxArray, data: list[FeatureData]) -> tuple[JaxArray, JaxArray]:
+        features = gaussian_moments(objective, problem, data, z, method)
+        return features, features
+
+    def both(z: JaxArray, data: list[FeatureData]) -> tuple[JaxArray, JaxArray]:
+        slopes, features = jax.jacfwd(moments, has_aux=True)(z, data)
+        return features, slopes
+
+    return jax.jit(jax.vmap(both, in_axes=(0, None)))

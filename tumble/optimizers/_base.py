@@ -45,14 +45,14 @@ class NoisyTask:
     """A loss that can only be sampled.
 
     ``estimate(z [P], num_runs, step) -> GradientEstimate`` draws fresh runs in each ``step``;
-    ``curvature`` [P, P] is used where estimates bring none; ``tolerance`` is the standard error,
-    on the fit scale, at which the estimate is precise enough.
+    ``tolerance`` is the standard error, on the fit scale, at which the estimate is precise enough;
+    ``curvature(z [P]) -> [P, P]`` is asked where estimates bring none.
     """
 
     space: ParameterSpace
     estimate: Callable[[FloatArray, int, int], GradientEstimate]
     tolerance: float
-    curvature: FloatArray | None = None
+    curvature: Callable[[FloatArray], FloatArray]
 
 
 class Report(NamedTuple):

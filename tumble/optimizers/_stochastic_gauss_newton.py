@@ -24,6 +24,8 @@ from tumble.optimizers._base import (
 _MEMORY = 0.7  # weight of the past in the running curvature
 _STEP_DECAY = 0.7  # averaging phase: step k is k**-0.7 of a full one (Polyak and Juditsky)
 _SIGNIFICANCE = 0.99
+_AGAIN = 0.9999  # asked of a gradient that ends the averaging, which looks many times
+_VAGUE = 0.2
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,12 @@ class StochasticGaussNewton(AbstractOptimizer):
 
     Definition: while gᵀ Cov⁻¹ g exceeds the 99 % point of χ², a step −(C + λ diag C)⁻¹ g is taken,
     and taken back half way (with ten times the damping) when the loss has risen by more than four
-    standard errors. Afterwards steps shrink as k^-0.7, the minima z − C⁻¹ g that the estimates
-    point to are averaged, weighted by their runs, and the runs a step double every third step. It
-    stops when the standard error of the average, which is known from the gradients' own covariance,
-    is at most ``tolerance`` for every parameter.
+    standard errors. A gradient that does not stand out is not followed: where C⁻¹ Cov C⁻¹ says
+    that it would leave a parameter uncertain by more than 0.2, the runs are doubled. Otherwise
+    steps shrink as k^-0.7, the minima z − C⁻¹ g that the estimates point to are averaged, weighted
+    by their runs, and the runs a step double every third step; a gradient that stands out again
+    (99.99 %) starts the descent anew. It stops when the standard error of the average, which is
+    known from the gradients' own covariance, is at most ``tolerance`` for every parameter.
 
     Arguments: ``first_runs`` of the simulator a step, default 256; ``max_runs`` a step, default
     16,384; ``largest_step`` of any coordinate on the fit scale, default 0.7.
@@ -103,8 +107,10 @@ class StochasticGaussNewton(AbstractOptimizer):
         usable = np.isfinite(estimate.value) and np.all(np.isfinite(estimate.gradient))
         if not usable or (state.count == 0 and self._has_risen(state, estimate)):
             after = self._take_back(task, state)
-        elif state.count == 0 and _stands_out(estimate, free):
+        elif _stands_out(estimate, free, _AGAIN if state.count else _SIGNIFICANCE):
             after = self._descend(task, state, estimate, free)
+        elif self._is_vague(state, estimate, free):
+            after = replace(state, num_runs=min(self.max_runs, 2 * state.num_runs))
         else:
             after = self._average(task, state, estimate, free)
         report = Report(
@@ -128,10 +134,9 @@ class StochasticGaussNewton(AbstractOptimizer):
     def _curvature(
         self, task: NoisyTask, state: StochasticState, estimate: GradientEstimate
     ) -> FloatArray:
-        fresh = estimate.curvature if estimate.curvature is not None else task.curvature
+        fresh = estimate.curvature
         if fresh is None:
-            scale = max(float(np.linalg.norm(estimate.gradient)), 1e-12)
-            fresh = scale * np.eye(len(state.z))
+            fresh = task.curvature(state.z)
         if np.any(np.isnan(state.curvature)):
             return fresh
         # A running mean; while averaging, an ever longer one.
@@ -140,10 +145,13 @@ class StochasticGaussNewton(AbstractOptimizer):
 
     def _has_risen(self, state: StochasticState, estimate: GradientEstimate) -> bool:
         noise = np.sqrt(state.accepted_variance + estimate.value_variance)
-        return estimate.value > state.accepted_loss + 4 * noise
+        # Steps along a noisy gradient raise the loss by tr(C⁻¹ Cov) / 2 on average.
+        inverse = np.linalg.pinv(state.curvature, hermitian=True)
+        wander = max(float(np.trace(inverse @ estimate.covariance)), 0.0) / 2
+        return estimate.value > state.accepted_loss + 4 * (noise + wander)
 
     def _take_back(self, task: NoisyTask, state: StochasticState) -> StochasticState:
-        if state.damping > 1e8:
+        if state.damping > 1e6:
             stop = Stop(ResultCode.DIVERGED, "no step lowers the loss; the start is not usable")
             return replace(state, z=state.accepted, stop=stop)
         # Half way back; more damping makes the next steps shorter too.
@@ -167,7 +175,20 @@ class StochasticGaussNewton(AbstractOptimizer):
             accepted_loss=estimate.value,
             accepted_variance=estimate.value_variance,
             damping=max(state.damping / 5, 1e-6),
+            count=0,
+            weight=0.0,
+            mean=np.zeros_like(state.z),
+            noise=np.zeros_like(state.noise),
         )
+
+    def _is_vague(
+        self, state: StochasticState, estimate: GradientEstimate, free: BoolArray
+    ) -> bool:
+        """Return whether more runs are needed, and allowed, before the estimate says anything."""
+        inverse = np.linalg.pinv(state.curvature, hermitian=True)
+        spread = np.diag(inverse @ estimate.covariance @ inverse)
+        vague = np.any(np.sqrt(np.maximum(spread[free], 0.0)) > _VAGUE)
+        return bool(vague) and state.count == 0 and state.num_runs < self.max_runs
 
     def _average(
         self,
@@ -208,7 +229,7 @@ class StochasticGaussNewton(AbstractOptimizer):
         )
 
 
-def _stands_out(estimate: GradientEstimate, free: BoolArray) -> bool:
+def _stands_out(estimate: GradientEstimate, free: BoolArray, confidence: float) -> bool:
     """Return whether the free gradient differs from zero beyond its noise."""
     from scipy.stats import chi2
 
@@ -218,4 +239,4 @@ def _stands_out(estimate: GradientEstimate, free: BoolArray) -> bool:
     block = estimate.covariance[np.ix_(index, index)]
     g = estimate.gradient[index]
     statistic = float(g @ np.linalg.pinv(block, hermitian=True) @ g)
-    return statistic > chi2.ppf(_SIGNIFICANCE, len(index))
+    return statistic > chi2.ppf(confidence, len(index))

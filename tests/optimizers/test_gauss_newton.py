@@ -1,0 +1,181 @@
+"""The optimizers on losses with known minima."""
+
+from itertools import pairwise
+
+import numpy as np
+import optax
+import pytest
+
+from tumble import Parameter, ResultCode
+from tumble._errors import CapabilityError
+from tumble._parameters import ParameterSpace
+from tumble.gradients import GradientEstimate
+from tumble.objectives import Evaluation
+from tumble.optimizers import (
+    DeterministicTask,
+    GaussNewton,
+    NoisyTask,
+    Optax,
+    StochasticGaussNewton,
+)
+
+SPACE = ParameterSpace({n: Parameter(-5, 5, scale="linear") for n in ("a", "b")})
+
+
+def run(optimizer, task, starts, max_steps=500):
+    state = optimizer.init(task, np.atleast_2d(np.array(starts, dtype=float)))
+    reports = []
+    while state.stop is None and len(reports) < max_steps:
+        state, report = optimizer.step(task, state)
+        reports.append(report)
+    return optimizer.solution(state), state, reports
+
+
+def least_squares(residual, jacobian, *, curvature=True):
+    def evaluate(z, rows):
+        r = np.stack([residual(p) for p in z])
+        j = np.stack([jacobian(p) for p in z])
+        values = 0.5 * (r**2).sum(1)
+        gradients = np.einsum("mr,mrp->mp", r, j)
+        return Evaluation(values, gradients, np.einsum("mrp,mrq->mpq", j, j) if curvature else None)
+
+    return DeterministicTask(SPACE, evaluate, 1e-8)
+
+
+def rosenbrock(**options):
+    return least_squares(
+        lambda p: np.array([10 * (p[1] - p[0] ** 2), 1 - p[0]]),
+        lambda p: np.array([[-20 * p[0], 10.0], [-1.0, 0.0]]),
+        **options,
+    )
+
+
+@pytest.mark.parametrize("curvature", [True, False], ids=["gauss-newton", "bfgs"])
+def test_rosenbrock_from_several_starts(curvature):
+    starts = [[-1.2, 1.0], [3.0, -3.0], [0.0, 4.0]]
+    solution, state, _ = run(GaussNewton(), rosenbrock(curvature=curvature), starts)
+    assert np.allclose(solution.z, 1, atol=1e-3)
+    assert state.stop.code is ResultCode.CONVERGED
+    assert solution.starts.shape == (3,)
+
+
+def test_minimum_beyond_a_bound_is_held_at_it():
+    """(a − 7)² + (b − a/7 − 1)² within |a| ≤ 5: a = 5, b = 12/7."""
+    task = least_squares(
+        lambda p: np.array([p[0] - 7, p[1] - p[0] / 7 - 1]),
+        lambda p: np.array([[1.0, 0.0], [-1 / 7, 1.0]]),
+    )
+    solution, state, _ = run(GaussNewton(), task, [[0.0, 0.0]])
+    assert np.allclose(solution.z, [5, 12 / 7], atol=1e-6)
+    assert state.stop.code is ResultCode.CONVERGED
+
+
+def test_loss_never_rises():
+    _, _, reports = run(GaussNewton(), rosenbrock(), [[-1.2, 1.0]])
+    losses = [r.loss for r in reports]
+    assert all(b <= a for a, b in pairwise(losses))
+
+
+def test_starts_that_cannot_be_computed_are_left_and_none_is_told():
+    def evaluate(z, rows):
+        bad = z[:, 0] > 1
+        values = np.where(bad, np.inf, (z**2).sum(1))
+        return Evaluation(values, 2 * z, np.tile(2 * np.eye(2), (len(z), 1, 1)))
+
+    task = DeterministicTask(SPACE, evaluate, 1e-8)
+    solution, _, _ = run(GaussNewton(), task, [[2.0, 0.0], [0.5, 0.5]])
+    assert np.allclose(solution.z, 0, atol=1e-6)
+    state = GaussNewton().init(task, np.array([[2.0, 0.0]]))
+    assert state.stop.code is ResultCode.DIVERGED
+    assert "not finite at any start" in state.stop.reason
+
+
+def noisy_quadratic(matrix, minimum, sd, seed, tolerance, *, curvature=True):
+    """L = ½ (z − m)ᵀ A (z − m), gradients with covariance A sd²/n A."""
+    root = matrix * sd
+
+    def estimate(z, num_runs, step):
+        rng = np.random.default_rng([seed, step])
+        noise = root @ rng.normal(size=2) / np.sqrt(num_runs)
+        gap = z - minimum
+        return GradientEstimate(
+            0.5 * gap @ matrix @ gap,
+            0.0,
+            matrix @ gap + noise,
+            root @ root.T / num_runs,
+            matrix if curvature else None,
+            num_runs,
+            float(num_runs),
+            0.0,
+        )
+
+    return NoisyTask(SPACE, estimate, tolerance, lambda z: matrix)
+
+
+MATRIX = np.array([[50.0, 5.0], [5.0, 1.0]])
+MINIMUM = np.array([1.0, -2.0])
+
+
+def test_averaged_estimate_has_the_error_it_states():
+    errors, scores = [], []
+    for seed in range(200):
+        task = noisy_quadratic(MATRIX, MINIMUM, 2.0, seed, 0.02)
+        solution, state, _ = run(StochasticGaussNewton(), task, [[4.0, 4.0]])
+        assert state.stop.code is ResultCode.NOISE_LIMITED
+        gap = solution.z - MINIMUM
+        errors.append(gap)
+        scores.append(gap @ np.linalg.solve(solution.noise, gap))
+    assert np.all(np.std(errors, axis=0) < 1.2 * 0.02)
+    # The squared distance in stated standard errors is χ² with two degrees of freedom: mean 2.
+    assert 1.5 < np.mean(scores) < 2.6
+
+
+def test_finer_tolerance_takes_more_runs():
+    spent = []
+    for tolerance in (0.1, 0.02):
+        task = noisy_quadratic(MATRIX, MINIMUM, 2.0, 0, tolerance)
+        _, _, reports = run(StochasticGaussNewton(), task, [[4.0, 4.0]])
+        spent.append(sum(r.num_runs for r in reports))
+    assert spent[1] > 4 * spent[0]
+
+
+def test_a_gradient_that_fails_shortens_the_step():
+    task = noisy_quadratic(np.eye(2), np.zeros(2), 0.1, 0, 0.01)
+
+    def broken(z, num_runs, step):
+        estimate = task.estimate(z, num_runs, step)
+        if z[0] < -0.5:  # beyond the minimum the simulator explodes
+            nothing = np.full((2, 2), np.nan)
+            return GradientEstimate(np.nan, np.nan, nothing[0], nothing, None, num_runs, 0.0, 0.0)
+        return estimate
+
+    solution, state, _ = run(
+        StochasticGaussNewton(largest_step=3.0),
+        NoisyTask(SPACE, broken, 0.01, task.curvature),
+        [[3.0, 0.0]],
+    )
+    assert state.stop.code is ResultCode.NOISE_LIMITED
+    assert np.allclose(solution.z, 0, atol=0.05)
+
+
+def test_optax_on_a_deterministic_loss():
+    task = least_squares(lambda p: p - MINIMUM, lambda p: np.eye(2))
+    solution, state, _ = run(Optax(optax.sgd(0.3)), task, [[4.0, 4.0], [0.0, 0.0]])
+    assert np.allclose(solution.z, MINIMUM, atol=1e-6)
+    assert state.stop.code is ResultCode.CONVERGED
+
+
+@pytest.mark.parametrize("transformation", [optax.adam(0.1), optax.sgd(0.02)], ids=["adam", "sgd"])
+def test_optax_on_a_noisy_loss_averages_and_stops(transformation):
+    matrix = np.diag([10.0, 4.0])
+    task = noisy_quadratic(matrix, MINIMUM, 2.0, 3, 0.02, curvature=False)
+    solution, state, reports = run(Optax(transformation), task, [[4.0, 4.0]], 3000)
+    assert state.stop.code is ResultCode.NOISE_LIMITED
+    assert np.allclose(solution.z, MINIMUM, atol=0.1)
+    assert reports[-1].num_runs > reports[0].num_runs
+
+
+def test_optax_line_searches_are_refused():
+    task = least_squares(lambda p: p - MINIMUM, lambda p: np.eye(2))
+    with pytest.raises(CapabilityError, match=r"leave out its line search, or use optimizers"):
+        run(Optax(optax.lbfgs()), task, [[0.0, 0.0]])
