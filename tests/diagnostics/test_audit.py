@@ -1,0 +1,245 @@
+"""The audit names what is wrong and lets pass what is sound."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+import tumble as tb
+from tests import helpers
+from tumble._errors import CapabilityError, ParameterError
+from tumble._random import Stream
+from tumble.diagnostics import audit_fit, audit_gradient
+from tumble.diagnostics._references import (
+    ExactLikelihood,
+    ProvenEstimator,
+    SampledLikelihood,
+    exact_loss_and_gradient,
+    likelihood_reference,
+)
+from tumble.gradients import AbstractEstimator, CoupledDifference, ScoreFunction
+from tumble.objectives import MomentMatching, PathLikelihood
+from tumble.simulators import FiniteStateProjection, ParticleFilter
+
+
+def immigration_death():
+    return tb.Problem(
+        helpers.immigration_death(),
+        data={"time": [0.5, 2.0], "X": [5.0, 12.0]},
+        initial={"X": 3},
+        parameters={"k": tb.Parameter(0.1, 100), "gamma": tb.Parameter(0.1, 10)},
+    )
+
+
+PARAMS = {"k": 10.0, "gamma": 1.0}
+
+
+@dataclass(frozen=True)
+class Planted(AbstractEstimator):
+    """The score function estimator with its gradient multiplied, a planted error. Final."""
+
+    factors: tuple[float, ...] = (1.0, 1.0)
+    requires = ScoreFunction.requires
+    unbiased = False
+    guarantee = "none"
+
+    def runs_per_sample(self, objective):
+        return 1
+
+    def sample(self, objective, z, num_samples, stream, executor=None):
+        sound = ScoreFunction().sample(objective, z, num_samples, stream, executor)
+        return replace(sound, jacobians=sound.jacobians * np.array(self.factors))
+
+
+def verdicts(audit):
+    return [row.verdict for row in audit.rows]
+
+
+@pytest.mark.parametrize(
+    ("factors", "expected", "words"),
+    [
+        ((1.0, 1.0), ["RIGHT", "RIGHT"], "Planted is right for every parameter here."),
+        ((0.0, 0.0), ["WRONG", "WRONG"], "zero where it should not be for k"),
+        ((3.0, 3.0), ["WRONG", "WRONG"], "3 times too large for k"),
+        ((-1.0, -1.0), ["WRONG", "WRONG"], "of the wrong sign for gamma"),
+        ((1.0, 0.5), ["RIGHT", "WRONG"], "only 0.5 of what it should be for gamma"),
+    ],
+)
+def test_planted_errors_are_named(factors, expected, words):
+    audit = audit_gradient(
+        immigration_death(), PARAMS, objective=MomentMatching(order=1), gradients=[Planted(factors)]
+    )
+    assert verdicts(audit) == expected
+    assert words in audit.words
+    assert audit.verdicts == {"Planted": "WRONG" if "WRONG" in expected else "RIGHT"}
+    assert "finite state projection" in audit.reference
+
+
+def test_default_estimators_are_right_and_their_costs_are_shown():
+    audit = audit_gradient(immigration_death(), PARAMS, objective=MomentMatching(order=2))
+    assert audit.verdicts == {"ScoreFunction": "RIGHT", "CoupledDifference": "RIGHT"}
+    assert all(row.work_variance > 0 for row in audit.rows)
+    assert audit.num_runs <= 1_100_000
+    text = audit.summary()
+    assert "RIGHT" in text and "gamma" in text
+
+
+def test_too_few_runs_leave_it_undecided_and_say_how_many():
+    audit = audit_gradient(
+        immigration_death(),
+        PARAMS,
+        objective=MomentMatching(order=1),
+        gradients=[ScoreFunction()],
+        margin=0.001,
+        budget=tb.Budget(simulations=20_000),
+    )
+    assert set(verdicts(audit)) == {"UNDECIDED"}
+    assert all(row.runs_needed > 20_000 for row in audit.rows)
+    assert "more runs would tell" in audit.words
+
+
+def test_large_spaces_are_compared_with_another_proven_estimator():
+    problem = tb.Problem(
+        helpers.sir(),
+        data={"time": [0.5, 1.0], "I": [60.0, 90.0]},
+        initial={"S": 180, "I": 20, "R": 0},
+        parameters={"beta": tb.Parameter(1e-3, 1), "gamma": tb.Parameter(0.1, 100)},
+    )
+    audit = audit_gradient(
+        problem,
+        {"beta": 0.006, "gamma": 0.5},
+        objective=MomentMatching(order=1),
+        gradients=[CoupledDifference()],
+        budget=tb.Budget(simulations=400_000),
+    )
+    assert audit.reference == "ScoreFunction (unbiased at every batch size)"
+    assert audit.verdicts["CoupledDifference"] == "RIGHT"
+
+
+def test_linear_noise_is_right_where_it_is_exact():
+    """A first-order network with Gaussian noise and large counts."""
+    problem = tb.Problem(
+        helpers.immigration_death(),
+        data={"time": [0.5, 1.0, 1.5], "X": [62.0, 75.0, 90.0]},
+        initial={"X": 40},
+        observables={"X": tb.Observable("X", tb.noise.Normal(6.0))},
+        parameters={"k": tb.Parameter(1, 1e4), "gamma": tb.Parameter(0.01, 100)},
+    )
+    audit = audit_gradient(problem, {"k": 130.0, "gamma": 1.3})
+    assert audit.verdicts == {"LinearNoise": "RIGHT"}
+    assert "exact likelihood (finite state projection)" in audit.reference
+
+
+def few_copies():
+    """One infected among ten, seen exactly enough that extinction and granularity matter."""
+    return tb.Problem(
+        helpers.sir(),
+        data={"time": [0.5, 1.0, 2.0, 3.0], "I": [1.0, 0.0, 0.0, 0.0]},
+        initial={"S": 9, "I": 1, "R": 0},
+        observables={"I": tb.Observable("I", tb.noise.Normal(0.3))},
+        parameters={"beta": tb.Parameter(1e-3, 10), "gamma": tb.Parameter(0.01, 20)},
+    )
+
+
+def test_the_default_gradient_is_called_wrong_where_it_is():
+    audit = audit_gradient(few_copies(), {"beta": 0.3, "gamma": 1.0})
+    assert audit.verdicts == {"LinearNoise": "WRONG"}
+    # The reference has been checked by differences of the exact likelihood itself.
+    bound = PathLikelihood(FiniteStateProjection()).bind(few_copies())
+    z = np.log([0.3, 1.0])
+    step = 1e-5 * np.eye(2)
+    values = bound.evaluate(np.concatenate([z + step, z - step])).values
+    exact = (values[:2] - values[2:]) / 2e-5
+    assert np.allclose([row.reference for row in audit.rows], exact, rtol=1e-3)
+
+
+def test_both_likelihood_references_agree():
+    problem = few_copies()
+    z = np.log([0.3, 1.0])
+    exact = likelihood_reference(PathLikelihood().bind(problem), z)
+    assert isinstance(exact, ExactLikelihood)
+    truth = exact.gradient(z, 0, Stream(0)).gradient
+    sampled = SampledLikelihood(problem, ParticleFilter(num_particles=500))
+    found = sampled.gradient(z, 200_000, Stream.from_seed(0))
+    assert np.all(np.abs(found.gradient - truth) < 4 * found.errors)
+    assert np.all(found.errors < 0.05 * np.linalg.norm(truth))
+
+
+def test_priors_are_part_of_both_sides():
+    problem = few_copies()
+    prior = tb.priors.LogNormal(0.0, 0.3)
+    parameters = {**problem.parameters, "gamma": tb.Parameter(0.01, 20, prior=prior)}
+    informed = replace(problem, parameters=parameters)
+    z = np.log([0.3, 2.0])
+    plain = ExactLikelihood(problem, FiniteStateProjection()).gradient(z, 0, Stream(0)).gradient
+    with_prior = ExactLikelihood(informed, FiniteStateProjection()).gradient(z, 0, Stream(0))
+    added = with_prior.gradient - plain
+    assert np.allclose(added, [0.0, np.log(2) / 0.09 + 1])
+
+
+def test_audit_of_a_fit_probes_beside_the_estimate_and_weighs_the_shift():
+    fit = tb.fit(few_copies(), num_starts=4)
+    audit = audit_fit(fit)
+    names = [n for n, held in zip(fit.problem.space.names, fit.at_bound, strict=True) if not held]
+    assert set(audit.displacement) <= set(names)
+    assert any(audit.params[n] > fit.params[n] for n in names)
+    if audit.displacement:
+        assert "of its standard errors" in audit.words
+
+
+def test_exact_moments_by_hand():
+    problem = immigration_death()
+    bound = MomentMatching(order=1).bind(problem)
+    value, gradient = exact_loss_and_gradient(bound, np.log([10.0, 1.0]), FiniteStateProjection())
+    mean = np.array([helpers.immigration_death_moments(10, 1, t, 3)[0] for t in (0.5, 2.0)])
+    slopes = np.array(
+        [helpers.immigration_death_mean_gradient(10, 1, t, 3) for t in (0.5, 2.0)]
+    ) * [10, 1]
+    residual = mean - [5, 12]
+    assert value == pytest.approx((residual**2).mean() / 144, rel=1e-6)
+    assert np.allclose(gradient, 2 * (residual / 2 / 144) @ slopes, rtol=1e-6)
+
+
+def test_refusals():
+    with pytest.raises(ParameterError, match=r"expected within \(0, 1\)"):
+        audit_gradient(immigration_death(), PARAMS, margin=2.0)
+    with pytest.raises(ParameterError, match="no value for 'gamma'"):
+        audit_gradient(immigration_death(), {"k": 1.0})
+
+
+def test_a_reference_of_ones_own():
+    bound = MomentMatching(order=1).bind(immigration_death())
+    own = ProvenEstimator(bound, CoupledDifference(step=0.005))
+    audit = audit_gradient(
+        immigration_death(), PARAMS, objective=MomentMatching(order=1),
+        gradients=[ScoreFunction()], reference=own,
+    )  # fmt: skip
+    assert "CoupledDifference" in audit.reference
+    assert audit.verdicts == {"ScoreFunction": "RIGHT"}
+    with pytest.raises(CapabilityError, match="give `reference`"):
+        from tests.gradients.test_contract import SamplesOnly
+
+        few = replace(immigration_death(), simulator=SamplesOnly())
+        from tumble.diagnostics._audit import _proven_reference
+
+        _proven_reference(MomentMatching(order=1).bind(few), ScoreFunction(), None)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_sound_estimators_are_seldom_called_wrong():
+    """Fewer than one in a hundred of a thousand audits."""
+    wrong = right = 0
+    for seed in range(1_000):
+        audit = audit_gradient(
+            immigration_death(),
+            PARAMS,
+            objective=MomentMatching(order=1),
+            gradients=[ScoreFunction()],
+            seed=seed,
+            budget=tb.Budget(simulations=200_000),
+        )
+        wrong += audit.verdicts["ScoreFunction"] == "WRONG"
+        right += audit.verdicts["ScoreFunction"] == "RIGHT"
+    assert wrong < 10
+    assert right > 900
