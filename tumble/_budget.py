@@ -36,6 +36,11 @@ class Spending:
         self.simulations = 0
         self._start = time.perf_counter()
 
+    def resume(self, simulations: float, seconds: float) -> None:
+        """Add what an earlier part of the same run has spent."""
+        self.simulations += int(simulations)
+        self._start -= seconds
+
     @property
     def seconds(self) -> float:
         """Wall seconds since the spending began."""

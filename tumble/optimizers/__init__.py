@@ -5,6 +5,8 @@ from tumble.optimizers._base import (
     AbstractState,
     DeterministicTask,
     NoisyTask,
+    Report,
+    Solution,
     Stop,
 )
 from tumble.optimizers._gauss_newton import GaussNewton
@@ -18,6 +20,8 @@ __all__ = [
     "GaussNewton",
     "NoisyTask",
     "Optax",
+    "Report",
+    "Solution",
     "StochasticGaussNewton",
     "Stop",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -30,7 +29,7 @@ class OptaxState(AbstractState):
     """The points and what the optimizer remembers.
 
     ``z`` [M, P] and the optimizer's own ``inner`` states; ``best`` [M, P] and ``values`` [M]
-    (deterministic losses); ``tail``, the iterates since noise took over (noisy losses).
+    (deterministic losses); ``tail`` [K, P], the iterates since noise took over (noisy losses).
     """
 
     z: FloatArray
@@ -40,7 +39,7 @@ class OptaxState(AbstractState):
     num_runs: int
     steps: int
     quiet: float
-    tail: tuple[FloatArray, ...] = ()
+    tail: FloatArray
     loss: float = np.inf
     stop: Stop | None = None
 
@@ -72,7 +71,8 @@ class Optax(AbstractOptimizer):
         z = np.asarray(task.space.clip(starts), dtype=float)
         with _double_precision():
             inner = tuple(self.transformation.init(row) for row in z)
-        return OptaxState(z, inner, z, np.full(len(z), np.inf), self.first_runs, 0, 1.0)
+        nothing = np.empty((0, z.shape[1]))
+        return OptaxState(z, inner, z, np.full(len(z), np.inf), self.first_runs, 0, 1.0, nothing)
 
     def step(
         self, task: DeterministicTask | NoisyTask, state: OptaxState
@@ -109,7 +109,7 @@ class Optax(AbstractOptimizer):
             leader = int(np.argmin(state.values))
             noise = np.zeros((size, size))
             return Solution(state.best[leader], state.loss, state.values, noise, None)
-        if not state.tail:
+        if not len(state.tail):
             return Solution(
                 state.z[0], state.loss, np.array([state.loss]), np.full((size, size), np.nan), None
             )
@@ -126,14 +126,14 @@ class Optax(AbstractOptimizer):
         ratio = signal**2 / max(noise**2, 1e-300)
         quiet = 0.8 * state.quiet + 0.2 * float(ratio < 4.0)
         z, inner = self._move(task, state.z[0], np.nan_to_num(gradient), state.inner[0])
-        tail = deque(state.tail)
+        tail = state.tail
         stop, runs = None, state.num_runs
-        if tail or (quiet > 0.7 and state.steps >= _MIN_TAIL):
-            tail.append(z)
+        if len(tail) or (quiet > 0.7 and state.steps >= _MIN_TAIL):
+            tail = np.concatenate([tail, z[None]])
             if len(tail) % _MIN_TAIL == 0:
                 runs = min(self.max_runs, runs * 3 // 2)
                 # The first half still remembers where it came from.
-                error = np.sqrt(np.diag(_tail_mean(tuple(tail))[1]))
+                error = np.sqrt(np.diag(_tail_mean(tail)[1]))
                 if len(tail) >= 2 * _MIN_TAIL and np.all(error[free] <= task.tolerance):
                     stop = Stop(
                         ResultCode.NOISE_LIMITED,
@@ -142,9 +142,9 @@ class Optax(AbstractOptimizer):
                     )
         after = replace(
             state, z=z[None], inner=(inner,), num_runs=runs, steps=state.steps + 1, quiet=quiet,
-            tail=tuple(tail), loss=estimate.value, stop=stop,
+            tail=tail, loss=estimate.value, stop=stop,
         )  # fmt: skip
-        shown = _tail_mean(tuple(tail))[0] if len(tail) > 1 else z
+        shown = _tail_mean(tail)[0] if len(tail) > 1 else z
         return after, Report(estimate.value, signal, noise, estimate.num_runs, shown)
 
     def _move(
@@ -163,9 +163,9 @@ class Optax(AbstractOptimizer):
             return np.asarray(task.space.clip(z + np.asarray(update))), inner
 
 
-def _tail_mean(tail: tuple[FloatArray, ...]) -> tuple[FloatArray, FloatArray]:
+def _tail_mean(tail: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return mean [P] of the later half of the tail and its covariance [P, P] by batch means."""
-    rows = np.stack(tail[len(tail) // 2 :])
+    rows = tail[len(tail) // 2 :]
     size = rows.shape[1]
     batches = np.array_split(rows, 5)
     if len(rows) < 10:

@@ -1,0 +1,83 @@
+"""A fit that was stopped goes on bitwise as if it had not been."""
+
+import numpy as np
+import optax
+import pytest
+
+import tumble as tb
+from tests import helpers
+from tumble import ResultCode, TumbleError
+from tumble.gradients import ScoreFunction
+
+
+def problem_of(kind):
+    options = {"kind": "mean", "num_averaged": 500} if kind == "mean" else {}
+    times = np.linspace(0.5, 4, 8)
+    mean = helpers.immigration_death_moments(20, 1, times, 5)[0].round()
+    experiment = tb.Experiment({"time": times, "X": mean}, {"X": 5}, **options)
+    parameters = {"k": tb.Parameter(0.5, 500), "gamma": tb.Parameter(0.05, 20)}
+    return tb.Problem(helpers.immigration_death(), [experiment], parameters)
+
+
+CASES = {
+    "likelihood": ("series", {}),
+    "moments": ("mean", {"warm_start": False}),
+    "after a warm start": ("mean", {"gradient": ScoreFunction(), "tolerance": 0.001}),
+    "optax": ("mean", {"warm_start": False, "optimizer": optax.adam(0.1), "max_steps": 60}),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_resumed_fits_are_bitwise_those_never_stopped(case, tmp_path):
+    kind, options = CASES[case]
+    problem, file = problem_of(kind), tmp_path / "state.npz"
+    start = {"k": 4.0, "gamma": 3.0}
+    whole = tb.fit(problem, start=start, **options)
+    phase = whole.history[-1].phase
+    total = sum(s.phase == phase for s in whole.history)
+    assert total > 3
+
+    def stop(step):
+        if step.phase == phase and sum(s == phase for s in seen) == total // 2:
+            raise KeyboardInterrupt
+        seen.append(step.phase)
+
+    seen = []
+    half = tb.fit(problem, start=start, callback=stop, checkpoint=file, **options)
+    assert half.result is ResultCode.INTERRUPTED and file.exists()
+    steps = []
+    rest = tb.fit(problem, start=start, checkpoint=file, callback=steps.append, **options)
+    assert np.array_equal(rest.theta, whole.theta)
+    assert np.array_equal(rest.covariance, whole.covariance, equal_nan=True)
+    assert [s.params for s in rest.history] == [s.params for s in whole.history]
+    assert rest.stats["runs"] == whole.stats["runs"]
+    assert sum(s.phase == phase for s in steps) < total  # it did not begin anew
+    assert file.exists() == (not whole.result.ok)  # nothing is left of a fit that ended well
+
+
+def interrupted(problem, file, **options):
+    def stop(step):
+        if step.step == 3:
+            raise KeyboardInterrupt
+
+    tb.fit(problem, start={"k": 4.0, "gamma": 3.0}, callback=stop, checkpoint=file, **options)
+    assert file.exists()
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path):
+    file = tmp_path / "state.npz"
+    problem = problem_of("series")
+    interrupted(problem, file)
+    other = problem.with_data([problem.experiments[0].data.values + 1])
+    with pytest.raises(TumbleError, match="belongs to another run.*delete it to begin anew"):
+        tb.fit(other, start={"k": 4.0, "gamma": 3.0}, checkpoint=file)
+    with pytest.raises(TumbleError, match="belongs to another run"):
+        tb.fit(problem, start={"k": 4.0, "gamma": 3.0}, checkpoint=file, seed=1)
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"PK\x03\x04 truncated"])
+def test_a_damaged_checkpoint_is_named(content, tmp_path):
+    file = tmp_path / "state.npz"
+    file.write_bytes(content)
+    with pytest.raises(TumbleError, match=r"state.npz' cannot be read .*delete it to begin anew"):
+        tb.fit(problem_of("series"), start={"k": 4.0, "gamma": 3.0}, checkpoint=file)
