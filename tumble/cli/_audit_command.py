@@ -65,6 +65,7 @@ def _audit_file(run: Path, given: dict[str, float], seed: int | None, silent: bo
                   error=ParameterError)  # fmt: skip
     start = space.from_fit(space.starts(1, Stream.from_seed(0))[0])
     params = {**space.unpack(start), **(config.fit.start or {}), **given}
+    space.pack(params)  # so that values outside the bounds are refused before anything is said
     if not silent:
         shown = ", ".join(f"{k} = {float(v):.4g}" for k, v in params.items())
         note(f"at {shown}")

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from typing import Any
 def prepare_process() -> None:
     """Keep compiled code between runs, and let a request to end be an orderly one."""
     _keep_compiled_code()
+    if os.environ.get("TUMBLE_DEBUG") != "1":
+        # An overflow on the way is no news to those who see how the fit ended.
+        warnings.simplefilter("ignore", RuntimeWarning)
     with contextlib.suppress(ValueError):  # not in the main thread, where signals can be handled
         signal.signal(signal.SIGTERM, _end)
 

@@ -38,14 +38,14 @@ def show_fit(
     ok = fit.result.ok
     color, mark = ("green", "✓") if ok else ("yellow", "!")
     console.print(f"[{color} bold]{mark} {fit.result.value}[/] – {escape(fit.reason)}")
-    if not ok:
+    if not ok and fit.result.name != "INTERRUPTED":
         console.print(f"  [yellow]what to do:[/] {escape(fit.result.advice)}")
     console.print(f"[dim]{escape(_cost(fit))}[/]")
     console.print(_estimates_table(fit))
     lines = []
     if audit is not None:
-        for name, verdict in audit.verdicts.items():
-            lines.append(("gradient", f"{escape(name)} is {_MARKS[verdict]}"))
+        marks = [f"{escape(name)} {_MARKS[verdict]}" for name, verdict in audit.verdicts.items()]
+        lines.append(("gradient", " · ".join(marks)))
         lines.append(("", escape(audit.words)))
     if predictive is not None:
         lines.append(("prediction", escape(predictive.verdict)))

@@ -54,8 +54,9 @@ class RunFolder:
         """Make a folder for a new run.
 
         A folder that holds a run is refused unless ``overwrite``; then the old run is moved to
-        ``previous/`` inside it, and removed when the new one is complete. A folder that holds
-        anything else is always refused. Raises `RunFolderError`.
+        ``previous/`` inside it, and removed when the new one is complete. A run that failed before
+        its first step counts for nothing. A folder that holds anything else is always refused.
+        Raises `RunFolderError`.
         """
         path = Path(path)
         with explaining(path, "make the run folder"):
@@ -63,7 +64,7 @@ class RunFolder:
                 raise RunFolderError(f"'{path}' is a file, expected a folder; choose another one.")
             path.mkdir(parents=True, exist_ok=True)
             if _is_run(path):
-                if not overwrite:
+                if not (overwrite or _is_barren(path)):
                     raise RunFolderError(
                         f"'{path}' already holds a run; choose another folder with --output, or "
                         "replace the run with --overwrite."
@@ -260,6 +261,14 @@ def _finite(content: Any) -> Any:
 def _is_run(path: Path) -> bool:
     # Between moving an old run aside and beginning the new one there is only the old one.
     return (path / _STATUS).is_file() or (path / _PREVIOUS / _STATUS).is_file()
+
+
+def _is_barren(path: Path) -> bool:
+    with contextlib.suppress(RunFolderError):
+        folder = RunFolder(path)
+        gone = not (path / _PREVIOUS).exists() and not folder.result_path.exists()
+        return gone and folder.status.get("state") == "failed" and not folder.metrics
+    return False
 
 
 def _set_aside(path: Path) -> None:

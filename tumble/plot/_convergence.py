@@ -75,7 +75,8 @@ def waterfall(source: Any, *, ax: Any = None) -> Any:
     ax.set_xlim(0.5, max(len(good), 1) + 0.5)
     ax.xaxis.get_major_locator().set_params(integer=True)
     quiet(ax)
-    ax.legend(frameon=False, loc="upper left")
+    if len(good):
+        ax.legend(frameon=False, loc="upper left")
     return ax
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 _FEW = 6  # replicates up to this many are drawn with full markers
-_MOST_POINTS = 1500  # of data; more would make a page heavy and show nothing further
+_MOST_POINTS = 800  # of data; more would make a page heavy and show nothing further
 _MOST_TIMES = 800  # of a band
 
 

@@ -70,8 +70,9 @@ def _adopt(svg: str, label: str) -> str:
     svg = re.sub(r"\s*<!--.*?-->", "", svg, flags=re.DOTALL)
     for color, variable in _VARIABLES.items():
         svg = svg.replace(color, variable)
-    # `font: 10px 'DejaVu Sans', …` keeps its size and takes the family of the page.
-    svg = re.sub(r"font: (?:(\d+) )?([\d.]+)px [^;\"]*", r"font-size: \2px", svg)
+    # Letters keep their size and take the family of the page; matplotlib has written both forms.
+    svg = re.sub(r"font: (?:\d+ )?([\d.]+px) [^;\"]*", r"font-size: \1", svg)
+    svg = re.sub(r"\s*font-family: [^;\"]*;?", "", svg)
     # Several figures stand in one page: no name may occur twice, and most are never referred to.
     used = set(re.findall(r'href="#([^"]+)"', svg)) | set(re.findall(r"url\(#([^)]+)\)", svg))
     svg = re.sub(r' id="([^"]+)"', lambda m: m[0] if m[1] in used else "", svg)
