@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from tumble._execution import num_workers, run_all, split
+
+
+class Recorder:
+    """An executor that runs each task at once, and remembers what it was given."""
+
+    def __init__(self):
+        self.submitted = []
+
+    def submit(self, function, *args):
+        self.submitted.append(args)
+        future = Future()
+        future.set_result(function(*args))
+        return future
+
+
+def power(base, exponent):
+    return base**exponent
+
+
+TASKS = [(b, e) for b in range(4) for e in range(3)]
+
+
+def test_results_come_in_order_whatever_the_executor():
+    expected = [b**e for b, e in TASKS]
+    assert run_all(power, TASKS) == expected
+    recorder = Recorder()
+    assert run_all(power, TASKS, recorder) == expected
+    assert recorder.submitted == TASKS
+    with ThreadPoolExecutor(3) as pool:
+        assert run_all(power, iter(TASKS), pool) == expected
+
+
+def test_order_does_not_depend_on_which_ends_first():
+    def wait(seconds):
+        time.sleep(seconds)
+        return seconds
+
+    with ThreadPoolExecutor(3) as pool:
+        assert run_all(wait, [(0.05,), (0.0,), (0.02,)], pool) == [0.05, 0.0, 0.02]
+
+
+def test_nothing_to_do():
+    assert run_all(power, []) == []
+    assert run_all(power, [], Recorder()) == []
+
+
+def test_a_single_task_stays_in_this_thread_unless_an_executor_is_given():
+    here = threading.get_ident()
+    assert run_all(threading.get_ident, [()]) == [here]
+    with ThreadPoolExecutor(1) as pool:
+        assert run_all(threading.get_ident, [()], pool) != [here]
+
+
+def test_an_error_reaches_the_caller_and_cancels_the_rest():
+    started = []
+
+    def work(i):
+        started.append(i)
+        if i == 0:
+            raise KeyError("task 0")
+        time.sleep(0.02)
+
+    with ThreadPoolExecutor(1) as pool, pytest.raises(KeyError, match="task 0"):
+        run_all(work, [(i,) for i in range(50)], pool)
+    assert len(started) < 10
+
+
+def test_num_workers():
+    assert 1 <= num_workers() <= 4096
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 7, 100])
+@pytest.mark.parametrize("pieces", [0, 1, 3, 8, 200])
+def test_pieces_cover_everything_once_and_evenly(count, pieces):
+    slices = split(count, pieces)
+    assert [i for s in slices for i in range(count)[s]] == list(range(count))
+    assert len(slices) == max(1, min(pieces, count))
+    lengths = [s.stop - s.start for s in slices]
+    assert max(lengths) - min(lengths) <= 1

@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import math
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tumble._errors import ModelError
+from tumble._expressions import parse
+
+VALUES = {"x": 2.0, "y": -3.0, "beta": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("x + y * beta", 0.5),
+        ("(x + y) * beta", -0.5),
+        ("x - y - beta", 4.5),
+        ("x / y / beta", -4 / 3),
+        ("-x ** 2", -4.0),
+        ("-x^2", -4.0),
+        ("2 ^ 3 ^ 2", 512.0),
+        ("x ** -1", 0.5),
+        ("+x", 2.0),
+        ("- - x", 2.0),
+        ("7", 7.0),
+        ("1e-3 * x", 2e-3),
+        ("1_000", 1000.0),
+        ("7 / 2", 3.5),
+        ("exp(x)", math.exp(2)),
+        ("log(x)", math.log(2)),
+        ("sqrt(x)", math.sqrt(2)),
+        ("abs(y)", 3.0),
+        ("tanh(beta)", math.tanh(0.5)),
+        ("sin(x)", math.sin(2)),
+        ("cos(x)", math.cos(2)),
+        ("min(x, y)", -3.0),
+        ("max(x, y)", 2.0),
+        ("max(min(x, beta), exp(y))", 0.5),
+        ("  beta * 763 / x  ", 190.75),
+    ],
+)
+def test_values(text, expected):
+    assert parse(text)(VALUES) == pytest.approx(expected, rel=1e-14)
+
+
+def test_arrays_and_jax():
+    import jax
+    import jax.numpy as jnp
+
+    expression = parse("scale * x / (1 + exp(-x)) + max(x, 0)")
+    x = np.linspace(-2, 2, 5)
+    exact = 3 * x / (1 + np.exp(-x)) + np.maximum(x, 0)
+    np.testing.assert_allclose(expression({"x": x, "scale": 3.0}), exact, rtol=1e-14)
+    with jax.enable_x64(True):
+        traced = jax.jit(lambda x: expression({"x": x, "scale": 3.0}, jnp))(x)
+        np.testing.assert_allclose(traced, exact, rtol=1e-14)
+        slope = jax.grad(lambda x: parse("x ^ 3 + log(x)")({"x": x}, jnp))(2.0)
+    assert slope == pytest.approx(12.5)
+
+
+def test_names_stand_in_order_of_appearance_and_once():
+    assert parse("b * a + exp(c) / b").names == ("b", "a", "c")
+    assert parse("exp(1)").names == ()
+    assert parse(" S + I ").text == "S + I"
+
+
+def test_a_single_name_is_told_from_a_formula():
+    assert parse("I").is_name
+    assert not parse("-I").is_name
+    assert not parse("1").is_name
+
+
+def test_a_missing_value_is_not_guessed():
+    with pytest.raises(KeyError, match="q"):
+        parse("q + 1")({"x": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"expression '' cannot be read; expected arithmetic such as 'beta \* S / N'\."),
+        ("S +", r"expression 'S \+' cannot be read"),
+        ("2 I", "cannot be read"),
+        ("S = 1", "cannot be read"),
+        ("S; I", "cannot be read"),
+        ("S\nI", "cannot be read"),
+        ("S\0", "cannot be read"),
+        ("\ud800", "cannot be read"),
+        ("S.I", r"expression 'S\.I' uses 'S\.I'; only numbers, names, \+ - \* / \*\* and exp, log"),
+        ("S[0]", r"uses 'S\[0\]'"),
+        ("'S'", r"""uses "'S'"; only numbers"""),
+        ("True", "uses 'True'"),
+        ("None", "uses 'None'"),
+        ("2j", "uses '2j'"),
+        ("...", r"uses '\.\.\.'"),
+        ("S // 2", "uses 'S // 2'"),
+        ("S % 2", "uses 'S % 2'"),
+        ("S @ I", "uses 'S @ I'"),
+        ("S << 2", "uses 'S << 2'"),
+        ("~S", "uses '~S'"),
+        ("not S", "uses 'not S'"),
+        ("S < I", "uses 'S < I'"),
+        ("S and I", "uses 'S and I'"),
+        ("S if I else 0", "uses 'S if I else 0'"),
+        ("(S, I)", r"uses '\(S, I\)'"),
+        ("[S]", r"uses '\[S\]'"),
+        ("{S: I}", "uses '{S: I}'"),
+        ("(S := 1)", "uses '"),
+        ("lambda: S", "uses 'lambda: S'"),
+        ("[S for S in I]", "uses '"),
+        ("f'{S}'", "uses "),
+        ("max(*S, I)", r"uses '\*S'"),
+        ("exp(x=1)", r"uses 'exp\(x=1\)'"),
+        ("sqr(S)", r"calls 'sqr', but the known functions are exp, .* Did you mean 'sqrt'\?"),
+        ("exp(S, I)", r"exp takes 1 argument\(s\), got 2\."),
+        ("exp()", r"exp takes 1 argument\(s\), got 0\."),
+        ("max(S)", r"max takes 2 argument\(s\), got 1\."),
+    ],
+)
+def test_errors(text, message):
+    with pytest.raises(ModelError, match=message):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("__import__('os')", "calls '__import__', but the known functions are"),
+        ("__import__('os').system('true')", "uses .*; only numbers, names"),
+        ("eval('1')", "calls 'eval'"),
+        ("().__class__.__bases__", "uses "),
+        ("x.__class__", "uses 'x.__class__'"),
+        ("exp.__globals__", "uses "),
+        ("(lambda: 0)()", "uses "),
+        ("x()", "calls 'x'"),
+        ("open('f')", "calls 'open'"),
+    ],
+)
+def test_nothing_can_be_smuggled_in(text, message):
+    with pytest.raises(ModelError, match=message):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(" * 4_900 + "x" + ")" * 4_900,
+        "-" * 9_000 + "x",
+        "+".join(["x"] * 4_999),
+        "**".join(["x"] * 3_000),
+        "exp(" * 1_600 + "x" + ")" * 1_600,
+        "x" + ".y" * 4_000,
+        "x" + "[0]" * 3_000,
+        "x" + "()" * 4_000,
+        "1" * 9_000,
+        "(" * 9_000,
+    ],
+    ids=lambda text: text[:8],
+)
+def test_deep_expressions_are_refused_at_once(text):
+    began = time.perf_counter()
+    with pytest.raises(ModelError, match="cannot be read"):
+        parse(text)
+    assert time.perf_counter() - began < 2
+
+
+def test_long_expressions_are_refused():
+    text = "(" * 5_000 + "x" + ")" * 5_000
+    with pytest.raises(ModelError, match=r"of 10001 characters; at most 10000 are read\."):
+        parse(text)
+    assert parse("x" + " " * 9_999)({"x": 4.0}) == 4.0
+
+
+def test_a_tower_of_powers_is_not_computed_when_read():
+    began = time.perf_counter()
+    assert parse("9**9**9**9**9 * x").names == ("x",)
+    assert time.perf_counter() - began < 1
+
+
+# -- random expressions ---------------------------------------------------------------------------
+
+leaves = st.one_of(
+    st.sampled_from(list(VALUES.items())),
+    st.floats(0, 100).map(lambda v: (repr(v), v)),
+)
+
+
+def combined(children):
+    def join(symbol, function):
+        return st.tuples(children, children).map(
+            lambda ab: (f"({ab[0][0]}{symbol}{ab[1][0]})", function(ab[0][1], ab[1][1]))
+        )
+
+    def call(name, function):
+        return children.map(lambda a: (f"{name}({a[0]})", function(a[1])))
+
+    return st.one_of(
+        join(" + ", np.add),
+        join("-", np.subtract),
+        join(" * ", np.multiply),
+        join(", ", np.minimum).map(lambda a: ("min" + a[0], a[1])),
+        call("-", np.negative),
+        call("tanh", np.tanh),
+        call("abs", np.abs),
+    )
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.recursive(leaves, combined, max_leaves=12))
+def test_random_expressions_have_the_value_of_their_parts(case):
+    text, expected = case
+    np.testing.assert_allclose(parse(text)(VALUES), expected, rtol=1e-13)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(st.text(alphabet=st.sampled_from("xyS01.9eE+-*/^(),'_ :=[]{}@~<\n"), max_size=30))
+def test_random_text_raises_nothing_but_a_model_error(text):
+    try:
+        expression = parse(text)
+    except ModelError as error:
+        assert "expression" in str(error)
+    else:
+        assert all(name in text for name in expression.names)
