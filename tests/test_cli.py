@@ -224,7 +224,7 @@ def test_an_output_that_holds_something_else(tumble, write):
 
 @POSIX
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_fit_that_is_stopped_leaves_a_readable_folder(write, tmp_path, number, status):
+def test_a_fit_that_is_stopped_leaves_a_readable_folder(tumble, write, tmp_path, number, status):
     from tumble.io import RunFolder
 
     # Exactness that is never reached: the fit goes on until it is stopped.
@@ -251,6 +251,26 @@ def test_a_fit_that_is_stopped_leaves_a_readable_folder(write, tmp_path, number,
     assert folder.metrics and folder.config().title == "Decay"
     start = json.loads((tmp_path / "out" / "checkpoint" / "params.json").read_text())["start"]
     assert set(start) == {"gamma"}
+    if number == signal.SIGINT:
+        goes_on(tmp_path, tumble, len(folder.metrics))
+
+
+def goes_on(path, tumble, num_steps):
+    """The run goes on where it was: no step is missing or there twice."""
+    from tumble.io import RunFolder
+
+    assert_refused(tumble("fit", "run.yaml"), "already holds a run", "--resume")
+    assert_refused(tumble("fit", "out", "--resume", "--overwrite"), "exclude each other")
+    config = path / "out" / "config.yaml"
+    limit = f"fit: {{max_steps: {num_steps + 3}, "
+    config.write_text(config.read_text().replace("fit: {", limit))
+    result = tumble("fit", "out", "--resume", "--no-audit")
+    assert result.exit_code == 0, result.output
+    assert "out of steps" in result.stdout
+    folder = RunFolder.open(path / "out")
+    assert folder.status["state"] == "complete"
+    assert [s["step"] for s in folder.metrics] == list(range(1, num_steps + 4))
+    assert_refused(tumble("fit", "out", "--resume"), "is complete")
 
 
 # -- the other commands ----------------------------------------------------------------------------

@@ -18,7 +18,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_RUN_FILE = typer.Argument(metavar="RUN", help="A run file in YAML.", show_default=False)
+_RUN_TO_FIT = typer.Argument(
+    metavar="RUN", help="A run file in YAML; to resume, also a folder.", show_default=False
+)
 _RUN_OR_FOLDER = typer.Argument(
     metavar="RUN", help="A run file, or the folder of a run.", show_default=False
 )
@@ -91,7 +93,7 @@ def tumble(
 @app.command()
 @_guarded
 def fit(
-    run: Annotated[Path, _RUN_FILE],
+    run: Annotated[Path, _RUN_TO_FIT],
     output: Annotated[
         Path | None,
         typer.Option(
@@ -104,6 +106,9 @@ def fit(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the run that the folder holds.")
     ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run that the folder holds.")
+    ] = False,
     seed: Annotated[int | None, _SEED] = None,
     no_audit: Annotated[
         bool, typer.Option("--no-audit", help="Do not test the gradient of the fit.")
@@ -114,7 +119,7 @@ def fit(
     """Fit the problem of a run file; leaves a folder with the result and a report."""
     from tumble.cli._fit_command import run_fit
 
-    run_fit(run, output, overwrite, seed, not no_audit, quiet, json)
+    run_fit(run, output, overwrite, resume, seed, not no_audit, quiet, json)
 
 
 @app.command()

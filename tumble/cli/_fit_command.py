@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from tumble._errors import TumbleError
+from tumble._errors import ParameterError, TumbleError
 
 if TYPE_CHECKING:
     from tumble._fit_result import FitResult
@@ -18,6 +18,7 @@ def run_fit(
     run: Path,
     output: Path | None,
     overwrite: bool,
+    resume: bool,
     seed: int | None,
     audit: bool,
     quiet: bool,
@@ -29,14 +30,14 @@ def run_fit(
 
     prepare_process()
     silent = quiet or json
-    from tumble.io import RunFolder, load_run_config
-
-    config = load_run_config(run)
+    config = _read(run, resume)
     problem = config.problem(say=_ignore if silent else note)
     options = config.fit_options | ({} if seed is None else {"seed": seed})
-    folder = RunFolder.create(config.output if output is None else output, overwrite=overwrite)
+    folder = _folder(config, run, output, overwrite, resume)
     try:
         with folder:
+            if not resume:
+                folder.write_config(config)
             fit = _fit(folder, config, problem, options, silent)
             audited, predictive, notes = _checks(folder, config, fit, options, audit, silent)
             _write(folder, config, fit, options, audited, predictive, notes)
@@ -50,20 +51,50 @@ def run_fit(
         raise _interrupted(folder)
 
 
+def _read(run: Path, resume: bool) -> RunConfig:
+    """Read a run file; with ``resume``, it may be the one in the folder of a run."""
+    from dataclasses import replace
+
+    from tumble.io import RunFolder, load_run_config
+
+    if not (resume and run.is_dir()):
+        return load_run_config(run)
+    folder = RunFolder.open(run)
+    config = folder.config()
+    seed = folder.environment.get("seed", config.fit.seed)
+    return replace(config, fit=replace(config.fit, seed=int(seed)))
+
+
+def _folder(
+    config: RunConfig, run: Path, output: Path | None, overwrite: bool, resume: bool
+) -> RunFolder:
+    from tumble.io import RunFolder
+
+    if resume and overwrite:
+        raise ParameterError("`--resume` and `--overwrite` exclude each other; give one of them.")
+    path = run if run.is_dir() else config.output if output is None else output
+    return RunFolder.resume(path) if resume else RunFolder.create(path, overwrite=overwrite)
+
+
 def _fit(
     folder: RunFolder, config: RunConfig, problem: Any, options: dict[str, Any], silent: bool
 ) -> FitResult:
     from tumble import fit
     from tumble.io import save_fit
 
-    folder.write_config(config)
     folder.write_environment(seed=options["seed"], run_file=str(config.path))
     names = problem.space.names
 
     def note_step(step: Any) -> None:
         folder.append_step(step, names)
 
-    result = fit(problem, **options, progress=False if silent else None, callback=note_step)
+    result = fit(
+        problem,
+        **options,
+        progress=False if silent else None,
+        callback=note_step,
+        checkpoint=folder.state_path,
+    )
     folder.write_checkpoint(result.params, len(result.history))
     # Saved before the checks, so that nothing that happens to them can lose it.
     save_fit(result, folder.result_path, title=config.title, settings=_settings(options))
@@ -134,7 +165,11 @@ def _settings(options: dict[str, Any]) -> dict[str, Any]:
 def _interrupted(folder: RunFolder) -> typer.Exit:
     import sys
 
-    print(f"interrupted; what was computed is in {folder.path}", file=sys.stderr)
+    print(
+        f"interrupted; what was computed is in {folder.path}, and `tumble fit {folder.path} "
+        "--resume` goes on",
+        file=sys.stderr,
+    )
     return typer.Exit(130)
 
 

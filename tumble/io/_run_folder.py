@@ -32,19 +32,22 @@ class RunFolder:
     """A folder that holds one run. Final.
 
     It holds ``config.yaml`` (the run file, as it was), ``inputs/`` (copies of the data),
-    ``metrics.jsonl`` (one line a step), ``checkpoint/params.json`` (the best parameters so far),
+    ``metrics.jsonl`` (one line a step), ``checkpoint/`` (the best parameters so far, and the state
+    from which the fit can go on),
     ``result.nc``, ``report.html``, ``env.json`` (versions, platform, command, seed) and
     ``status.json`` (``running``, ``complete``, ``interrupted`` or ``failed``). Files are written
     under another name and renamed, and lines are appended whole, so that the folder can be read at
     any time.
 
-    `RunFolder.create` begins a run, `RunFolder.open` reads one. As a context manager a folder notes
+    `RunFolder.create` begins a run, `RunFolder.resume` goes on with one that was stopped, and
+    `RunFolder.open` reads one. As a context manager a folder notes
     in ``status.json`` when the run is interrupted or fails. Every trouble with the disk is a
     `RunFolderError`.
     """
 
     path: Path
     _metrics: Any = field(default=None, repr=False)
+    _last_step: int = field(default=0, repr=False)
     _next_checkpoint: float = field(default=0.0, repr=False)
 
     # -- beginning and end -------------------------------------------------------------------------
@@ -66,8 +69,8 @@ class RunFolder:
             if _is_run(path):
                 if not (overwrite or _is_barren(path)):
                     raise RunFolderError(
-                        f"'{path}' already holds a run; choose another folder with --output, or "
-                        "replace the run with --overwrite."
+                        f"'{path}' already holds a run; choose another folder with --output, "
+                        "replace the run with --overwrite, or go on with it with --resume."
                     )
                 _refuse_if_running(path)
                 _set_aside(path)
@@ -81,6 +84,24 @@ class RunFolder:
             (path / "checkpoint").mkdir()
             folder._metrics = open(path / "metrics.jsonl", "w", encoding="utf-8")  # noqa: SIM115
             _lock(folder._metrics)
+        return folder
+
+    @classmethod
+    def resume(cls, path: str | os.PathLike[str]) -> RunFolder:
+        """Open the folder of a run that was stopped, to go on with it. Raises `RunFolderError`."""
+        folder = cls.open(path)
+        with explaining(folder.path, "go on in"):
+            _refuse_if_running(folder.path)
+            if folder.status.get("state") == "complete":
+                raise RunFolderError(
+                    f"the run in '{path}' is complete; there is nothing to go on with."
+                )
+            steps = folder.metrics  # without a last line that was cut off
+            write_text(folder.path / "metrics.jsonl", "".join(to_json(s) + "\n" for s in steps))
+            folder._metrics = open(folder.path / "metrics.jsonl", "a", encoding="utf-8")  # noqa: SIM115
+            _lock(folder._metrics)
+            folder._last_step = int(steps[-1]["step"]) if steps else 0
+            folder._write_status("running")
         return folder
 
     @classmethod
@@ -144,7 +165,12 @@ class RunFolder:
         self._write_json("env.json", {**describe_environment(), **more})
 
     def append_step(self, step: FitStep, names: tuple[str, ...]) -> None:
-        """Add one line to the metrics; the first step and one a second become checkpoints."""
+        """Add one line to the metrics; the first step and one a second become checkpoints.
+
+        A step that is there already, since a run that goes on repeats it, is left out.
+        """
+        if step.step <= self._last_step:
+            return
         params = dict(zip(names, step.params, strict=True))
         line = {
             "step": step.step,
@@ -212,6 +238,11 @@ class RunFolder:
         """Where the report is, or will be."""
         return self.path / "report.html"
 
+    @property
+    def state_path(self) -> Path:
+        """Where `fit` keeps the state from which it can go on."""
+        return self.path / "checkpoint" / "state.npz"
+
     def config(self) -> RunConfig:
         """Return the run file, with the copies of the data."""
         from tumble.io._read_run_config import load_run_config
@@ -226,7 +257,7 @@ class RunFolder:
         message = f" ({status['message']})" if status.get("message") else ""
         raise RunFolderError(
             f"the run in '{self.path}' has no result: it is {status.get('state')}{message} after "
-            f"{len(self.metrics)} steps; run it again with --overwrite."
+            f"{len(self.metrics)} steps; go on with `tumble fit {self.path} --resume`."
         )
 
     def _read_json(self, name: str) -> dict[str, Any]:
