@@ -15,6 +15,7 @@ from tumble._problem import Problem, as_params
 from tumble._progress import showing
 from tumble._random import Stream
 from tumble._typing import FloatArray, Params
+from tumble.diagnostics._looks import AuditRow, FixedGradient, SampledGradient, look
 from tumble.diagnostics._references import (
     AbstractReference,
     ProvenEstimator,
@@ -25,37 +26,13 @@ from tumble.diagnostics._references import (
 from tumble.gradients import (
     AbstractEstimator,
     CoupledDifference,
-    Equivalence,
     ScoreFunction,
     Verdict,
-    equivalence_test,
 )
 from tumble.objectives import AbstractObjective, BoundLikelihood, BoundOutputs, default_objective
 
-_LOOKS = 6
-_FIRST_RUNS = 4_000
 _DEFAULT_RUNS = 1_000_000
-
-
-@dataclass(frozen=True)
-class AuditRow:
-    """One parameter under one estimator, on the fit scale.
-
-    ``estimate`` ± ``standard_error`` against ``reference`` ± ``reference_error``; ``margin``;
-    ``verdict``, ``"RIGHT"``, ``"WRONG"`` or ``"UNDECIDED"``; ``runs_needed`` to decide (0 if
-    decided); ``work_variance``, summed variance of the gradient × work (0: deterministic).
-    """
-
-    estimator: str
-    parameter: str
-    estimate: float
-    standard_error: float
-    reference: float
-    reference_error: float
-    margin: float
-    verdict: str
-    runs_needed: float
-    work_variance: float
+_FIT_RUNS = 300_000
 
 
 @dataclass(frozen=True, repr=False)
@@ -179,8 +156,11 @@ def audit_gradient(
             source = reference or likelihood_reference(bound, z)
             evaluation = bound.evaluate(z[None])
             name = type(bound.through).__name__
-            exact = _Fixed(evaluation.gradients[0])
-            rows = _look(problem, name, exact, source, z, margin, level, spending, stream, bar)
+            exact = FixedGradient(evaluation.gradients[0])
+            allowance = spending.simulations_left
+            rows = look(
+                problem, name, exact, source, z, margin, level, allowance, spending, stream, bar
+            )
             return GradientAudit(dict(params), source.name, tuple(rows), spending.simulations)
         assert isinstance(bound, BoundOutputs)
         return _audit_estimators(
@@ -201,7 +181,7 @@ def audit_fit(
     At the estimate itself the gradient is zero, and nothing can be within 10 % of it. So the audit
     is made two standard errors above the estimate in every free parameter, and at the estimate the
     exact gradient is turned into the shift it asks for, in standard errors (path likelihoods
-    only). Arguments as in `audit_gradient`.
+    only). Arguments as in `audit_gradient`; ``budget``: default 300,000 runs.
     """
     problem, space = fit.problem, fit.problem.space
     errors = np.nan_to_num(np.sqrt(np.maximum(np.diag(fit.covariance), 0.0)))
@@ -211,7 +191,7 @@ def audit_fit(
     params = space.unpack(np.asarray(space.from_fit(probe)))
     objective = fit.objective
     bound = objective.bind(problem)
-    budget = budget or Budget(simulations=_DEFAULT_RUNS)
+    budget = budget or Budget(simulations=_FIT_RUNS)
     if isinstance(bound, BoundOutputs):
         return audit_gradient(
             problem, params, objective=objective, budget=budget, seed=seed,
@@ -222,36 +202,13 @@ def audit_fit(
         problem, params, objective=objective, reference=source, budget=budget, seed=seed,
         executor=executor, progress=progress,
     )  # fmt: skip
-    half = int((budget.simulations or _DEFAULT_RUNS) // 4)
+    share = int((budget.simulations or _FIT_RUNS) // 6)
     stream = Stream.from_seed(seed).child("displacement")
-    exact = source.gradient(fit.fit_scale, half, stream)
+    exact = source.gradient(fit.fit_scale, share, stream)
     displacement = _displacement(fit, exact, errors)
     return GradientAudit(
         audit.params, audit.reference, audit.rows, audit.num_runs + exact.num_runs, displacement
     )
-
-
-@dataclass(frozen=True)
-class _Fixed:
-    """A deterministic gradient under test."""
-
-    gradient: FloatArray
-
-    def __call__(self, z: FloatArray, num_runs: int, stream: Stream) -> Any:
-        return self.gradient, np.zeros_like(self.gradient), 0.0, 0
-
-
-@dataclass(frozen=True)
-class _Sampled:
-    """An estimator under test."""
-
-    estimator: AbstractEstimator
-    bound: BoundOutputs
-    executor: Any
-
-    def __call__(self, z: FloatArray, num_runs: int, stream: Stream) -> Any:
-        e = self.estimator.estimate(self.bound, z, num_runs, stream, self.executor)
-        return e.gradient, e.standard_errors, e.work_variance, e.num_runs
 
 
 def _audit_estimators(
@@ -272,15 +229,27 @@ def _audit_estimators(
     exact = reference or moments_reference(bound, z)
     rows: list[AuditRow] = []
     names = []
-    for i, estimator in enumerate(tested):
+    for estimator in tested:
         estimator.check(bound)
+    for i, estimator in enumerate(tested):
+        allowance = spending.simulations_left / (len(tested) - i)
         source = exact or _proven_reference(bound, estimator, executor)
         names.append(source.name)
         branch = stream.child("estimator", i)
-        sampled = _Sampled(estimator, bound, executor)
+        sampled = SampledGradient(estimator, bound, executor)
         name = type(estimator).__name__
-        rows += _look(
-            problem, name, sampled, source, z, margin, level / len(tested), spending, branch, bar
+        rows += look(
+            problem,
+            name,
+            sampled,
+            source,
+            z,
+            margin,
+            level / len(tested),
+            allowance,
+            spending,
+            branch,
+            bar,
         )
     return GradientAudit(
         dict(params), "; ".join(dict.fromkeys(names)), tuple(rows), spending.simulations
@@ -298,71 +267,6 @@ def _proven_reference(
         f"{type(bound.problem.simulator).__name__} offers no estimator to compare "
         f"{type(estimator).__name__} with; give `reference`."
     )
-
-
-def _look(
-    problem: Problem,
-    name: str,
-    tested: Any,
-    source: AbstractReference,
-    z: FloatArray,
-    margin: float,
-    level: float,
-    spending: Spending,
-    stream: Stream,
-    bar: Any,
-) -> list[AuditRow]:
-    """Look again with twice the runs until every component is decided or the budget is spent."""
-    left = max(spending.simulations_left, 4 * _FIRST_RUNS)
-    runs = max(_FIRST_RUNS, int(left / 2 / 2**_LOOKS))
-    for look in range(_LOOKS):
-        branch = stream.child("look", look)
-        gradient, errors, work, spent = tested(z, runs, branch.child("tested"))
-        reference: ReferenceGradient = source.gradient(z, runs, branch.child("reference"))
-        spending.simulations += spent + reference.num_runs
-        outcome = equivalence_test(
-            gradient, errors, reference.gradient, reference.errors,
-            fraction=margin, level=level, num_looks=_LOOKS,
-        )  # fmt: skip
-        bar.update((look + 1) / _LOOKS, f"{name}: {runs} runs")
-        noiseless = not np.any(errors) and not np.any(reference.errors)
-        if noiseless or all(v is not Verdict.UNDECIDED for v in outcome.verdicts):
-            break
-        if spending.exhausted:
-            break
-        runs *= 2
-    return _rows(problem, name, gradient, errors, reference, outcome, work, runs)
-
-
-def _rows(
-    problem: Problem,
-    name: str,
-    gradient: FloatArray,
-    errors: FloatArray,
-    reference: ReferenceGradient,
-    outcome: Equivalence,
-    work: float,
-    runs: int,
-) -> list[AuditRow]:
-    rows = []
-    for j, parameter in enumerate(problem.space.names):
-        decided = outcome.verdicts[j] is not Verdict.UNDECIDED
-        needed = 0.0 if decided else float(runs * outcome.more[j])
-        rows.append(
-            AuditRow(
-                name,
-                parameter,
-                float(gradient[j]),
-                float(errors[j]),
-                float(reference.gradient[j]),
-                float(reference.errors[j]),
-                float(outcome.margins[j]),
-                outcome.verdicts[j].value,
-                needed,
-                float(work),
-            )
-        )
-    return rows
 
 
 def _displacement(
