@@ -129,6 +129,7 @@ def test_starts_lie_inside_the_bounds_and_fill_them():
     share = (starts[1:] - SPACE.lower) / (SPACE.upper - SPACE.lower)
     for column in share.T:
         assert stats.kstest(column, "uniform").pvalue > 1e-4
+    assert stats.kstest(share.ravel(), "uniform").pvalue > 1e-4
     np.testing.assert_array_equal(starts, SPACE.starts(2001, Stream.from_seed(3)))
     assert not np.any(starts[1:] == SPACE.starts(2001, Stream.from_seed(4))[1:])
 
