@@ -135,6 +135,28 @@ def test_two_runs_do_not_share_a_folder(tmp_path):
     RunFolder.create(tmp_path / "r", overwrite=True)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs the locks of POSIX")
+def test_a_process_that_vanished_does_not_run_for_ever(tmp_path):
+    folder = RunFolder.create(tmp_path / "r")
+    assert RunFolder.open(folder.path).status["state"] == "running"
+    folder.close()
+    assert RunFolder.open(folder.path).status["state"] == "interrupted"
+
+
+def test_a_run_goes_on(tmp_path):
+    folder = run(tmp_path / "r", state="interrupted")
+    with open(folder.path / "metrics.jsonl", "a") as file:
+        file.write('{"step": 3, "lo')
+    again = RunFolder.resume(folder.path)
+    for step in STEPS[:4]:
+        again.append_step(step, NAMES)
+    assert [s["step"] for s in again.metrics] == [1, 2, 3, 4]
+    assert again.status["started"] == folder.status["started"]
+    again.finish("complete")
+    with pytest.raises(RunFolderError, match="is complete; there is nothing to go on with"):
+        RunFolder.resume(folder.path)
+
+
 def test_what_cannot_be_opened(tmp_path):
     with pytest.raises(RunFolderError, match="there is no folder"):
         RunFolder.open(tmp_path / "nothing")

@@ -82,6 +82,8 @@ def make(family: str, given: Any, where: str) -> Any:
     for key, value in settings.items():
         if key in known and key in ALGORITHMS:
             settings[key] = make(key, value, f"{where}.{name}.{key}")
+        elif not isinstance(value, (int, float, str)) or value != value:
+            raise RunFileError(f"`{where}.{name}.{key}` is {value!r}, expected a number or a name.")
         if key not in known:
             raise RunFileError(
                 f"`{where}.{name}` has {key!r}, but {name} takes "

@@ -33,7 +33,8 @@ def explaining(path: Path, verb: str = "write") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or str(error).splitlines()[0]
+        # HDF5 tells a long story where the system has a short one.
+        reason = os.strerror(error.errno) if error.errno else str(error).splitlines()[0]
         raise RunFolderError(f"cannot {verb} '{path}': {reason}; {_advice(error)}.") from None
 
 

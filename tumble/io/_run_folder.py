@@ -80,10 +80,10 @@ class RunFolder:
                     "of its files is lost."
                 )
             folder = cls(path)
-            folder._write_status("running")
-            (path / "checkpoint").mkdir()
             folder._metrics = open(path / "metrics.jsonl", "w", encoding="utf-8")  # noqa: SIM115
             _lock(folder._metrics)
+            folder._write_status("running")
+            (path / "checkpoint").mkdir(exist_ok=True)
         return folder
 
     @classmethod
@@ -209,8 +209,14 @@ class RunFolder:
 
     @property
     def status(self) -> dict[str, Any]:
-        """What ``status.json`` says: ``state``, ``message``, ``started``, ``finished``."""
-        return self._read_json(_STATUS)
+        """What ``status.json`` says: ``state``, ``message``, ``started``, ``finished``.
+
+        A run whose process is gone without a word, as after a power cut, is ``interrupted``.
+        """
+        status = self._read_json(_STATUS)
+        if status.get("state") == "running" and not _is_running(self.path):
+            status |= {"state": "interrupted", "message": "ended without a word"}
+        return status
 
     @property
     def environment(self) -> dict[str, Any]:
@@ -327,16 +333,24 @@ def _remove(path: Path) -> None:
 
 
 def _refuse_if_running(path: Path) -> None:
+    if _is_running(path):
+        raise RunFolderError(
+            f"another run is writing to '{path}'; wait for it, stop it, or choose another folder "
+            "with --output."
+        )
+
+
+def _is_running(path: Path) -> bool:
+    """Whether a process holds the lock on the metrics."""
     metrics = path / "metrics.jsonl"
-    if metrics.is_file():
-        with open(metrics, "a", encoding="utf-8") as file:
-            try:
-                _lock(file)
-            except BlockingIOError:
-                raise RunFolderError(
-                    f"another run is writing to '{path}'; wait for it, stop it, or choose another "
-                    "folder with --output."
-                ) from None
+    if not metrics.is_file():
+        return False
+    with open(metrics, "rb") as file:
+        try:
+            _lock(file)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def _lock(file: Any) -> None:

@@ -264,6 +264,8 @@ def _guess_time(table: _Table) -> str:
 
 
 def _renaming(columns: Sequence[str] | Mapping[str, str]) -> dict[str, str]:
+    if not columns:
+        raise DataError("`columns` is empty; name at least one, or leave it out to read all.")
     if isinstance(columns, str):
         return {columns: columns}
     return dict(columns) if isinstance(columns, Mapping) else {name: name for name in columns}
