@@ -104,9 +104,10 @@ def number(value: Any, where: str) -> float:
     """Return a finite number, also when it is written as text in quotes."""
     found = as_number(value)
     good = isinstance(found, (int, float)) and not isinstance(found, bool)
-    if not good or not abs(found) < 1e300:  # whole numbers in YAML know no limit
+    if not good or not abs(found) < 1e300:
         raise RunFileError(f"`{where}` is {shorten(value)}, expected a number.")
-    return float(found)
+    # Whole numbers in YAML know no limit, those of NumPy do.
+    return float(found) if abs(found) > 2**53 else found
 
 
 def names_or_renaming(value: Any, where: str) -> Any:
