@@ -107,7 +107,6 @@ def test_a_bar_of_ones_own_is_used_as_it_is():
     tally = Tally()
     with showing(tally, "work") as bar:
         bar.update(0.25, "a quarter")
-        assert bar is tally
     assert tally.seen[0] == (0.25, "a quarter")
 
 
@@ -144,3 +143,22 @@ def test_a_bar_that_cannot_be_made_is_done_without(monkeypatch):
 def test_errors_of_the_work_pass_through(progress):
     with pytest.raises(KeyError, match="the work"), showing(progress, "work"):
         raise KeyError("the work")
+
+
+def test_standard_error_may_be_absent(monkeypatch):
+    """As under pythonw: asking whether it is a terminal must not raise."""
+    monkeypatch.setattr(sys, "stderr", None)
+    with showing(None, "work") as bar:
+        bar.update(0.5, "half")
+
+
+def test_a_bar_of_ones_own_that_breaks_never_stops_the_work():
+    class Broken(AbstractProgress):
+        def update(self, fraction, message):
+            raise OSError("no terminal")
+
+        def close(self):
+            raise OSError("no terminal")
+
+    with showing(Broken(), "work") as bar:
+        bar.update(0.5, "half")

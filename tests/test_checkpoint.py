@@ -69,7 +69,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     problem = problem_of("series")
     interrupted(problem, file)
     other = problem.with_data([problem.experiments[0].data.values + 1])
-    with pytest.raises(TumbleError, match="belongs to another run.*delete it to begin anew"):
+    with pytest.raises(TumbleError, match=r"belongs to another run.*delete it to begin anew"):
         tb.fit(other, start={"k": 4.0, "gamma": 3.0}, checkpoint=file)
     with pytest.raises(TumbleError, match="belongs to another run"):
         tb.fit(problem, start={"k": 4.0, "gamma": 3.0}, checkpoint=file, seed=1)

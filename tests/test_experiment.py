@@ -176,3 +176,8 @@ def table(**columns):
 def test_data_that_do_not_fit(data, message):
     with pytest.raises(DataError, match=message):
         Experiment(data, {"A": 1})
+
+
+def test_initial_counts_that_no_integer_holds():
+    with pytest.raises(ParameterError, match=r"`initial\['X'\]` is 1e\+30"):
+        Experiment({"time": [1.0, 2.0], "X": [7, 3]}, {"X": 1e30})

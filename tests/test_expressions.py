@@ -226,3 +226,31 @@ def test_random_text_raises_nothing_but_a_model_error(text):
         assert "expression" in str(error)
     else:
         assert all(name in text for name in expression.names)
+
+
+@pytest.mark.parametrize(
+    "text", ["9**9**9**9", "1/0", "1" + "0" * 400, "(-8)**0.5", "0**-1"], ids=lambda t: t[:10]
+)
+def test_constants_are_refused_or_computed_as_floats(text):
+    try:
+        with np.errstate(all="ignore"):
+            value = parse(text)({})
+    except ModelError:
+        return
+    assert isinstance(value, float)
+
+
+def test_what_is_read_can_be_computed_deep_in_other_calls():
+    def at_depth(n):
+        return expression({"x": 1.0}) if n == 0 else at_depth(n - 1)
+
+    try:
+        expression = parse("+".join(["x"] * 800))
+    except ModelError:
+        return
+    assert at_depth(300) == 800
+
+
+def test_a_rate_may_be_called_lambda():
+    assert parse("2 * lambda").names == ("lambda",)
+    assert parse("2 * lambda")({"lambda": 3.0}) == 6.0

@@ -226,3 +226,16 @@ def test_values_that_do_not_fit(change, message):
 def test_a_value_on_a_bound_is_inside_whatever_the_rounding():
     corner = SPACE.from_fit(SPACE.upper)
     assert np.all(np.isfinite(SPACE.pack(SPACE.unpack(corner))))
+
+
+def test_a_shape_may_be_a_number():
+    try:
+        parameter = Parameter(1.0, 2.0, shape=3)
+    except ParameterError:
+        return
+    assert ParameterSpace({"k": parameter}).pack({"k": [1.5] * 3}).shape == (3,)
+
+
+def test_a_prior_is_a_member():
+    with pytest.raises(ParameterError, match="`prior` is 'normal', expected a member of"):
+        Parameter(1.0, 2.0, prior="normal")

@@ -428,3 +428,41 @@ def test_values_are_checked_against_the_unknowns():
         as_params(fixed, {"k": 3})
     with pytest.raises(ParameterError, match=r"`params` has 'mu', but the problem has gamma\."):
         as_params(fixed, {"gamma": 0.5, "mu": 1.0})
+
+
+KNOWN_DATA = {"time": [1.0, 2.0], "X": [7, 3]}
+ONE_RATE = {"gamma": Parameter(0.01, 10)}
+
+
+def decay_problem(**options):
+    model = ReactionNetwork.from_text("X -> 0 ; gamma")
+    return Problem(
+        model, **{"data": KNOWN_DATA, "initial": {"X": 9}, "parameters": ONE_RATE, **options}
+    )
+
+
+def test_an_initial_value_may_refer_to_a_known_parameter():
+    known = decay_problem(initial={"X": Ref("x0")}, parameters={**ONE_RATE, "x0": 9})
+    assert known.bindings[0].initial_mean(np.array([1.0])).tolist() == [9.0]
+
+
+@pytest.mark.parametrize(
+    "observable",
+    [Observable("s * X"), Observable("X", noise.Normal("s"))],
+    ids=["formula", "noise"],
+)
+def test_a_parameter_with_a_shape_is_not_one_number(observable):
+    parameters = {**ONE_RATE, "s": Parameter(0.1, 1, shape=(2,))}
+    with pytest.raises(ModelError, match=r"'s' has shape \(2,\)"):
+        decay_problem(observables={"X": observable}, parameters=parameters)
+
+
+def test_a_parameter_may_not_bear_the_name_of_a_species():
+    with pytest.raises(ParameterError, match="'X' names both a species and a parameter"):
+        decay_problem(initial={"X": Ref("X")}, parameters={**ONE_RATE, "X": Parameter(1, 20)})
+
+
+@pytest.mark.parametrize("options", [{"observables": {"X": 3}}, {"derived": {"half": 3}}])
+def test_formulas_are_text(options):
+    with pytest.raises(ModelError, match="is 3, expected"):
+        decay_problem(**options)

@@ -209,3 +209,19 @@ def test_codes_in_words():
 def test_errors(options, error, message):
     with pytest.raises(error, match=message):
         run(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"start": np.nan}, "`start` is nan, expected a finite time"),
+        ({"num_samples": 2.5}, "`num_samples` is 2.5, expected a whole number"),
+        ({"initial": {"X": "a"}}, r"`initial\['X'\]` is 'a', expected a whole number"),
+        ({"times": "abc"}, "`times` is 'abc', expected"),
+    ],
+)
+def test_values_of_a_wrong_kind(options, message):
+    network = ReactionNetwork.from_text("X -> 0 ; gamma")
+    arguments = {"initial": {"X": 1}, "times": [1.0], **options}
+    with pytest.raises(ParameterError, match=message):
+        simulate(network, {"gamma": 1.0}, **arguments)

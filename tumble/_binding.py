@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tumble._errors import DataError, ModelError, ParameterError, require_known
-from tumble._experiment import Experiment, ObservedData
+from tumble._experiment import Experiment, ObservedData, check_initial
 from tumble._observable import Observable
 from tumble._parameters import ParameterSpace, Ref
 from tumble._random import Stream
@@ -191,7 +191,8 @@ class Binding:
 
     @cached_property
     def _initial_sources(self) -> list[Any]:
-        return [self.experiment.initial[s] for s in self.model.species]
+        sources = [self.experiment.initial[s] for s in self.model.species]
+        return [self._resolve(s) if isinstance(s, Ref) else s for s in sources]
 
     def _source(self, name: str) -> Any:
         value = self.experiment.conditions.get(name, name)
@@ -202,12 +203,16 @@ class Binding:
             raise ParameterError(
                 f"`conditions[{name!r}]` is {value!r}, expected a number, a Ref or a name."
             )
-        if ref.name in self.fixed:
-            return self.fixed[ref.name]
-        if ref.name not in self.space.parameters:
+        if ref.name not in self.space.parameters and ref.name not in self.fixed:
             known = [*self.space.parameters, *self.fixed]
             require_known([ref.name], known, what="the model needs parameter",
                           owner="the problem", error=ParameterError)  # fmt: skip
+        return self._resolve(ref)
+
+    def _resolve(self, ref: Ref) -> Ref | float:
+        """Return ``ref`` to an unknown, or the number it refers to. Raises `ParameterError`."""
+        if ref.name in self.fixed:
+            return self.fixed[ref.name]
         self.space.position(ref)
         return ref
 
@@ -253,16 +258,23 @@ class Binding:
             raise ModelError(
                 f"`initial` has no value for species {missing[0]!r}; give 0 if absent."
             )
-        for value in initial.values():
-            if isinstance(value, Ref):
-                self.space.position(value)
+        for name, value in zip(species, self._initial_sources, strict=True):
+            if isinstance(initial[name], Ref) and isinstance(value, float):
+                check_initial(name, value, self.observed.num_replicates)
 
     def _check_observables(self) -> None:
         require_known(self.observed.names, self.observables, what="`data` has column",
                       owner="the problem", error=DataError)  # fmt: skip
         numbers = [*self.space.parameters, *self.fixed]
+        arrays = {k: p.shape for k, p in self.space.parameters.items() if p.shape}
         for name in self.observed.names:
             observable = self.observables[name]
+            for used in (*observable.expression.names, *observable.noise.names):
+                if used in arrays:
+                    raise ModelError(
+                        f"observable {name!r} uses {used!r} as one number, but parameter {used!r} "
+                        f"has shape {arrays[used]}; give it an entry of its own."
+                    )
             require_known(observable.expression.names, [*self.model.species, *numbers],
                           what=f"observable {name!r} uses", owner="the problem",
                           error=ModelError)  # fmt: skip

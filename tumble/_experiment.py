@@ -75,7 +75,7 @@ class Experiment:
         if not np.isfinite(self.start):
             raise DataError(f"`start` is {self.start}, expected a finite time.")
         for name, value in self.initial.items():
-            _check_initial(name, value, observed.num_replicates)
+            check_initial(name, value, observed.num_replicates)
 
     def split_initial(self) -> tuple[Experiment, ...]:
         """Return one experiment a replicate where an initial value is an array, else itself."""
@@ -167,7 +167,8 @@ def _check_values(observed: ObservedData, start: float) -> None:
         raise DataError(f"`data` names an observable twice: {', '.join(observed.names)}.")
 
 
-def _check_initial(name: str, value: Any, num_replicates: int) -> None:
+def check_initial(name: str, value: Any, num_replicates: int) -> None:
+    """Raise `ParameterError` unless ``value`` can be an initial count."""
     if isinstance(value, (Ref, AbstractPrior)):
         return
     try:
@@ -181,7 +182,7 @@ def _check_initial(name: str, value: Any, num_replicates: int) -> None:
             f"`initial[{name!r}]` has shape {array.shape}, expected a number or one a replicate "
             f"({num_replicates})."
         )
-    if not np.all(np.isfinite(array)) or np.any(array < 0) or np.any(array != np.rint(array)):
+    if not np.all((array >= 0) & (array < 2**62) & (array == np.rint(array))):
         raise ParameterError(
             f"`initial[{name!r}]` is {value}, expected whole numbers ≥ 0 (a Ref to a parameter may "
             "take values in between)."

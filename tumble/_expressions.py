@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ast
 import operator
+import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +41,10 @@ _FUNCTIONS = {
     "max": ("maximum", 2),
 }
 _MAX_LENGTH = 10_000
+_MAX_DEPTH = 200
+# A rate may be called lambda, which Python reserves: another name stands in for it while parsing.
+_RESERVED = re.compile(r"\b(lambda)\b(?!\s*(\w+\s*)?:)")
+_STAND_IN = "_reserved_"
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,8 @@ class Expression:
 
     def __call__(self, values: Mapping[str, Any], xp: Any = np) -> Any:
         """Return the value with the names bound to ``values``, computed by the namespace ``xp``."""
-        return _compute(self._tree, values, xp)
+        with np.errstate(all="ignore"):  # 1/0 is inf, as in the arrays of either namespace
+            return _compute(self._tree, values, xp)
 
     @property
     def is_name(self) -> bool:
@@ -70,10 +77,13 @@ def parse(text: str) -> Expression:
     """
     if len(text) > _MAX_LENGTH:
         raise ModelError(f"expression of {len(text)} characters; at most {_MAX_LENGTH} are read.")
+    source = _RESERVED.sub(rf"{_STAND_IN}\1", text.strip().replace("^", "**"))
     try:
-        tree = ast.parse(text.strip().replace("^", "**"), mode="eval").body
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the parser, about what is refused below
+            tree = ast.parse(source, mode="eval").body
         names: dict[str, None] = {}
-        _check(tree, names, text)
+        _check(tree, names, text, _MAX_DEPTH)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         if isinstance(error, ModelError):
             raise
@@ -83,20 +93,24 @@ def parse(text: str) -> Expression:
     return Expression(text.strip(), tuple(names), tree)
 
 
-def _check(node: ast.expr, names: dict[str, None], text: str) -> None:
+def _check(node: ast.expr, names: dict[str, None], text: str, depth: int) -> None:
+    if depth == 0:
+        raise ModelError(f"an expression nests more than {_MAX_DEPTH} deep; split it up.")
     if isinstance(node, ast.Name):
+        node.id = node.id.removeprefix(_STAND_IN)
         names[node.id] = None
     elif isinstance(node, ast.Constant) and type(node.value) in (int, float):
-        return
+        if not abs(node.value) < 1e300:  # type: ignore[arg-type]
+            raise ModelError(f"expression {text[:40]!r} holds a number beyond 1e300.")
     elif isinstance(node, ast.BinOp) and type(node.op) in _BINARY:
-        _check(node.left, names, text)
-        _check(node.right, names, text)
+        _check(node.left, names, text, depth - 1)
+        _check(node.right, names, text, depth - 1)
     elif isinstance(node, ast.UnaryOp) and type(node.op) in _UNARY:
-        _check(node.operand, names, text)
+        _check(node.operand, names, text, depth - 1)
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
         _check_call(node, text)
         for argument in node.args:
-            _check(argument, names, text)
+            _check(argument, names, text, depth - 1)
     else:
         raise ModelError(
             f"expression {text!r} uses {ast.unparse(node)!r}; only numbers, names, + - * / ** and "
@@ -123,7 +137,7 @@ def _compute(node: ast.expr, values: Mapping[str, Any], xp: Any) -> Any:
     if isinstance(node, ast.Name):
         return values[node.id]
     if isinstance(node, ast.Constant):
-        return float(node.value)  # type: ignore[arg-type]
+        return np.float64(node.value)  # type: ignore[arg-type]
     if isinstance(node, ast.BinOp):
         left, right = _compute(node.left, values, xp), _compute(node.right, values, xp)
         return _BINARY[type(node.op)](left, right)

@@ -40,7 +40,7 @@ class Parameter:
     - ``prior``: a member of `tumble.priors`, of each entry; default none.
     - ``start``: where a fit starts, a number or array; default: the middle of the bounds on
       ``scale`` for the first start, random inside the bounds for further ones.
-    - ``shape``: of the array; default ``()``, a number.
+    - ``shape``: of the array, or its length; default ``()``, a number.
     """
 
     lower: float
@@ -51,6 +51,13 @@ class Parameter:
     shape: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        shape = (self.shape,) if isinstance(self.shape, int) else tuple(self.shape)
+        object.__setattr__(self, "shape", shape)
+        if self.prior is not None and not isinstance(self.prior, AbstractPrior):
+            raise ParameterError(
+                f"`prior` is {self.prior!r}, expected a member of tumble.priors such as "
+                "LogNormal(0, 1)."
+            )
         if self.scale not in _SCALES:
             raise ParameterError(
                 f"`scale` is {self.scale!r}, expected one of {', '.join(_SCALES)}."

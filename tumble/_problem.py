@@ -67,8 +67,12 @@ class Problem:
                 raise ParameterError(
                     f"`parameters[{name!r}]` is {value!r}, expected a Parameter or a finite number."
                 )
+            if name in self.model.species:
+                raise ParameterError(f"{name!r} names both a species and a parameter; rename one.")
         numbers = [*self.parameters]
         for name, formula in self.derived.items():
+            if not isinstance(formula, str):
+                raise ModelError(f"`derived[{name!r}]` is {formula!r}, expected a formula as text.")
             require_known(parse(formula).names, numbers, what=f"derived {name!r} uses parameter",
                           owner="the problem", error=ModelError)  # fmt: skip
         self._check_used()
@@ -212,7 +216,7 @@ class Problem:
                           error=DataError)  # fmt: skip
             return {name: Observable(name) for name in names}
         return {
-            name: Observable(value) if isinstance(value, str) else value
+            name: value if isinstance(value, Observable) else Observable(value)
             for name, value in self.observables.items()
         }
 

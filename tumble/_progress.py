@@ -65,16 +65,34 @@ def showing(progress: Any, title: str) -> Iterator[AbstractProgress]:
     ``progress`` is ``True`` (a bar), ``False`` (none), ``None`` (a bar when standard error is a
     terminal) or an `AbstractProgress`.
     """
-    if isinstance(progress, AbstractProgress):
-        yield progress
-        return
-    wanted = sys.stderr.isatty() if progress is None else bool(progress)
-    bar: AbstractProgress
-    try:
-        bar = TerminalProgress(title) if wanted else NoProgress()
-    except Exception:  # a terminal that rich cannot draw on must not stop the work
-        bar = NoProgress()
+    bar = _choose(progress, title)
     try:
         yield bar
     finally:
         bar.close()
+
+
+class _Guarded(AbstractProgress):
+    """A bar of somebody else's, which may break. Final."""
+
+    def __init__(self, bar: AbstractProgress) -> None:
+        self._bar = bar
+
+    def update(self, fraction: float, message: str) -> None:
+        with contextlib.suppress(Exception):
+            self._bar.update(fraction, message)
+
+    def close(self) -> None:
+        with contextlib.suppress(Exception):
+            self._bar.close()
+
+
+def _choose(progress: Any, title: str) -> AbstractProgress:
+    if isinstance(progress, AbstractProgress):
+        return _Guarded(progress)
+    on_terminal = sys.stderr is not None and sys.stderr.isatty()
+    wanted = on_terminal if progress is None else bool(progress)
+    try:
+        return TerminalProgress(title) if wanted else NoProgress()
+    except Exception:  # a terminal that rich cannot draw on must not stop the work
+        return NoProgress()

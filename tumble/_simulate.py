@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,8 @@ def simulate(
     grid = _check_times(times, start)
     counts = _check_initial(model, initial)
     values = model.params_vector(params)
+    if not isinstance(num_samples, (int, np.integer)):
+        raise ParameterError(f"`num_samples` is {num_samples!r}, expected a whole number.")
     if num_samples < 1:
         raise ParameterError(f"`num_samples` is {num_samples}, expected at least 1.")
     size = 8 * num_samples * len(grid) * len(model.species)
@@ -90,7 +93,12 @@ def simulate(
 
 
 def _check_times(times: Any, start: float) -> FloatArray:
-    grid = np.atleast_1d(np.asarray(times, dtype=float))
+    if not np.isfinite(start):
+        raise ParameterError(f"`start` is {start}, expected a finite time.")
+    try:
+        grid = np.atleast_1d(np.asarray(times, dtype=float))
+    except (TypeError, ValueError):
+        raise ParameterError(f"`times` is {times!r}, expected a list of times.") from None
     if grid.ndim != 1 or grid.size == 0:
         raise ParameterError(f"`times` has shape {grid.shape}, expected a list of times.")
     if not np.all(np.isfinite(grid)) or np.any(np.diff(grid) < 0):
@@ -108,11 +116,11 @@ def _check_initial(model: ReactionNetwork, initial: Mapping[str, int]) -> IntArr
     missing = [s for s in model.species if s not in initial]
     if missing:
         raise ModelError(f"`initial` has no value for species {missing[0]!r}; give 0 if absent.")
-    counts = np.array([initial[s] for s in model.species], dtype=float)
+    counts = [initial[s] for s in model.species]
     for name, count in zip(model.species, counts, strict=True):
-        if not (np.isfinite(count) and 0 <= count < 2**62 and count == np.rint(count)):
-            raise ParameterError(f"`initial[{name!r}]` is {count:g}, expected a whole number ≥ 0.")
-    return counts.astype(np.int64)
+        if not isinstance(count, Real) or not 0 <= count < 2**62 or count != np.rint(count):
+            raise ParameterError(f"`initial[{name!r}]` is {count!r}, expected a whole number ≥ 0.")
+    return np.array(counts).astype(np.int64)
 
 
 def _trajectory(

@@ -351,3 +351,33 @@ def test_line_numbers_count_all_lines():
     text = "\n# a comment\n" + helpers.sir().to_text() + "\n\nS + -> I ; k\n"
     with pytest.raises(ModelError, match=re.escape("line 6: 'S + -> I ; k'")):
         ReactionNetwork.from_text(text)
+
+
+def test_a_coefficient_of_very_many_digits():
+    with pytest.raises(ModelError, match="line 1: "):
+        ReactionNetwork.from_text("9" * 5_000 + " A -> B ; k")
+
+
+def test_equal_reactions_have_equal_hashes():
+    one, other = (Reaction(side, {"C": 1}, 1) for side in ({"A": 1, "B": 1}, {"B": 1, "A": 1}))
+    assert one == other
+    assert hash(one) == hash(other)
+    assert hash(Reaction({"A": 1}, {}, 1)) == hash(Reaction({"A": 1}, {}, 1.0))
+
+
+def test_a_species_named_underscore_is_refused_or_kept():
+    try:
+        network = ReactionNetwork((Reaction({"_": 1}, {}, "k"),))
+    except ModelError:
+        return
+    assert ReactionNetwork.from_text(network.to_text()) == network
+
+
+def test_a_rate_that_is_neither_name_nor_number():
+    with pytest.raises(ModelError, match="None"):
+        Reaction({"A": 1}, {}, None)
+
+
+def test_unknown_parameters_are_model_errors():
+    with pytest.raises(ModelError, match="`params` has parameter 'kk'"):
+        ReactionNetwork.from_text("A -> 0 ; k").params_vector({"k": 1.0, "kk": 1.0})

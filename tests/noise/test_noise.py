@@ -7,6 +7,7 @@ import pytest
 from scipy import integrate, stats
 
 from tumble import noise
+from tumble._errors import ParameterError
 
 # member, its arguments, and an independent reference: x -> a distribution of scipy
 COUNTS = [
@@ -184,3 +185,12 @@ def test_arguments_are_numbers_or_names():
     assert noise.Normal(2.0).names == ()
     assert noise.LogNormal("s").positive
     assert not noise.Normal("s").counts
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: noise.NegativeBinomial(-1.0), lambda: noise.Normal(0.0),
+             lambda: noise.Binomial(1.5), lambda: noise.LogNormal(None)],
+)  # fmt: skip
+def test_noise_that_makes_no_sense(make):
+    with pytest.raises(ParameterError, match="expected"):
+        make()

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import gcd
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -48,11 +49,14 @@ class Reaction:
             object.__setattr__(self, label, side)
         if isinstance(self.rate, str):
             check_name(self.rate, "a rate")
-        elif not (np.isfinite(self.rate) and self.rate >= 0):
+        elif not isinstance(self.rate, Real):
+            raise ModelError(f"rate of '{self}' is {self.rate!r}, expected a name or a number.")
+        elif not 0 <= self.rate < np.inf:
             raise ModelError(f"rate of '{self}' is {self.rate}, expected a finite number ≥ 0.")
 
     def __hash__(self) -> int:
-        return hash(str(self))
+        sides = (frozenset(self.reactants.items()), frozenset(self.products.items()))
+        return hash((sides, self.rate))
 
     def __str__(self) -> str:
         left, right = format_side(dict(self.reactants)), format_side(dict(self.products))
@@ -195,7 +199,8 @@ class ReactionNetwork:
 
     def params_vector(self, params: Mapping[str, float]) -> FloatArray:
         """Return the values of ``params`` in the network's order, shape [Q]; checks the names."""
-        require_known(params, self.parameters, what="`params` has parameter", owner="the network")
+        require_known(params, self.parameters, what="`params` has parameter", owner="the network",
+                      error=ModelError)  # fmt: skip
         missing = [name for name in self.parameters if name not in params]
         if missing:
             raise ModelError(

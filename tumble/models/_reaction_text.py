@@ -7,7 +7,7 @@ import re
 from tumble._errors import ModelError
 
 _NAME = re.compile(r"[A-Za-z_]\w*\Z")
-_TERM = re.compile(r"(?:(\d+)\s*\*?\s*)?([A-Za-z_]\w*)\Z")
+_TERM = re.compile(r"(?:(\d{1,7})\s*\*?\s*)?([A-Za-z_]\w*)\Z")
 _EMPTY = {"", "0", "∅", "_"}
 
 ParsedReaction = tuple[dict[str, int], dict[str, int], "str | float"]
@@ -38,7 +38,7 @@ def format_side(side: dict[str, int]) -> str:
 
 def check_name(name: str, what: str) -> str:
     """Return ``name`` if it can name a species or parameter, else raise `ModelError`."""
-    if not isinstance(name, str) or not _NAME.match(name):
+    if not isinstance(name, str) or not _NAME.match(name) or name in _EMPTY:
         raise ModelError(
             f"{what} is {name!r}, expected a name of letters, digits and '_' that does not start "
             "with a digit."

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from tumble._errors import ParameterError
 from tumble._typing import FloatArray
 
 
@@ -16,8 +17,8 @@ class AbstractNoise(abc.ABC):
     """The distribution of a datum y given the observable x and parameters.
 
     Members are frozen dataclasses whose fields are numbers or names of the problem's parameters.
-    ``args`` below maps field names to values, ``xp`` is the array namespace. Densities are written in
-    `jax.numpy`.
+    ``args`` below maps field names to values, ``xp`` is the array namespace. Densities are
+    written in `jax.numpy`.
     """
 
     counts: ClassVar[bool] = False
@@ -25,6 +26,20 @@ class AbstractNoise(abc.ABC):
 
     positive: ClassVar[bool] = False
     """Whether data are > 0."""
+
+    largest: ClassVar[float] = np.inf
+    """The largest value that an argument may have; the smallest is above 0."""
+
+    def __post_init__(self) -> None:
+        for name, value in self.arguments.items():
+            number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+            if isinstance(value, str) or (number and 0 < value <= self.largest and value < np.inf):
+                continue
+            limit = "" if self.largest == np.inf else f" and ≤ {self.largest:g}"
+            raise ParameterError(
+                f"`{type(self).__name__}({name}=...)` is {value!r}, expected a number > 0{limit}, "
+                "or the name of a parameter."
+            )
 
     @property
     def arguments(self) -> dict[str, str | float]:

@@ -135,6 +135,7 @@ class Binomial(AbstractNoise):
 
     p: str | float
     counts: ClassVar[bool] = True
+    largest: ClassVar[float] = 1.0
 
     def mean(self, x: Any, args: Mapping[str, Any], xp: Any = np) -> Any:
         return args["p"] * x
