@@ -59,7 +59,7 @@ def test_the_data_are_where_they_belong(tree, axes):
     (points,) = [line for line in ax.lines if line.get_marker() == "o"]
     np.testing.assert_array_equal(points.get_ydata(), IN_BED)
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert labels == ["data", "their median", "50 % of simulated data", "95 % of simulated data"]
+    assert labels == ["data", "median of the runs", "50 % of the runs", "95 % of the runs"]
 
 
 def test_many_replicates_are_thinned_and_that_is_said(axes):
@@ -74,6 +74,16 @@ def test_marks_beyond_the_axis_carry_their_number(tree, axes):
     assert sorted(t.get_text().strip() for t in ax.texts) == ["+7", "+7", "+7"]
     words = [t.get_text() for t in ax.get_legend().get_texts()]
     assert words == ["RIGHT", "WRONG", "UNDECIDED"]
+
+
+def test_a_missing_reference_is_said(axes):
+    from types import SimpleNamespace
+
+    audit = make_audit()
+    rows = [SimpleNamespace(**{**vars(r), "reference_error": float("inf")}) for r in audit.rows]
+    tree = fit_tree(make_fit(), audit=SimpleNamespace(**{**vars(audit), "rows": rows}))
+    ax = plot.audit_plot(tree, ax=axes())
+    assert [t.get_text() for t in ax.texts] == ["no reference"] * 9
 
 
 def test_an_unknown_interval_is_a_point(axes):

@@ -69,7 +69,8 @@ def show_audit(audit: Any) -> None:
     table.add_column("verdict")
     for row in audit.rows:
         needed = to_digits(row.runs_needed, 1)
-        more = f" [dim](≈ {needed} runs to decide)[/]" if row.runs_needed else ""
+        some = 0 < row.runs_needed < float("inf")
+        more = f" [dim](≈ {needed} runs to decide)[/]" if some else ""
         table.add_row(
             escape(row.estimator),
             escape(row.parameter),
@@ -120,6 +121,8 @@ def _interval(estimate: Any) -> str:
 
 
 def _with_error(value: float, error: float) -> str:
+    if error == float("inf"):
+        return "none"
     text = to_digits(value, 3)
     return f"{text} ± {to_digits(error, 1)}" if error > 0 else text
 

@@ -34,6 +34,9 @@ def audit_plot(source: Any, *, ax: Any = None) -> Any:
     seen: set[str] = set()
     for y, (_, error, half, verdict) in enumerate(rows):
         color, marker = _LOOK.get(verdict, (GRAY, "D"))
+        if not np.isfinite(half):
+            ax.text(1.15, y, "no reference", va="center", color=color)
+            continue
         place = float(np.clip(error, -_EDGE, _EDGE))
         if abs(error) <= _EDGE:
             ends = np.clip([error - half, error + half], -_EDGE, _EDGE)
@@ -55,14 +58,15 @@ def audit_plot(source: Any, *, ax: Any = None) -> Any:
     ax.tick_params(axis="y", length=0)
     order = [word for word in _LOOK if word in seen]
     handles = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
-    ax.legend(
-        [handles[w] for w in order],
-        order,
-        frameon=False,
-        ncols=3,
-        loc="lower center",
-        bbox_to_anchor=(0.5, 1.0),
-    )
+    if order:
+        ax.legend(
+            [handles[w] for w in order],
+            order,
+            frameon=False,
+            ncols=3,
+            loc="lower center",
+            bbox_to_anchor=(0.5, 1.0),
+        )
     return ax
 
 
@@ -74,7 +78,7 @@ def _rows(audit: Any) -> list[tuple[str, float, float, str]]:
             for name in ("estimate", "standard_error", "reference", "reference_error", "margin")
         )
         unit = margin if margin > 0 else 1.0
-        half = _Z95 * float(np.hypot(error, np.nan_to_num(reference_error)))
+        half = _Z95 * float(np.hypot(error, reference_error))
         label = f"{audit['parameter'].values[i]} · {audit['estimator'].values[i]}"
         rows.append((label, (estimate - reference) / unit, half / unit, _word(audit, i)))
     return rows

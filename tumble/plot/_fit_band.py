@@ -81,10 +81,12 @@ def _draw_bands(ax: Any, quantiles: xr.DataArray) -> None:
             color=BLUE,
             alpha=0.16 + 0.14 * depth,
             linewidth=0,
-            label=f"{share:.0f} % of simulated data",
+            label=f"{share:.0f} % of the runs",
         )
     if len(levels) % 2:
-        ax.plot(times, values[len(levels) // 2], color=BLUE, linewidth=1.8, label="their median")
+        ax.plot(
+            times, values[len(levels) // 2], color=BLUE, linewidth=1.8, label="median of the runs"
+        )
 
 
 def _draw_data(ax: Any, observed: xr.DataArray) -> None:

@@ -21,22 +21,27 @@ def prediction_chart(tree: xr.DataTree) -> tuple[str, int]:
     shown = every[:_MOST_PANELS]
     columns = 1 if len(shown) == 1 else 2
     rows = -(-len(shown) // columns)
+    several_panels = len(shown) > 1
     several = len({experiment for experiment, _ in every}) > 1
 
     def draw(axes: Any) -> None:
-        grid = list(axes) if len(shown) > 1 else [axes]
-        for i, (ax, (experiment, observable)) in enumerate(zip(grid, shown, strict=False)):
+        grid = list(axes) if several_panels else [axes]
+        for ax, (experiment, observable) in zip(grid, shown, strict=False):
             fit_band(tree, experiment=experiment, observable=observable, ax=ax)
             if several:
                 ax.set_title(f"experiment {experiment + 1}", fontsize=10)
-            if i > 0:
+            if several_panels:  # one legend above them all hides no data
                 ax.get_legend().remove()
+        if several_panels:
+            handles, labels = grid[0].get_legend_handles_labels()
+            grid[0].figure.legend(handles[::-1], labels[::-1], loc="outside upper center",
+                                  ncols=4, frameon=False, columnspacing=1.2)  # fmt: skip
         for ax in grid[len(shown) :]:
             ax.set_axis_off()
 
     names = ", ".join(dict.fromkeys(observable for _, observable in shown))
     label = f"Data and simulated data of {names} over time"
-    height = 3.6 if columns == 1 else 2.6 * rows
+    height = 3.6 if columns == 1 else 2.6 * rows + 0.3
     return draw_svg(draw, label, (_WIDTH, height), (rows, columns)), len(every) - len(shown)
 
 

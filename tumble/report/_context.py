@@ -162,15 +162,16 @@ def _audit(tree: Any) -> dict[str, Any] | None:
             for name in ("estimate", "standard_error", "reference", "reference_error", "margin",
                          "runs_needed")
         }  # fmt: skip
+        known = math.isfinite(number["reference_error"])
         rows.append(
             {
                 "estimator": str(audit["estimator"].values[i]),
                 "parameter": str(audit["parameter"].values[i]),
                 "estimate": show(number["estimate"], 3),
                 "estimate_error": _error(number["standard_error"]),
-                "reference": show(number["reference"], 3),
-                "reference_error": _error(number["reference_error"]),
-                "margin": show(number["margin"], 2),
+                "reference": show(number["reference"], 3) if known else "none",
+                "reference_error": _error(number["reference_error"]) if known else "",
+                "margin": show(number["margin"], 2) if known else "",
                 "verdict": str(audit["verdict"].values[i]),
                 "runs_needed": _round(number["runs_needed"]),
             }
