@@ -230,7 +230,10 @@ def test_a_fit_that_is_stopped_leaves_a_readable_folder(tumble, write, tmp_path,
     # Exactness that is never reached: the fit goes on until it is stopped.
     write(RUN.replace("fit: {", "fit: {objective: moment_matching, warm_start: false, "
                                 "tolerance: 1.0e-9, "))  # fmt: skip
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = os.environ | {
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+    }
     process = subprocess.Popen(
         [sys.executable, "-c", "from tumble.cli import main; main()", "fit", "run.yaml"],
         cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
