@@ -18,7 +18,7 @@ from tumble._parameters import Parameter, ParameterSpace
 from tumble._random import Stream, run_ids
 from tumble._typing import FloatArray, JaxArray, Params
 from tumble.models import ReactionNetwork
-from tumble.simulators import AbstractSimulator, DirectMethod, Sample
+from tumble.simulators import AbstractSimulator, Batch, DirectMethod, Sample
 
 
 @dataclass(frozen=True, repr=False)
@@ -147,16 +147,15 @@ class Problem:
         runs = run_ids(num_runs)
         initial, _ = binding.sample_initial(theta, stream.child("initial"), runs)
         params = np.asarray(binding.model_params(theta), dtype=float)
-        return self.simulator.sample(
-            self.model,
+        batch = Batch(
             np.broadcast_to(params, (num_runs, len(params))),
             initial,
             binding.times,
             stream.child("events"),
             runs,
-            start=binding.experiment.start,
-            executor=executor,
+            binding.experiment.start,
         )
+        return self.simulator.sample(self.model, batch, executor=executor)
 
     def with_data(self, values: Sequence[FloatArray]) -> Problem:
         """Return the same problem with other data, one array [N, T, O] an experiment."""

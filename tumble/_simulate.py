@@ -16,7 +16,7 @@ from tumble._results import describe_codes
 from tumble._trajectory import Trajectory
 from tumble._typing import FloatArray, IntArray, Params
 from tumble.models import ReactionNetwork
-from tumble.simulators import AbstractSimulator, DirectMethod
+from tumble.simulators import AbstractSimulator, Batch, DirectMethod
 
 _LARGEST_OUTPUT = 8 * 2**30
 
@@ -70,18 +70,17 @@ def simulate(
         raise ParameterError(
             f"the counts would take {size / 2**30:.0f} GiB; ask for fewer samples or times."
         )
+    batch = Batch(
+        np.broadcast_to(values, (num_samples, len(values))),
+        np.broadcast_to(counts, (num_samples, len(counts))),
+        grid,
+        Stream.from_seed(seed).child("simulate"),
+        run_ids(num_samples),
+        start,
+    )
     began = time.perf_counter()
     with showing(progress, "simulate"):
-        sample = simulator.sample(
-            model,
-            np.broadcast_to(values, (num_samples, len(values))),
-            np.broadcast_to(counts, (num_samples, len(counts))),
-            grid,
-            Stream.from_seed(seed).child("simulate"),
-            run_ids(num_samples),
-            start=start,
-            executor=executor,
-        )
+        sample = simulator.sample(model, batch, executor=executor)
     if np.all(sample.codes != 0):
         raise SimulationError(f"every run failed: {describe_codes(sample.codes)}.")
     stats = {

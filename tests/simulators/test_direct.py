@@ -14,7 +14,7 @@ from tumble._errors import ParameterError
 from tumble._random import Stream, run_ids
 from tumble._results import SampleCode
 from tumble.models import ReactionNetwork
-from tumble.simulators import DirectMethod, FiniteStateProjection
+from tumble.simulators import Batch, DirectMethod, FiniteStateProjection
 
 RUNS = 100_000
 STREAM = Stream.from_seed(12)
@@ -32,10 +32,11 @@ def counts(values, num_runs):
 
 
 def sample(network, params, initial, times=TIMES, num_runs=RUNS, method=None, **options):
-    return (method or direct).sample(
-        network, rows(params, num_runs), counts(initial, num_runs), np.asarray(times), STREAM,
-        run_ids(num_runs), **options,
+    batch = Batch(
+        rows(params, num_runs), counts(initial, num_runs), np.asarray(times), STREAM,
+        run_ids(num_runs), options.pop("start", 0.0),
     )  # fmt: skip
+    return (method or direct).sample(network, batch, **options)
 
 
 def scored(network, params, initial, times=TIMES, num_runs=RUNS):
@@ -161,9 +162,8 @@ def test_start_is_the_time_of_the_initial_state():
 def test_rows_have_their_own_parameters_and_initial_states():
     params = np.repeat([[2.0, 1.0], [9.0, 0.5]], 20_000, axis=0)
     initial = np.tile([[0], [12]], (20_000, 1))
-    got = direct.sample(
-        helpers.immigration_death(), params, initial, np.array([0.8]), STREAM, run_ids(40_000)
-    )
+    batch = Batch(params, initial, np.array([0.8]), STREAM, run_ids(40_000))
+    got = direct.sample(helpers.immigration_death(), batch)
     x = got.states[:, 0, 0].reshape(2, 10_000, 2)
     for i, (k, gamma) in enumerate([(2.0, 1.0), (9.0, 0.5)]):
         for j, x0 in enumerate([0, 12]):
@@ -193,9 +193,8 @@ def test_results_do_not_depend_on_threads_or_batches(kind):
     function = getattr(direct, kind)
 
     def run(pick, executor=None):
-        return function(
-            network, params[pick], initial[pick], TIMES, STREAM, runs[pick], executor=executor
-        )
+        batch = Batch(params[pick], initial[pick], TIMES, STREAM, runs[pick])
+        return function(network, batch, executor=executor)
 
     whole = run(slice(None))
     assert len(np.unique(whole.states.reshape(num_runs, -1), axis=0)) > 50
@@ -235,12 +234,9 @@ def test_results_are_the_same_in_other_processes():
 def test_runs_are_told_apart_by_id_and_stream_alone():
     network, params, initial = CASES["sir"]
     one = sample(network, params, initial, num_runs=50).states
-    other = direct.sample(
-        network, rows(params, 50), counts(initial, 50), TIMES, STREAM.child("other"), run_ids(50)
-    )
-    later = direct.sample(
-        network, rows(params, 50), counts(initial, 50), TIMES, STREAM, run_ids(50, start=50)
-    )
+    batch = Batch(rows(params, 50), counts(initial, 50), TIMES, STREAM, run_ids(50))
+    other = direct.sample(network, replace(batch, stream=STREAM.child("other")))
+    later = direct.sample(network, replace(batch, runs=run_ids(50, start=50)))
     for states in (other.states, later.states):
         assert np.mean(np.all(states == one, axis=(1, 2))) < 0.2
 
@@ -282,9 +278,8 @@ def test_max_events_ends_single_runs():
     """Pure death from 5 takes 5 events; a run that needs more than allowed holds −1 throughout."""
     network = ReactionNetwork.from_text("X -> 0 ; gamma")
     initial = np.array([[3], [4], [5]])
-    got = DirectMethod(max_events=4).sample(
-        network, rows([1.0], 3), initial, np.array([0.0, 100.0]), STREAM, run_ids(3)
-    )
+    batch = Batch(rows([1.0], 3), initial, np.array([0.0, 100.0]), STREAM, run_ids(3))
+    got = DirectMethod(max_events=4).sample(network, batch)
     np.testing.assert_array_equal(got.codes, [0, 0, SampleCode.MAX_EVENTS])
     np.testing.assert_array_equal(got.states[:, :, 0], [[3, 0], [4, 0], [-1, -1]])
     np.testing.assert_array_equal(got.events, [3, 4, 4])
@@ -305,14 +300,13 @@ def test_invalid_rates_spoil_their_own_run_only(rate):
     initial = counts([4], 3)
     good = sample(network, [1.0, 1.0], [4], num_runs=3)
     for function in (direct.sample, direct.sample_with_score):
-        got = function(network, params, initial, TIMES, STREAM, run_ids(3))
+        got = function(network, Batch(params, initial, TIMES, STREAM, run_ids(3)))
         np.testing.assert_array_equal(got.codes, [0, SampleCode.INVALID_RATE, 0])
         assert np.all(got.states[1] == -1)
         np.testing.assert_array_equal(got.states[[0, 2]], good.states[[0, 2]])
-    pairs = direct.sample_pairs(
-        network, np.stack([np.ones((3, 2)), params], axis=1), np.stack([initial] * 2, axis=1),
-        TIMES, STREAM, run_ids(3),
-    )  # fmt: skip
+    both = np.stack([np.ones((3, 2)), params], axis=1)
+    batch = Batch(both, np.stack([initial] * 2, axis=1), TIMES, STREAM, run_ids(3))
+    pairs = direct.sample_pairs(network, batch)
     np.testing.assert_array_equal(pairs.codes, [0, SampleCode.INVALID_RATE, 0])
     assert np.all(pairs.states[1] == -1)
     assert np.all(pairs.states[[0, 2]] >= 0)
@@ -503,14 +497,14 @@ def test_runs_with_and_without_score_are_the_same():
 
 
 def pairs(network, params, initial, times=TIMES, num_runs=RUNS):
-    return direct.sample_pairs(
-        network,
+    batch = Batch(
         np.broadcast_to(np.array(params, dtype=float), (num_runs, *np.shape(params))),
         np.broadcast_to(np.array(initial, dtype=np.int64), (num_runs, *np.shape(initial))),
         np.asarray(times),
         STREAM,
         run_ids(num_runs),
     )
+    return direct.sample_pairs(network, batch)
 
 
 def test_each_side_of_a_pair_follows_its_own_law():
@@ -581,13 +575,13 @@ def test_paths_of_pairs_do_not_depend_on_the_output_grid():
 
 def test_pairs_obey_max_events():
     method = DirectMethod(max_events=3)
-    got = method.sample_pairs(
-        ReactionNetwork.from_text("X -> 0 ; gamma"),
+    batch = Batch(
         np.ones((2, 2, 1)),
         np.array([[[3], [3]], [[4], [4]]]),
         np.array([100.0]),
         STREAM,
         run_ids(2),
     )
+    got = method.sample_pairs(ReactionNetwork.from_text("X -> 0 ; gamma"), batch)
     np.testing.assert_array_equal(got.codes, [0, SampleCode.MAX_EVENTS])
     np.testing.assert_array_equal(got.states[:, :, 0, 0], [[0, 0], [-1, -1]])

@@ -12,6 +12,7 @@ from tumble._fit_result import FitResult
 from tumble._random import Stream, run_ids
 from tumble._results import describe_codes
 from tumble._typing import FloatArray
+from tumble.simulators import Batch
 
 LEVELS = (0.025, 0.25, 0.5, 0.75, 0.975)
 _QUIET = 0.1
@@ -105,10 +106,10 @@ def _band(
             for i, t in enumerate(thetas)
         ]
     )
-    sample = problem.simulator.sample(
-        problem.model, params, initial, binding.times, stream.child("events"), runs,
-        start=binding.experiment.start, executor=executor,
-    )  # fmt: skip
+    batch = Batch(
+        params, initial, binding.times, stream.child("events"), runs, binding.experiment.start
+    )
+    sample = problem.simulator.sample(problem.model, batch, executor=executor)
     good = sample.codes == 0
     if np.mean(good) < 0.99:
         raise SimulationError(

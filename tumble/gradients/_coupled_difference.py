@@ -18,7 +18,7 @@ from tumble.gradients._base import (
     require_valid,
 )
 from tumble.objectives import BoundOutputs
-from tumble.simulators import SupportsCoupling
+from tumble.simulators import Batch, SupportsCoupling
 
 
 @dataclass(frozen=True)
@@ -140,15 +140,11 @@ def _pairs(
         params.append(np.asarray(binding.model_params(theta), dtype=float))
         initial.append(binding.sample_initial(theta, stream.child("initial"), runs)[0])
     both = np.broadcast_to(np.stack(params), (num_samples, 2, len(params[0])))
-    sample = problem.simulator.sample_pairs(  # type: ignore[attr-defined]
-        problem.model,
-        both,
-        np.stack(initial, axis=1),
-        binding.times,
-        stream.child("events"),
-        runs,
-        start=binding.experiment.start,
-        executor=executor,
-    )
+    batch = Batch(
+        both, np.stack(initial, axis=1), binding.times, stream.child("events"), runs,
+        binding.experiment.start,
+    )  # fmt: skip
+    simulator: Any = problem.simulator
+    sample = simulator.sample_pairs(problem.model, batch, executor=executor)
     require_valid(sample.codes)
     return sample.states, int(sample.events.sum())

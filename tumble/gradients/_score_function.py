@@ -16,7 +16,7 @@ from tumble.gradients._base import (
     require_valid,
 )
 from tumble.objectives import BoundOutputs
-from tumble.simulators import SupportsScore
+from tumble.simulators import Batch, SupportsScore
 
 
 @dataclass(frozen=True)
@@ -87,16 +87,12 @@ def _sample_experiment(
         theta, stream.child("initial"), runs, interior=True
     )
     params = np.asarray(binding.model_params(theta), dtype=float)
-    sample = problem.simulator.sample_with_score(  # type: ignore[attr-defined]
-        problem.model,
-        np.broadcast_to(params, (num_samples, len(params))),
-        initial,
-        binding.times,
-        stream.child("events"),
-        runs,
-        start=binding.experiment.start,
-        executor=executor,
-    )
+    batch = Batch(
+        np.broadcast_to(params, (num_samples, len(params))), initial, binding.times,
+        stream.child("events"), runs, binding.experiment.start,
+    )  # fmt: skip
+    simulator: Any = problem.simulator
+    sample = simulator.sample_with_score(problem.model, batch, executor=executor)
     require_valid(sample.codes)
     slope = problem.space.slope(z)
     from_initial = initial_score @ (binding.initial_slopes * slope)

@@ -2,6 +2,7 @@
 
 from tumble.simulators._base import (
     AbstractSimulator,
+    Batch,
     PairSample,
     Sample,
     ScoredSample,
@@ -16,6 +17,7 @@ from tumble.simulators._particle_filter import ParticleFilter
 
 __all__ = [
     "AbstractSimulator",
+    "Batch",
     "DirectMethod",
     "FiniteStateProjection",
     "LinearNoise",

@@ -18,6 +18,24 @@ from tumble._typing import FloatArray, IdArray, IntArray
 
 
 @dataclass(frozen=True)
+class Batch:
+    """What to run: a run a row.
+
+    Arguments: ``params`` [B, Q] in the model's order; ``initial`` [B, S] counts at ``start``;
+    ``times`` [T], ascending and ≥ ``start``; ``stream`` and ``runs`` [B], the ids of the rows in
+    it: rows that share an id share their random numbers. Pairs have ``params`` [B, 2, Q] and
+    ``initial`` [B, 2, S].
+    """
+
+    params: FloatArray
+    initial: IntArray
+    times: FloatArray
+    stream: Stream
+    runs: IdArray
+    start: float = 0.0
+
+
+@dataclass(frozen=True)
 class Sample:
     """A batch of runs.
 
@@ -67,68 +85,31 @@ class AbstractSimulator(abc.ABC):
 
     Rows of a batch are independent. Row ``b`` depends only on its own inputs, ``stream`` and
     ``runs[b]``: results are bitwise the same however rows are put into batches or spread over
-    threads. Rows that share an id share their random numbers.
+    threads.
     """
 
     exact: ClassVar[bool]
     """Whether samples follow the law of the model, without approximation."""
 
     @abc.abstractmethod
-    def sample(
-        self,
-        model: Any,
-        params: FloatArray,
-        initial: IntArray,
-        times: FloatArray,
-        stream: Stream,
-        runs: IdArray,
-        *,
-        start: float = 0.0,
-        executor: Any = None,
-    ) -> Sample:
-        """Run the model once a row.
-
-        Arguments: ``params`` [B, Q] in the model's order; ``initial`` [B, S] counts at ``start``;
-        ``times`` [T], ascending, ≥ ``start``; ``runs`` [B], ids of the rows in the stream.
-        """
+    def sample(self, model: Any, batch: Batch, *, executor: Any = None) -> Sample:
+        """Run the model once a row of ``batch``, on anything with ``.submit``."""
 
 
 class SupportsScore(abc.ABC):
     """Offers the score (likelihood ratio derivative) of each path."""
 
     @abc.abstractmethod
-    def sample_with_score(
-        self,
-        model: Any,
-        params: FloatArray,
-        initial: IntArray,
-        times: FloatArray,
-        stream: Stream,
-        runs: IdArray,
-        *,
-        start: float = 0.0,
-        executor: Any = None,
-    ) -> ScoredSample:
-        """Run the model once a row, with the score; arguments as in `AbstractSimulator.sample`."""
+    def sample_with_score(self, model: Any, batch: Batch, *, executor: Any = None) -> ScoredSample:
+        """Run the model once a row of ``batch``, with the score."""
 
 
 class SupportsCoupling(abc.ABC):
     """Offers pairs of runs at two parameters that stay close to each other."""
 
     @abc.abstractmethod
-    def sample_pairs(
-        self,
-        model: Any,
-        params: FloatArray,
-        initial: IntArray,
-        times: FloatArray,
-        stream: Stream,
-        runs: IdArray,
-        *,
-        start: float = 0.0,
-        executor: Any = None,
-    ) -> PairSample:
-        """Run coupled pairs: ``params`` [B, 2, Q] and ``initial`` [B, 2, S]."""
+    def sample_pairs(self, model: Any, batch: Batch, *, executor: Any = None) -> PairSample:
+        """Run a coupled pair a row of ``batch``."""
 
 
 class SupportsLikelihood(abc.ABC):

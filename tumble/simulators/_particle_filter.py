@@ -11,7 +11,7 @@ import numpy as np
 from tumble._errors import CapabilityError, DataError, ParameterError
 from tumble._random import Stream, run_ids
 from tumble._typing import FloatArray, IntArray
-from tumble.simulators._base import SupportsScore
+from tumble.simulators._base import Batch, SupportsScore
 from tumble.simulators._datum_density import DatumDensity
 from tumble.simulators._direct import DirectMethod
 
@@ -133,11 +133,11 @@ class ParticleLikelihood:
         for t in seen:
             if t != seen[0]:
                 particles = _resample(particles, stream.child("resample", int(t)))
-            run = self.method.simulator.sample_with_score(
-                binding.model, rows, particles.states.reshape(count * size, -1),
-                binding.times[t : t + 1], stream.child("events", int(t)), run_ids(count * size),
-                start=now, executor=executor,
+            batch = Batch(
+                rows, particles.states.reshape(count * size, -1), binding.times[t : t + 1],
+                stream.child("events", int(t)), run_ids(count * size), now,
             )  # fmt: skip
+            run = self.method.simulator.sample_with_score(binding.model, batch, executor=executor)
             now = binding.times[t]
             datum = np.repeat(data[:, t], size, axis=0)
             log_density, slope = density.log_prob(theta, run.states[:, 0], datum)
