@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,9 @@ class Parameter:
             raise ParameterError(
                 f"`scale` is {self.scale!r}, expected one of {', '.join(_SCALES)}."
             )
-        if not (np.isfinite(self.lower) and np.isfinite(self.upper) and self.lower < self.upper):
+        if not all(isinstance(b, Real) and abs(b) < 1e300 for b in (self.lower, self.upper)) or (
+            self.lower >= self.upper
+        ):
             raise ParameterError(
                 f"`Parameter(lower, upper)` is ({self.lower}, {self.upper}), expected finite "
                 "lower < upper."

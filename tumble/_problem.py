@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,7 @@ class Problem:
         self._set("initial", None)
         self._set("observables", self._collect_observables())
         for name, value in self.parameters.items():
-            known = isinstance(value, (int, float, np.number)) and np.isfinite(value)
+            known = isinstance(value, Real) and abs(float(value)) < 1e300
             if not (isinstance(value, Parameter) or known):
                 raise ParameterError(
                     f"`parameters[{name!r}]` is {value!r}, expected a Parameter or a finite number."

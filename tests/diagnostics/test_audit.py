@@ -62,7 +62,7 @@ def verdicts(audit):
         ((0.0, 0.0), ["WRONG", "WRONG"], "zero where it should not be for k"),
         ((3.0, 3.0), ["WRONG", "WRONG"], "3 times too large for k"),
         ((-1.0, -1.0), ["WRONG", "WRONG"], "of the wrong sign for gamma"),
-        ((1.0, 0.5), ["RIGHT", "WRONG"], "only 0.5 of what it should be for gamma"),
+        ((1.0, 0.5), ["RIGHT", "WRONG"], "of what it should be for gamma"),
     ],
 )
 def test_planted_errors_are_named(factors, expected, words):

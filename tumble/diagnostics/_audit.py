@@ -81,7 +81,8 @@ class GradientAudit:
         for row in self.rows:
             estimate = f"{row.estimate:.4g} ± {row.standard_error:.2g}"
             reference = f"{row.reference:.4g} ± {row.reference_error:.2g}"
-            more = f" (needs about {row.runs_needed:.1g} runs)" if row.runs_needed else ""
+            known = 0 < row.runs_needed < np.inf
+            more = f" (needs about {row.runs_needed:.1g} runs)" if known else ""
             lines.append(
                 f"  {row.estimator:<18} {row.parameter:<10} {estimate:>22} {reference:>22}  "
                 f"{row.verdict}{more}"
@@ -104,7 +105,12 @@ class GradientAudit:
             if row.verdict == "WRONG":
                 parts.append(f"{name} is {_how_wrong(row)} for {row.parameter} here.")
         unsure = [r.parameter for r in rows if r.verdict == "UNDECIDED"]
-        if unsure:
+        if any(r.reference_error == np.inf for r in rows):
+            parts.append(
+                f"{name} is undecided: there is no reference here, since no particle of a filter "
+                "hits data without measurement noise."
+            )
+        elif unsure:
             parts.append(f"{name} is undecided for {', '.join(unsure)}: more runs would tell.")
         return " ".join(parts)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +16,9 @@ from tumble.gradients import AbstractEstimator
 from tumble.objectives import BoundLikelihood, BoundOutputs
 from tumble.simulators import FiniteStateProjection, ParticleFilter
 
-_SMALL_SPACE = 4_000
+# One evaluation over this many states takes seconds at the most.
+_STATES_FOR_LIKELIHOOD = 50_000
+_STATES_FOR_MOMENTS = 4_000
 
 
 class ReferenceGradient(NamedTuple):
@@ -46,17 +48,20 @@ class ExactLikelihood(AbstractReference):
 
     problem: Problem
     method: FiniteStateProjection
+    _known: dict[bytes, ReferenceGradient] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
         return "exact likelihood (finite state projection)"
 
     def gradient(self, z: FloatArray, num_runs: int, stream: Stream) -> ReferenceGradient:
-        theta = np.asarray(self.problem.space.from_fit(z))
-        _, gradient = self.method.likelihood(self.problem).value_and_gradient(theta)
-        return ReferenceGradient(
-            _to_fit_scale(self.problem, z, -gradient, theta), np.zeros(len(z)), 0
-        )
+        key = np.asarray(z).tobytes()
+        if key not in self._known:
+            theta = np.asarray(self.problem.space.from_fit(z))
+            _, gradient = self.method.likelihood(self.problem).value_and_gradient(theta)
+            on_fit_scale = _to_fit_scale(self.problem, z, -gradient, theta)
+            self._known[key] = ReferenceGradient(on_fit_scale, np.zeros(len(z)), 0)
+        return self._known[key]
 
 
 @dataclass(frozen=True)
@@ -124,7 +129,7 @@ class ProvenEstimator(AbstractReference):
 
 def likelihood_reference(bound: BoundLikelihood, z: FloatArray) -> AbstractReference:
     """Return the exact likelihood: on all states where they are few, else by particle filters."""
-    exact = ExactLikelihood(bound.problem, FiniteStateProjection(max_states=_SMALL_SPACE))
+    exact = ExactLikelihood(bound.problem, FiniteStateProjection(max_states=_STATES_FOR_LIKELIHOOD))
     try:
         exact.gradient(z, 0, Stream(0))
     except ModelError:
@@ -134,7 +139,7 @@ def likelihood_reference(bound: BoundLikelihood, z: FloatArray) -> AbstractRefer
 
 def moments_reference(bound: BoundOutputs, z: FloatArray) -> ExactMoments | None:
     """Return exact moments where the states are few, else None."""
-    exact = ExactMoments(bound, FiniteStateProjection(max_states=_SMALL_SPACE))
+    exact = ExactMoments(bound, FiniteStateProjection(max_states=_STATES_FOR_MOMENTS))
     try:
         exact.gradient(z, 0, Stream(0))
     except ModelError:

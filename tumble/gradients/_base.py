@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tumble._errors import CapabilityError, SimulationError
+from tumble._execution import split
 from tumble._random import Stream
 from tumble._results import describe_codes
 from tumble._typing import FloatArray, IntArray
@@ -20,6 +21,7 @@ from tumble.objectives import BoundOutputs
 _LARGEST_PIECE = 2**27
 # An unbiased product of two expectations needs pairs of distinct runs.
 _MIN_RUNS = 4
+_WORTH_A_PROBE = 64
 
 
 @dataclass(frozen=True)
@@ -114,8 +116,10 @@ class AbstractEstimator(abc.ABC):
         num_samples = max(_MIN_RUNS, num_runs // per_sample)
         cells = 8 * objective.num_features * max(objective.problem.space.size, 1)
         piece = max(_MIN_RUNS, _LARGEST_PIECE // cells)
-        pieces = max(1, -(-num_samples // piece))
-        sizes = [num_samples * (i + 1) // pieces - num_samples * i // pieces for i in range(pieces)]
+        # A few samples go first: where runs explode, they tell it at little cost.
+        first = [_MIN_RUNS] if num_samples >= _WORTH_A_PROBE else []
+        slices = split(num_samples - sum(first), -(-num_samples // piece))
+        sizes = first + [part.stop - part.start for part in slices]
         began = time.perf_counter()
         parts = []
         for i, size in enumerate(sizes):

@@ -72,7 +72,7 @@ class AbstractOutputObjective(AbstractObjective):
     def gaussian_features(
         self, mean: JaxArray, variance: JaxArray, data: FeatureData, xp: Any
     ) -> JaxArray:
-        """Return E[f] [T, K] for data of given mean and total variance [T, O]."""
+        """Return the features expected, shape [T, K], of data with mean and variance [T, O]."""
 
 
 class FeatureData(NamedTuple):

@@ -42,15 +42,16 @@ class Surrogate:
                 batch = function(np.asarray(z[np.resize(rows, _WIDTH)], dtype=float), data)
                 pieces.append([np.asarray(part)[: len(rows)] for part in batch])
         moments, slopes = (np.concatenate(p) for p in zip(*pieces, strict=True))
-        values = np.array([self.bound.value(m) for m in moments])
-        gradients = np.stack(
-            [self.bound.slope(m) @ j for m, j in zip(moments, slopes, strict=True)]
-        )
+        with np.errstate(over="ignore", invalid="ignore"):  # explosions are marked below
+            values = np.array([self.bound.value(m) for m in moments])
+            gradients = np.stack(
+                [self.bound.slope(m) @ j for m, j in zip(moments, slopes, strict=True)]
+            )
+            second = self.bound.second[:, None]
+            curvatures = np.stack([j.T @ (second * j) for j in slopes])
         values[~(np.isfinite(values) & np.isfinite(gradients).all(1))] = np.inf
         if not self.bound.quadratic:
             return Evaluation(values, gradients, None)
-        second = self.bound.second[:, None]
-        curvatures = np.stack([j.T @ (second * j) for j in slopes])
         return Evaluation(values, gradients, curvatures)
 
     def curvature(self, z: FloatArray) -> FloatArray:

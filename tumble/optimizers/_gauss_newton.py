@@ -56,7 +56,7 @@ class GaussNewton(AbstractOptimizer):
     loss, or when no damping lowers it.
 
     Arguments: ``largest_step`` of any coordinate on the fit scale (default 1, a factor e on a log
-    scale); ``first_damping``, default 0.01; ``patience``, default 3: starts that take that many
+    scale); ``first_damping``, default 0.01; ``patience``, default 2: starts that take that many
     times as many steps as the best one are given up (``inf``: never).
 
     Reference: Marquardt, J. SIAM 11 (1963), doi:10.1137/0111030; Smyth, Stat. Comput. 6 (1996),
@@ -65,7 +65,7 @@ class GaussNewton(AbstractOptimizer):
 
     largest_step: float = 1.0
     first_damping: float = 0.01
-    patience: float = 3.0
+    patience: float = 2.0
     task: ClassVar[tuple[type, ...]] = (DeterministicTask,)
 
     def init(self, task: DeterministicTask, starts: FloatArray) -> GaussNewtonState:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -45,13 +46,14 @@ class AbstractPrior(abc.ABC):
 def require_positive(owner: str, **values: float) -> None:
     """Raise `ParameterError` unless every value is finite and > 0."""
     for name, value in values.items():
-        if not (np.isfinite(value) and value > 0):
+        if not (isinstance(value, Real) and 0 < value < np.inf):
             raise ParameterError(f"`{owner}({name}=...)` is {value}, expected a number > 0.")
 
 
 def require_ordered(owner: str, lower: float, upper: float) -> None:
     """Raise `ParameterError` unless lower < upper and both are finite."""
-    if not (np.isfinite(lower) and np.isfinite(upper) and lower < upper):
+    real = isinstance(lower, Real) and isinstance(upper, Real)
+    if not (real and -np.inf < lower < upper < np.inf):
         raise ParameterError(
             f"`{owner}(lower, upper)` is ({lower}, {upper}), expected finite lower < upper."
         )
