@@ -237,6 +237,8 @@ def test_a_fit_that_is_stopped_leaves_a_readable_folder(tumble, write, tmp_path,
     process = subprocess.Popen(
         [sys.executable, "-c", "from tumble.cli import main; main()", "fit", "run.yaml"],
         cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # A shell that runs the tests in the background has its children ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     metrics = tmp_path / "out" / "metrics.jsonl"
     deadline = time.monotonic() + 120
