@@ -222,6 +222,15 @@ def test_an_output_that_holds_something_else(tumble, write):
     assert Path("out/thesis.tex").read_text() == "mine"
 
 
+# A shell that runs the tests in the background has its children ignore Ctrl-C.
+LISTENING = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from tumble.cli import main
+main()
+"""
+
+
 @POSIX
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_fit_that_is_stopped_leaves_a_readable_folder(tumble, write, tmp_path, number, status):
@@ -235,10 +244,8 @@ def test_a_fit_that_is_stopped_leaves_a_readable_folder(tumble, write, tmp_path,
         "XDG_CACHE_HOME": str(tmp_path / "cache"),
     }
     process = subprocess.Popen(
-        [sys.executable, "-c", "from tumble.cli import main; main()", "fit", "run.yaml"],
+        [sys.executable, "-c", LISTENING, "fit", "run.yaml"],
         cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        # A shell that runs the tests in the background has its children ignore Ctrl-C.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     metrics = tmp_path / "out" / "metrics.jsonl"
     deadline = time.monotonic() + 120
