@@ -1,5 +1,7 @@
 """Estimators × problems with exact answers × kinds of loss."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -78,12 +80,22 @@ def two_experiments():
 PROBLEMS = [arrival, immigration_death, sir, dimerization, noisy_decay, two_experiments]
 
 
+def twice(problem):
+    """Return the problem with a second replicate, since variances need two."""
+    experiments = []
+    for experiment in problem.experiments:
+        data = experiment.data
+        values = np.concatenate([data.values, data.values + 2])
+        experiments.append(replace(experiment, data=replace(data, values=values)))
+    return replace(problem, experiments=experiments)
+
+
 @pytest.mark.parametrize("make", PROBLEMS, ids=lambda f: f.__name__)
 @pytest.mark.parametrize("loss", LOSSES, ids=str)
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: type(e).__name__)
 def test_loss_and_gradient_are_exact_within_four_standard_errors(make, loss, estimator):
     problem, theta = make()
-    bound = loss.bind(problem)
+    bound = loss.bind(twice(problem))
     z = problem.space.to_fit(np.array(theta))
     value, gradient = exact_loss_and_gradient(bound, z, FiniteStateProjection())
     found = estimator.estimate(bound, z, NUM_RUNS, Stream.from_seed(7))
@@ -167,7 +179,7 @@ def mean_over_batches(estimator, bound, z, num_samples, num_batches):
 
 def check_small_batches(make, loss, estimator, num_batches):
     problem, theta = make()
-    bound = loss.bind(problem)
+    bound = loss.bind(twice(problem))
     z = problem.space.to_fit(np.array(theta))
     _, gradient = exact_loss_and_gradient(bound, z, FiniteStateProjection())
     mean, error = mean_over_batches(estimator, bound, z, 8, num_batches)
@@ -206,7 +218,7 @@ def test_products_over_the_same_runs_would_be_biased():
 
 def test_the_stated_covariance_is_that_of_repeats():
     problem, theta = sir()
-    bound = MomentMatching(order=2).bind(problem)
+    bound = MomentMatching(order=2).bind(twice(problem))
     z = problem.space.to_fit(np.array(theta))
     for estimator in ESTIMATORS:
         stream = Stream.from_seed(2)

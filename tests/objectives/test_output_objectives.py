@@ -74,6 +74,10 @@ def test_the_kind_of_data_decides():
     assert MomentMatching().bind(averages).num_features == 2
     with pytest.raises(ParameterError, match="averages hold no variances"):
         MomentMatching(order=2).bind(averages)
+    assert MomentMatching().bind(problem_of([1, 2])).num_features == 2
+    assert MomentMatching().bind(problem_of([1, 2], [3, 4])).num_features == 4
+    with pytest.raises(ParameterError, match="a single replicate holds no variances"):
+        MomentMatching(order=2).bind(problem_of([1, 2]))
 
 
 def test_an_ensemble_mean_that_meets_one_series_is_warned_of():

@@ -31,7 +31,8 @@ class MomentMatching(AbstractOutputObjective):
     unbiased (U-statistics). Its minimum is consistent for many replicates. For a single series
     it is not: the simulator's own variability is then read as misfit.
 
-    Arguments: ``order``, 1 or 2. Default: 1 for data of kind ``"mean"``, else 2.
+    Arguments: ``order``, 1 or 2. Default: 2 where every experiment has two replicates or more, else
+    1; averages (kind ``"mean"``) hold no variances.
 
     When: ten replicates or more, averages, snapshots. Not for one or few time series: use
     `PathLikelihood`.
@@ -74,11 +75,12 @@ class MomentMatching(AbstractOutputObjective):
         return xp.concatenate([mean, (mean - data.center) ** 2 + variance], axis=-1)
 
     def _order(self, problem: Problem) -> int:
-        if self.order is None:
-            return 1 if problem.kind == "mean" else 2
-        if self.order == 2 and problem.kind == "mean":
-            raise ParameterError("averages hold no variances: use MomentMatching(order=1).")
-        return self.order
+        fewest = min(e.data.num_replicates for e in problem.experiments)
+        has_variances = problem.kind != "mean" and fewest > 1
+        if self.order == 2 and not has_variances:
+            what = "averages hold" if problem.kind == "mean" else "a single replicate holds"
+            raise ParameterError(f"{what} no variances: use MomentMatching(order=1).")
+        return self.order or (2 if has_variances else 1)
 
 
 def _feature_data(experiment: Experiment, order: int) -> FeatureData:
