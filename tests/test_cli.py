@@ -247,9 +247,9 @@ def test_a_fit_that_is_stopped_leaves_a_readable_folder(tumble, write, tmp_path,
         [sys.executable, "-c", LISTENING, "fit", "run.yaml"],
         cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    metrics = tmp_path / "out" / "metrics.jsonl"
+    begun = tmp_path / "out" / "checkpoint" / "params.json"  # written after the step's metrics
     deadline = time.monotonic() + 120
-    while not (metrics.is_file() and metrics.stat().st_size):
+    while not begun.is_file():
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()
         time.sleep(0.05)
     process.send_signal(number)
