@@ -31,7 +31,7 @@ from tumble.gradients import (
 )
 from tumble.objectives import AbstractObjective, BoundLikelihood, BoundOutputs, default_objective
 
-_DEFAULT_RUNS = 1_000_000
+_DEFAULT_RUNS = 400_000
 _FIT_RUNS = 300_000
 
 
@@ -146,9 +146,13 @@ def audit_gradient(
     - ``reference``: default finite state projection where the states are few; otherwise particle
       filters (likelihoods) or an estimator with a proven guarantee that is not under test.
     - ``level``: chance of a wrong verdict, in total. Default 0.01.
-    - ``budget``: default 1,000,000 runs.
+    - ``budget``: default 400,000 runs.
 
     Returns a `GradientAudit`. Raises `CapabilityError` where no reference is to be had.
+
+    When: before or during a fit, away from the minimum. At the minimum the gradient is zero and the
+    margin with it, so that hardly anything can be called right: audit a finished fit with
+    `audit_fit`.
     """
     if not (0 < margin < 1 and 0 < level < 0.5):
         raise ParameterError(f"`margin` is {margin} and `level` {level}; expected within (0, 1).")
