@@ -164,7 +164,7 @@ def test_nothing_can_be_smuggled_in(text, message):
 )
 def test_deep_expressions_are_refused_at_once(text):
     began = time.perf_counter()
-    with pytest.raises(ModelError, match="cannot be read"):
+    with pytest.raises(ModelError, match=r"cannot be read|nests more than"):
         parse(text)
     assert time.perf_counter() - began < 2
 
