@@ -68,7 +68,9 @@ class GradientSource:
             if step == 0:
                 raise
             nothing = np.full((len(z), len(z)), np.nan)
-            return GradientEstimate(np.nan, np.nan, nothing[0], nothing, None, num_runs, 0.0, 0.0)
+            return GradientEstimate(
+                np.nan, np.nan, nothing[0], nothing, None, None, num_runs, 0.0, 0.0
+            )
         self._spending.simulations += found.num_runs
         return found
 

@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 
 from tumble._random import Stream
-from tumble._typing import BoolArray, FloatArray
-from tumble.gradients import AbstractEstimator
+from tumble._typing import BoolArray, FloatArray, IntArray
+from tumble.gradients import AbstractEstimator, gauss_newton, without_noise
 from tumble.objectives import BoundLikelihood, BoundOutputs
 
 _DIFFERENCE = 1e-3  # of the gradient, on the fit scale; the gradient itself is exact
 _SANDWICH_RUNS = 4096
+_MOST_RUNS = 65_536
+_LARGEST_NOISE = 0.1  # of the product of Jacobians
+_LARGEST_BYTES = 2**30
 
 
 def observed_information(
@@ -64,21 +67,22 @@ def sandwich(
     """
     index = np.flatnonzero(free)
     size = len(z)
-    pieces = estimator.runs_per_sample(bound) * len(bound.problem.bindings)
-    sampled = estimator.sample(
-        bound, z, max(64, _SANDWICH_RUNS // pieces), stream.child("jacobian"), executor
-    )
-    jacobian = sampled.jacobians.mean(0)[:, index]
+    jacobians, runs = _precise_jacobians(bound, estimator, z, index, stream, executor)
     second = bound.second
-    bread = np.linalg.pinv(jacobian.T @ (second[:, None] * jacobian), hermitian=True)
+    bread = np.linalg.pinv(without_noise(*gauss_newton(jacobians, second)), hermitian=True)
+    halves = [jacobians[k::2].mean(0) for k in range(2)]
     meat = np.zeros((len(index), len(index)))
     offset = 0
     for e, experiment in enumerate(bound.problem.experiments):
         features = _simulated_features(bound, e, z, stream.child("moments", e), executor)
         part = slice(offset, offset + features.shape[1])
         offset += features.shape[1]
-        influence = ((features - features.mean(0)) * second[part]) @ jacobian[part]
-        meat += influence.T @ influence / (len(features) - 1) / _num_averaged(experiment)
+        weighted = (features - features.mean(0)) * second[part]
+        # The product of independent halves is free of the noise of the Jacobian.
+        one, other = (weighted @ half[part] for half in halves)
+        product = (one.T @ other + other.T @ one) / 2
+        meat += product / (len(features) - 1) / _num_averaged(experiment)
+    meat = _nearest_positive(meat)
     covariance = np.zeros((size, size))
     covariance[np.ix_(index, index)] = bread @ meat @ bread
     known = np.isfinite(noise).all()
@@ -87,8 +91,38 @@ def sandwich(
         keep = np.outer(free, free)
         covariance += np.where(keep, noise, 0.0)
         words += ", simulation error included"
-    runs = sampled.num_runs + _SANDWICH_RUNS * len(bound.problem.experiments)
+    runs += _SANDWICH_RUNS * len(bound.problem.experiments)
     return covariance, words, runs
+
+
+def _precise_jacobians(
+    bound: BoundOutputs,
+    estimator: AbstractEstimator,
+    z: FloatArray,
+    index: IntArray,
+    stream: Stream,
+    executor: Any,
+) -> tuple[FloatArray, int]:
+    """Return per-run Jacobians [n, F, P'], enough for noise to be a tenth of their product."""
+    per_sample = estimator.runs_per_sample(bound) * len(bound.problem.bindings)
+    wanted, runs = _SANDWICH_RUNS, 0
+    parts: list[FloatArray] = []
+    while True:
+        count = max(64, (wanted - runs) // per_sample)
+        sampled = estimator.sample(bound, z, count, stream.child("jacobian", len(parts)), executor)
+        parts.append(sampled.jacobians[:, :, index])
+        runs += sampled.num_runs
+        jacobians = np.concatenate(parts)
+        curvature, noise = gauss_newton(jacobians, bound.second)
+        share = np.linalg.eigvals(np.linalg.pinv(curvature, hermitian=True) @ noise).real.max()
+        wanted *= 2
+        if share < _LARGEST_NOISE or wanted > _MOST_RUNS or 2 * jacobians.nbytes > _LARGEST_BYTES:
+            return jacobians, runs
+
+
+def _nearest_positive(matrix: FloatArray) -> FloatArray:
+    values, vectors = np.linalg.eigh(matrix)
+    return (vectors * np.maximum(values, 0.0)) @ vectors.T
 
 
 def _simulated_features(

@@ -104,6 +104,7 @@ def noisy_quadratic(matrix, minimum, sd, seed, tolerance, *, curvature=True):
             matrix @ gap + noise,
             root @ root.T / num_runs,
             matrix if curvature else None,
+            np.zeros((2, 2)) if curvature else None,
             num_runs,
             float(num_runs),
             0.0,
@@ -146,7 +147,9 @@ def test_a_gradient_that_fails_shortens_the_step():
         estimate = task.estimate(z, num_runs, step)
         if z[0] < -0.5:  # beyond the minimum the simulator explodes
             nothing = np.full((2, 2), np.nan)
-            return GradientEstimate(np.nan, np.nan, nothing[0], nothing, None, num_runs, 0.0, 0.0)
+            return GradientEstimate(
+                np.nan, np.nan, nothing[0], nothing, None, None, num_runs, 0.0, 0.0
+            )
         return estimate
 
     solution, state, _ = run(

@@ -1,7 +1,14 @@
 """Gradients of stochastic simulators, each with its guarantee."""
 
 from tumble.gradients._auto import Auto, Choice
-from tumble.gradients._base import AbstractEstimator, GradientEstimate, SampledJacobian, assemble
+from tumble.gradients._base import (
+    AbstractEstimator,
+    GradientEstimate,
+    SampledJacobian,
+    assemble,
+    gauss_newton,
+    without_noise,
+)
 from tumble.gradients._coupled_difference import CoupledDifference
 from tumble.gradients._equivalence import Equivalence, Verdict, equivalence_test
 from tumble.gradients._score_function import ScoreFunction
@@ -18,4 +25,6 @@ __all__ = [
     "Verdict",
     "assemble",
     "equivalence_test",
+    "gauss_newton",
+    "without_noise",
 ]

@@ -9,7 +9,7 @@ import numpy as np
 
 from tumble._results import ResultCode
 from tumble._typing import BoolArray, FloatArray
-from tumble.gradients import GradientEstimate
+from tumble.gradients import GradientEstimate, without_noise
 from tumble.optimizers._base import (
     AbstractOptimizer,
     AbstractState,
@@ -32,14 +32,15 @@ _VAGUE = 0.2
 class StochasticState(AbstractState):
     """The point and what is known around it.
 
-    ``z`` [P] and ``curvature`` [P, P]; ``accepted`` z, its loss and variance; ``damping``;
-    ``num_runs`` of the next step; ``steps``; and, once averaging, ``mean`` [P] of the ``count``
-    minima that single estimates point to, weighted by runs (sum ``weight``), and ``noise`` [P, P],
-    the covariance of their weighted summed gradients.
+    ``z`` [P]; ``curvature`` [P, P] and the part of it due to noise, ``blur`` [P, P]; ``accepted``
+    z, its loss and variance; ``damping``; ``num_runs`` of the next step; ``steps``; and, once
+    averaging, ``mean`` [P] of the ``count`` minima that single estimates point to, weighted by runs
+    (sum ``weight``), and ``noise`` [P, P], the covariance of their weighted summed gradients.
     """
 
     z: FloatArray
     curvature: FloatArray
+    blur: FloatArray
     accepted: FloatArray
     accepted_loss: float
     accepted_variance: float
@@ -85,6 +86,7 @@ class StochasticGaussNewton(AbstractOptimizer):
         return StochasticState(
             z=z,
             curvature=np.full((size, size), np.nan),
+            blur=np.zeros((size, size)),
             accepted=z,
             accepted_loss=np.inf,
             accepted_variance=0.0,
@@ -102,8 +104,10 @@ class StochasticGaussNewton(AbstractOptimizer):
         """See `AbstractOptimizer.step`."""
         estimate = task.estimate(state.z, state.num_runs, state.steps)
         free = free_coordinates(task.space, state.z, estimate.gradient)
-        curvature = self._curvature(task, state, estimate)
-        state = replace(state, curvature=curvature, loss=estimate.value, steps=state.steps + 1)
+        curvature, blur = self._curvature(task, state, estimate)
+        state = replace(
+            state, curvature=curvature, blur=blur, loss=estimate.value, steps=state.steps + 1
+        )
         usable = np.isfinite(estimate.value) and np.all(np.isfinite(estimate.gradient))
         if not usable or (state.count == 0 and self._has_risen(state, estimate)):
             after = self._take_back(task, state)
@@ -127,21 +131,24 @@ class StochasticGaussNewton(AbstractOptimizer):
         z = state.mean if state.count else state.z
         noise = np.full_like(state.noise, np.nan)
         if state.count:
-            inverse = np.linalg.pinv(state.curvature, hermitian=True)
+            inverse = np.linalg.pinv(_sharp(state), hermitian=True)
             noise = inverse @ state.noise @ inverse / state.weight**2
-        return Solution(z, state.loss, np.array([state.loss]), noise, state.curvature)
+        return Solution(z, state.loss, np.array([state.loss]), noise, _sharp(state))
 
     def _curvature(
         self, task: NoisyTask, state: StochasticState, estimate: GradientEstimate
-    ) -> FloatArray:
-        fresh = estimate.curvature
-        if fresh is None:
-            fresh = task.curvature(state.z)
+    ) -> tuple[FloatArray, FloatArray]:
+        fresh, blur = estimate.curvature, estimate.curvature_noise
+        if fresh is None or blur is None:
+            fresh, blur = task.curvature(state.z), np.zeros_like(state.blur)
         if np.any(np.isnan(state.curvature)):
-            return fresh
+            return fresh, blur
         # A running mean; while averaging, an ever longer one.
         weight = max(1 - _MEMORY, 0.0) if state.count == 0 else 1 / (state.count + 2)
-        return (1 - weight) * state.curvature + weight * fresh
+        return (
+            (1 - weight) * state.curvature + weight * fresh,
+            (1 - weight) * state.blur + weight * blur,
+        )
 
     def _has_risen(self, state: StochasticState, estimate: GradientEstimate) -> bool:
         noise = np.sqrt(state.accepted_variance + estimate.value_variance)
@@ -185,7 +192,7 @@ class StochasticGaussNewton(AbstractOptimizer):
         self, state: StochasticState, estimate: GradientEstimate, free: BoolArray
     ) -> bool:
         """Return whether more runs are needed, and allowed, before the estimate says anything."""
-        inverse = np.linalg.pinv(state.curvature, hermitian=True)
+        inverse = np.linalg.pinv(_sharp(state), hermitian=True)
         spread = np.diag(inverse @ estimate.covariance @ inverse)
         vague = np.any(np.sqrt(np.maximum(spread[free], 0.0)) > _VAGUE)
         return bool(vague) and state.count == 0 and state.num_runs < self.max_runs
@@ -198,8 +205,9 @@ class StochasticGaussNewton(AbstractOptimizer):
         free: BoolArray,
     ) -> StochasticState:
         count = state.count + 1
+        curvature = _sharp(state)
         step = damped_newton_step(
-            estimate.gradient, state.curvature, free, 1e-6, self.largest_step / count
+            estimate.gradient, curvature, free, 1e-6, self.largest_step / count
         )
         target = state.z + step  # where this estimate alone puts the minimum
         z = np.asarray(task.space.clip(state.z + step * count**-_STEP_DECAY))
@@ -207,7 +215,7 @@ class StochasticGaussNewton(AbstractOptimizer):
         weight = state.weight + runs
         mean = np.asarray(task.space.clip(state.mean + (target - state.mean) * runs / weight))
         noise = state.noise + runs**2 * estimate.covariance
-        inverse = np.linalg.pinv(state.curvature, hermitian=True)
+        inverse = np.linalg.pinv(curvature, hermitian=True)
         errors = np.sqrt(np.maximum(np.diag(inverse @ noise @ inverse), 0.0)) / weight
         stop = None
         if count >= 3 and np.all(errors[free] <= task.tolerance):
@@ -227,6 +235,11 @@ class StochasticGaussNewton(AbstractOptimizer):
             num_runs=grown,
             stop=stop,
         )
+
+
+def _sharp(state: StochasticState) -> FloatArray:
+    """Return the curvature without the part that noise adds to it."""
+    return without_noise(state.curvature, state.blur)
 
 
 def _stands_out(estimate: GradientEstimate, free: BoolArray, confidence: float) -> bool:
