@@ -50,11 +50,11 @@ def main() -> None:
     options = arguments(__doc__).parse_args()
     page = Page("eyam", "Plague in Eyam, 1666")
     page.text(
-        """261 villagers shut themselves off; seven were ill on 18 June 1666. S and I were recorded at
-        seven later times (Raggett 1982). SIR model, counts without measurement error, from β = 0.05
-        and γ = 1 a month. Estimates with 95 % intervals; the exact transition probabilities are
-        summed over the 34,000 states that can be reached. Published fits with exact likelihoods give
-        β of about 0.02 and γ of about 3.2 a month."""
+        """261 villagers shut themselves off; seven were ill on 18 June 1666. S and I were recorded
+        at seven later times (Raggett 1982). SIR model, counts without measurement error, from β =
+        0.05 and γ = 1 a month. Estimates with 95 % intervals; the exact transition probabilities
+        are summed over the 34,000 states that can be reached. Published fits with exact likelihoods
+        give β of about 0.02 and γ of about 3.2 a month."""
     )
     rows = [row_of(name, objective) for name, objective in _ROUTES.items()]
     head = ["likelihood", "β", "γ", "R0", "data in the 95 % band", "-log likelihood", "seconds"]
