@@ -32,7 +32,7 @@ from tumble.gradients import (
 from tumble.objectives import AbstractObjective, BoundLikelihood, BoundOutputs, default_objective
 
 _DEFAULT_RUNS = 400_000
-_FIT_RUNS = 300_000
+_FIT_RUNS = 100_000
 
 
 @dataclass(frozen=True, repr=False)
@@ -191,7 +191,7 @@ def audit_fit(
     At the estimate itself the gradient is zero, and nothing can be within 10 % of it. So the audit
     is made two standard errors above the estimate in every free parameter, and at the estimate the
     exact gradient is turned into the shift it asks for, in standard errors (path likelihoods
-    only). Arguments as in `audit_gradient`; ``budget``: default 300,000 runs.
+    only). Arguments as in `audit_gradient`; ``budget``: default 100,000 runs.
     """
     problem, space = fit.problem, fit.problem.space
     errors = np.nan_to_num(np.sqrt(np.maximum(np.diag(fit.covariance), 0.0)))
