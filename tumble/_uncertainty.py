@@ -9,10 +9,11 @@ import numpy as np
 from tumble._random import Stream
 from tumble._typing import BoolArray, FloatArray, IntArray
 from tumble.gradients import AbstractEstimator, gauss_newton, without_noise
-from tumble.objectives import BoundLikelihood, BoundOutputs
+from tumble.objectives import BoundLikelihood, BoundOutputs, Surrogate
 
 _DIFFERENCE = 1e-3  # of the gradient, on the fit scale; the gradient itself is exact
 _SANDWICH_RUNS = 4096
+_LOOK_RUNS = 1024
 _MOST_RUNS = 65_536
 _LARGEST_NOISE = 0.1  # of the product of Jacobians
 _LARGEST_BYTES = 2**30
@@ -68,21 +69,10 @@ def sandwich(
     index = np.flatnonzero(free)
     size = len(z)
     jacobians, runs = _precise_jacobians(bound, estimator, z, index, stream, executor)
-    second = bound.second
-    bread = np.linalg.pinv(without_noise(*gauss_newton(jacobians, second)), hermitian=True)
+    bread = np.linalg.pinv(without_noise(*gauss_newton(jacobians, bound.second)), hermitian=True)
+    # The product of independent halves is free of the noise of the Jacobian.
     halves = [jacobians[k::2].mean(0) for k in range(2)]
-    meat = np.zeros((len(index), len(index)))
-    offset = 0
-    for e, experiment in enumerate(bound.problem.experiments):
-        features = _simulated_features(bound, e, z, stream.child("moments", e), executor)
-        part = slice(offset, offset + features.shape[1])
-        offset += features.shape[1]
-        weighted = (features - features.mean(0)) * second[part]
-        # The product of independent halves is free of the noise of the Jacobian.
-        one, other = (weighted @ half[part] for half in halves)
-        product = (one.T @ other + other.T @ one) / 2
-        meat += product / (len(features) - 1) / _num_averaged(experiment)
-    meat = _nearest_positive(meat)
+    meat = _scores_of_data(bound, halves[0], halves[1], z, _SANDWICH_RUNS, stream, executor)
     covariance = np.zeros((size, size))
     covariance[np.ix_(index, index)] = bread @ meat @ bread
     known = np.isfinite(noise).all()
@@ -93,6 +83,54 @@ def sandwich(
         words += ", simulation error included"
     runs += _SANDWICH_RUNS * len(bound.problem.experiments)
     return covariance, words, runs
+
+
+def data_errors(
+    bound: BoundOutputs, surrogate: Surrogate, z: FloatArray, stream: Stream, executor: Any = None
+) -> tuple[FloatArray, int]:
+    """Return the standard errors [P] that the data leave in a moment estimate, and the runs taken.
+
+    A first look, before estimated Jacobians are precise: the sandwich at z with slopes from the
+    linear-noise approximation. 0 where those are not finite, and for losses without a sandwich.
+    """
+    nothing = np.zeros(len(z)), 0
+    if not bound.quadratic:
+        return nothing
+    slopes = surrogate.slopes(z)
+    if not np.all(np.isfinite(slopes)):
+        return nothing
+    curvature = slopes.T @ (bound.second[:, None] * slopes)
+    bread = np.linalg.pinv(curvature, hermitian=True)
+    meat = _scores_of_data(bound, slopes, slopes, z, _LOOK_RUNS, stream, executor)
+    errors = np.sqrt(np.maximum(np.diag(bread @ meat @ bread), 0.0))
+    return errors, _LOOK_RUNS * len(bound.problem.experiments)
+
+
+def _scores_of_data(
+    bound: BoundOutputs,
+    left: FloatArray,
+    right: FloatArray,
+    z: FloatArray,
+    num_runs: int,
+    stream: Stream,
+    executor: Any,
+) -> FloatArray:
+    """Return LᵀWΣWR [P, P], made symmetric and positive, for slopes L and R [F, P].
+
+    Σ is the covariance of the observed moments, from ``num_runs`` simulated data sets.
+    """
+    total = np.zeros((left.shape[1], right.shape[1]))
+    offset = 0
+    for e, experiment in enumerate(bound.problem.experiments):
+        branch = stream.child("moments", e)
+        features = _simulated_features(bound, e, z, num_runs, branch, executor)
+        part = slice(offset, offset + features.shape[1])
+        offset += features.shape[1]
+        weighted = (features - features.mean(0)) * bound.second[part]
+        one, other = weighted @ left[part], weighted @ right[part]
+        product = (one.T @ other + other.T @ one) / 2
+        total += product / (len(features) - 1) / _num_averaged(experiment)
+    return _nearest_positive(total)
 
 
 def _precise_jacobians(
@@ -126,12 +164,17 @@ def _nearest_positive(matrix: FloatArray) -> FloatArray:
 
 
 def _simulated_features(
-    bound: BoundOutputs, experiment: int, z: FloatArray, stream: Stream, executor: Any
+    bound: BoundOutputs,
+    experiment: int,
+    z: FloatArray,
+    num_runs: int,
+    stream: Stream,
+    executor: Any,
 ) -> FloatArray:
     """Return the features [n, T K] of simulated data, measurement noise included."""
     problem = bound.problem
     theta = np.asarray(problem.space.from_fit(z))
-    sample = problem.simulate_binding(experiment, theta, stream, _SANDWICH_RUNS, executor)
+    sample = problem.simulate_binding(experiment, theta, stream, num_runs, executor)
     data = problem.bindings[experiment].sample_data(
         sample.states, theta, stream.child("noise").numpy()
     )

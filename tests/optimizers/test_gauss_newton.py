@@ -90,7 +90,7 @@ def test_starts_that_cannot_be_computed_are_left_and_none_is_told():
     assert "not finite at any start" in state.stop.reason
 
 
-def noisy_quadratic(matrix, minimum, sd, seed, tolerance, *, curvature=True):
+def noisy_quadratic(matrix, minimum, sd, seed, tolerance, *, curvature=True, data=0.0):
     """L = ½ (z − m)ᵀ A (z − m), gradients with covariance A sd²/n A."""
     root = matrix * sd
 
@@ -110,7 +110,7 @@ def noisy_quadratic(matrix, minimum, sd, seed, tolerance, *, curvature=True):
             0.0,
         )
 
-    return NoisyTask(SPACE, estimate, tolerance, lambda z: matrix)
+    return NoisyTask(SPACE, estimate, tolerance, lambda z: matrix, lambda z: np.full(2, data))
 
 
 MATRIX = np.array([[50.0, 5.0], [5.0, 1.0]])
@@ -140,6 +140,20 @@ def test_finer_tolerance_takes_more_runs():
     assert spent[1] > 4 * spent[0]
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "words"),
+    [(StochasticGaussNewton(), "a tenth of the error"), (Optax(optax.adam(0.05)), "a tenth of")],
+)
+def test_data_that_say_little_are_not_followed_closely(optimizer, words):
+    task = noisy_quadratic(MATRIX, MINIMUM, 2.0, 0, 0.001, data=0.5)
+    solution, state, reports = run(optimizer, task, [[2.0, -1.0]])
+    assert state.stop.code is ResultCode.NOISE_LIMITED
+    assert words in state.stop.reason
+    assert np.all(np.sqrt(np.diag(solution.noise)) <= 0.05)
+    # An error of 0.001 in both takes 4 · 10⁶ runs: sd² / 0.001².
+    assert sum(r.num_runs for r in reports) < 200_000
+
+
 def test_a_gradient_that_fails_shortens_the_step():
     task = noisy_quadratic(np.eye(2), np.zeros(2), 0.1, 0, 0.01)
 
@@ -154,7 +168,7 @@ def test_a_gradient_that_fails_shortens_the_step():
 
     solution, state, _ = run(
         StochasticGaussNewton(largest_step=3.0),
-        NoisyTask(SPACE, broken, 0.01, task.curvature),
+        NoisyTask(SPACE, broken, 0.01, task.curvature, task.data_errors),
         [[3.0, 0.0]],
     )
     assert state.stop.code is ResultCode.NOISE_LIMITED

@@ -31,17 +31,7 @@ class Surrogate:
 
     def evaluate(self, z: FloatArray) -> Evaluation:
         """Return values, gradients and Gauss–Newton curvatures (quadratic losses) at z [M, P]."""
-        import jax
-
-        function = _compiled(self.method, self.bound.objective, Structure(self.bound.problem))
-        data = list(self.bound.data)
-        pieces = []
-        with jax.enable_x64(True):
-            for first in range(0, len(z), _WIDTH):
-                rows = np.arange(first, min(first + _WIDTH, len(z)))
-                batch = function(np.asarray(z[np.resize(rows, _WIDTH)], dtype=float), data)
-                pieces.append([np.asarray(part)[: len(rows)] for part in batch])
-        moments, slopes = (np.concatenate(p) for p in zip(*pieces, strict=True))
+        moments, slopes = self._moments(z)
         with np.errstate(over="ignore", invalid="ignore"):  # explosions are marked below
             values = np.array([self.bound.value(m) for m in moments])
             gradients = np.stack(
@@ -53,6 +43,10 @@ class Surrogate:
         if not self.bound.quadratic:
             return Evaluation(values, gradients, None)
         return Evaluation(values, gradients, curvatures)
+
+    def slopes(self, z: FloatArray) -> FloatArray:
+        """Return ∂m/∂z [F, P] at z [P]."""
+        return self._moments(z[None])[1][0]
 
     def curvature(self, z: FloatArray) -> FloatArray:
         """Return the Hessian [P, P] at z [P] with its eigenvalues made positive.
@@ -67,6 +61,21 @@ class Surrogate:
             return np.eye(size)
         values, vectors = np.linalg.eigh((hessian + hessian.T) / 2)
         return (vectors * np.abs(values)) @ vectors.T
+
+    def _moments(self, z: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return m [M, F] and ∂m/∂z [M, F, P] at z [M, P]."""
+        import jax
+
+        function = _compiled(self.method, self.bound.objective, Structure(self.bound.problem))
+        data = list(self.bound.data)
+        pieces = []
+        with jax.enable_x64(True):
+            for first in range(0, len(z), _WIDTH):
+                rows = np.arange(first, min(first + _WIDTH, len(z)))
+                batch = function(np.asarray(z[np.resize(rows, _WIDTH)], dtype=float), data)
+                pieces.append([np.asarray(part)[: len(rows)] for part in batch])
+        moments, slopes = (np.concatenate(p) for p in zip(*pieces, strict=True))
+        return moments, slopes
 
 
 @lru_cache(maxsize=16)

@@ -19,6 +19,8 @@ from tumble._typing import BoolArray, FloatArray, IntArray
 from tumble.gradients import GradientEstimate
 from tumble.objectives import Evaluation
 
+_SHARE_OF_SIMULATION = 0.1
+
 
 class Stop(NamedTuple):
     """Why a fit stopped: a code, and a sentence."""
@@ -46,13 +48,29 @@ class NoisyTask:
 
     ``estimate(z [P], num_runs, step) -> GradientEstimate`` draws fresh runs in each ``step``;
     ``tolerance`` is the standard error, on the fit scale, at which the estimate is precise enough;
-    ``curvature(z [P]) -> [P, P]`` is asked where estimates bring none.
+    ``curvature(z [P]) -> [P, P]`` is asked where estimates bring none; ``data_errors(z [P]) -> [P]``
+    are the standard errors that the data leave anyway, 0 where unknown.
     """
 
     space: ParameterSpace
     estimate: Callable[[FloatArray, int, int], GradientEstimate]
     tolerance: float
     curvature: Callable[[FloatArray], FloatArray]
+    data_errors: Callable[[FloatArray], FloatArray]
+
+    def precision(self, z: FloatArray) -> FloatArray:
+        """Return the error [P] that simulation may leave: a tenth of the data's, or ``tolerance``.
+
+        A tenth makes an interval wider by half a percent, which more runs are not worth.
+        """
+        return np.maximum(self.tolerance, _SHARE_OF_SIMULATION * self.data_errors(z))
+
+    def in_words(self, precision: FloatArray) -> str:
+        """Return what `precision` asked for, in words."""
+        absolute = f"{self.tolerance:g} on the fit scale"
+        if np.all(precision <= self.tolerance):
+            return absolute
+        return f"{absolute} or a tenth of the error that the data leave"
 
 
 class Report(NamedTuple):

@@ -29,7 +29,8 @@ class OptaxState(AbstractState):
     """The points and what the optimizer remembers.
 
     ``z`` [M, P] and the optimizer's own ``inner`` states; ``best`` [M, P] and ``values`` [M]
-    (deterministic losses); ``tail`` [K, P], the iterates since noise took over (noisy losses).
+    (deterministic losses); ``tail`` [K, P], the iterates since noise took over, and the ``wanted``
+    [P] standard errors of their mean (noisy losses).
     """
 
     z: FloatArray
@@ -40,6 +41,7 @@ class OptaxState(AbstractState):
     steps: int
     quiet: float
     tail: FloatArray
+    wanted: FloatArray
     loss: float = np.inf
     stop: Stop | None = None
 
@@ -51,8 +53,8 @@ class Optax(AbstractOptimizer):
     Deterministic losses: each start by itself, finished when the free gradient moves a parameter by
     less than ``tolerance``. Noisy losses: the first start; the runs a step grow by half whenever
     the gradient has long been no larger than its noise; from then on iterates are averaged, and it
-    stops when the standard error of the average (from batches of the tail) is at most
-    ``tolerance``.
+    stops when the standard error of the average (from batches of the tail) is at most ``tolerance``
+    or a tenth of the error that the data leave.
 
     Arguments: ``transformation``, such as ``optax.adam(0.05)``; transformations that need
     ``value_fn`` (line searches) raise `CapabilityError`. ``first_runs`` and ``max_runs`` of the
@@ -72,7 +74,17 @@ class Optax(AbstractOptimizer):
         with _double_precision():
             inner = tuple(self.transformation.init(row) for row in z)
         nothing = np.empty((0, z.shape[1]))
-        return OptaxState(z, inner, z, np.full(len(z), np.inf), self.first_runs, 0, 1.0, nothing)
+        return OptaxState(
+            z,
+            inner,
+            z,
+            np.full(len(z), np.inf),
+            self.first_runs,
+            0,
+            1.0,
+            nothing,
+            np.zeros(z.shape[1]),
+        )
 
     def step(
         self, task: DeterministicTask | NoisyTask, state: OptaxState
@@ -126,23 +138,24 @@ class Optax(AbstractOptimizer):
         ratio = signal**2 / max(noise**2, 1e-300)
         quiet = 0.8 * state.quiet + 0.2 * float(ratio < 4.0)
         z, inner = self._move(task, state.z[0], np.nan_to_num(gradient), state.inner[0])
-        tail = state.tail
+        tail, wanted = state.tail, state.wanted
         stop, runs = None, state.num_runs
         if len(tail) or (quiet > 0.7 and state.steps >= _MIN_TAIL):
+            wanted = wanted if len(tail) else task.precision(z)
             tail = np.concatenate([tail, z[None]])
             if len(tail) % _MIN_TAIL == 0:
                 runs = min(self.max_runs, runs * 3 // 2)
                 # The first half still remembers where it came from.
                 error = np.sqrt(np.diag(_tail_mean(tail)[1]))
-                if len(tail) >= 2 * _MIN_TAIL and np.all(error[free] <= task.tolerance):
+                if len(tail) >= 2 * _MIN_TAIL and np.all(error[free] <= wanted[free]):
                     stop = Stop(
                         ResultCode.NOISE_LIMITED,
                         "the gradient cannot be told from zero, and the averaged iterates scatter "
-                        f"by at most {task.tolerance:g} on the fit scale",
+                        f"by at most {task.in_words(wanted[free])}",
                     )
         after = replace(
             state, z=z[None], inner=(inner,), num_runs=runs, steps=state.steps + 1, quiet=quiet,
-            tail=tail, loss=estimate.value, stop=stop,
+            tail=tail, wanted=wanted, loss=estimate.value, stop=stop,
         )  # fmt: skip
         shown = _tail_mean(tail)[0] if len(tail) > 1 else z
         return after, Report(estimate.value, signal, noise, estimate.num_runs, shown)

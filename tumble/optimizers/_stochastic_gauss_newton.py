@@ -34,8 +34,9 @@ class StochasticState(AbstractState):
 
     ``z`` [P]; ``curvature`` [P, P] and the part of it due to noise, ``blur`` [P, P]; ``accepted``
     z, its loss and variance; ``damping``; ``num_runs`` of the next step; ``steps``; and, once
-    averaging, ``mean`` [P] of the ``count`` minima that single estimates point to, weighted by runs
-    (sum ``weight``), and ``noise`` [P, P], the covariance of their weighted summed gradients.
+    averaging, the standard errors ``wanted`` [P], ``mean`` [P] of the ``count`` minima that single
+    estimates point to, weighted by runs (sum ``weight``), and ``noise`` [P, P], the covariance of
+    their weighted summed gradients.
     """
 
     z: FloatArray
@@ -49,6 +50,7 @@ class StochasticState(AbstractState):
     steps: int
     count: int
     weight: float
+    wanted: FloatArray
     mean: FloatArray
     noise: FloatArray
     loss: float
@@ -66,7 +68,8 @@ class StochasticGaussNewton(AbstractOptimizer):
     steps shrink as k^-0.7, the minima z − C⁻¹ g that the estimates point to are averaged, weighted
     by their runs, and the runs a step double every third step; a gradient that stands out again
     (99.99 %) starts the descent anew. It stops when the standard error of the average, which is
-    known from the gradients' own covariance, is at most ``tolerance`` for every parameter.
+    known from the gradients' own covariance, is for every parameter at most ``tolerance`` or a
+    tenth of the error that the data leave, whichever is larger.
 
     Arguments: ``first_runs`` of the simulator a step, default 256; ``max_runs`` a step, default
     16,384; ``largest_step`` of any coordinate on the fit scale, default 0.7.
@@ -95,6 +98,7 @@ class StochasticGaussNewton(AbstractOptimizer):
             steps=0,
             count=0,
             weight=0.0,
+            wanted=np.zeros(size),
             mean=np.zeros(size),
             noise=np.zeros((size, size)),
             loss=np.inf,
@@ -205,6 +209,7 @@ class StochasticGaussNewton(AbstractOptimizer):
         free: BoolArray,
     ) -> StochasticState:
         count = state.count + 1
+        wanted = state.wanted if state.count else task.precision(state.z)
         curvature = _sharp(state)
         step = damped_newton_step(
             estimate.gradient, curvature, free, 1e-6, self.largest_step / count
@@ -218,16 +223,17 @@ class StochasticGaussNewton(AbstractOptimizer):
         inverse = np.linalg.pinv(curvature, hermitian=True)
         errors = np.sqrt(np.maximum(np.diag(inverse @ noise @ inverse), 0.0)) / weight
         stop = None
-        if count >= 3 and np.all(errors[free] <= task.tolerance):
+        if count >= 3 and np.all(errors[free] <= wanted[free]):
             stop = Stop(
                 ResultCode.NOISE_LIMITED,
                 "the gradient cannot be told from zero, and the simulation error of the averaged "
-                f"estimate is at most {task.tolerance:g} on the fit scale",
+                f"estimate is at most {task.in_words(wanted[free])}",
             )
         grown = min(self.max_runs, 2 * state.num_runs) if count % 3 == 0 else state.num_runs
         return replace(
             state,
             z=z,
+            wanted=wanted,
             mean=mean,
             count=count,
             weight=weight,
