@@ -48,8 +48,8 @@ class NoisyTask:
 
     ``estimate(z [P], num_runs, step) -> GradientEstimate`` draws fresh runs in each ``step``;
     ``tolerance`` is the standard error, on the fit scale, at which the estimate is precise enough;
-    ``curvature(z [P]) -> [P, P]`` is asked where estimates bring none; ``data_errors(z [P]) -> [P]``
-    are the standard errors that the data leave anyway, 0 where unknown.
+    ``curvature(z [P]) -> [P, P]`` is asked where estimates bring none; ``data_errors(z [P])`` are
+    the standard errors [P] that the data leave anyway, 0 where unknown.
     """
 
     space: ParameterSpace
