@@ -1,7 +1,11 @@
 """Gillespie's direct method, table-driven, one trajectory after another.
 
 Block ``e`` of a run's stream gives the waiting time and the choice of event ``e``; the pending
-firing time is kept across output times, so a path does not depend on the output grid.
+firing time is kept across output times, so a path does not depend on the output grid. Time is kept
+as what is left until the next output, so that small steps stay exact late in a long run.
+
+The vectorized kernels do the same operations in the same order and give bitwise the same paths;
+`follow` also ends the last runs that they leave over.
 """
 
 from __future__ import annotations
@@ -19,9 +23,10 @@ from tumble.kernels._mass_action import (
     rates_are_valid,
 )
 from tumble.kernels._philox import two_uniforms
+from tumble.kernels._uniforms import exponential
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def direct_method(
     tables,
     rates,
@@ -44,81 +49,88 @@ def direct_method(
     ``events`` [B]; and, unless they have zero columns, firings ``fired`` [B, T, R] and
     ``exposure`` [B, T, R] = ∫ h_r ds, both from ``start`` to each time.
     """
-    num_runs, num_reactions = rates.shape
-    num_times = times.shape[0]
-    sufficient = fired.shape[2] > 0
     state = np.empty(initial.shape[1], np.int64)
+    for b in range(rates.shape[0]):
+        state[:] = initial[b]
+        codes[b], events[b] = INVALID_RATE, 0
+        if rates_are_valid(rates[b]):
+            codes[b], events[b] = follow(
+                tables, rates[b], state, times[0] - start, 0, np.uint64(0), times, key, runs[b],
+                max_events, states[b], fired[b], exposure[b],
+            )  # fmt: skip
+        if codes[b] != OK:
+            states[b, :, :] = -1
+            if fired.shape[2] > 0:
+                fired[b, :, :] = 0
+                exposure[b, :, :] = np.nan
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def follow(
+    tables, rates, state, left, k, draw, times, key, run, max_events, states, fired, exposure
+):
+    """Follow one run from ``state`` [S], a time ``left`` before output ``k``, to the last output.
+
+    ``draw`` (uint64) is the number of events so far. Fills ``states`` [T, S] and, unless they have
+    zero columns, ``fired`` and ``exposure`` [T, R] from output k on; returns code and events.
+    """
+    num_reactions = rates.shape[0]
+    sufficient = fired.shape[1] > 0
     factor = np.empty(num_reactions)
     propensity = np.empty(num_reactions)
     count = np.zeros(num_reactions, np.int64)
     integral = np.zeros(num_reactions)
-    for b in range(num_runs):
-        state[:] = initial[b]
-        code = OK if rates_are_valid(rates[b]) else INVALID_RATE
+    for r in range(num_reactions):
+        factor[r] = combinations(tables, r, state)
+        propensity[r] = rates[r] * factor[r]
+    while True:
+        total = 0.0
         for r in range(num_reactions):
-            factor[r] = combinations(tables, r, state)
-            propensity[r] = rates[b, r] * factor[r]
-            count[r] = 0
-            integral[r] = 0.0
-        draw = np.uint64(0)
-        num_events = 0
-        k = 0
-        waited = 0.0  # time since the last output time (or start), which keeps small steps exact
-        last = start
-        while k < num_times and code == OK:
-            total = 0.0
-            for r in range(num_reactions):
-                total += propensity[r]
-            if not total < 1e300:
-                code = INVALID_RATE
-                break
-            u, v = two_uniforms(key, runs[b], draw)
-            draw += np.uint64(1)
-            wait = -np.log(u) / total if total > 0.0 else np.inf
-            # Outputs that come before the next event.
-            while k < num_times and waited + wait >= times[k] - last:
-                step = (times[k] - last) - waited
-                for i in range(state.shape[0]):
-                    states[b, k, i] = state[i]
-                if sufficient:
-                    for r in range(num_reactions):
-                        integral[r] += factor[r] * step
-                        fired[b, k, r] = count[r]
-                        exposure[b, k, r] = integral[r]
-                wait -= step
-                waited = 0.0
-                last = times[k]
-                k += 1
-            if k == num_times:
-                break
-            if num_events == max_events:
-                code = MAX_EVENTS
-                break
-            waited += wait
+            total += propensity[r]
+        if not total < 1e300:
+            return INVALID_RATE, np.int64(draw)
+        u, v = two_uniforms(key, run, draw)
+        since = left
+        left -= exponential(u) / total  # infinite where nothing can happen
+        while not left > 0.0:
+            for i in range(state.shape[0]):
+                states[k, i] = state[i]
             if sufficient:
                 for r in range(num_reactions):
-                    integral[r] += factor[r] * wait
-            target = v * total
-            chosen = 0
-            running = propensity[0]
-            while running <= target and chosen < num_reactions - 1:
-                chosen += 1
-                running += propensity[chosen]
-            while propensity[chosen] == 0.0:  # rounding at the upper end of the sum
-                chosen -= 1
-            num_events += 1
-            count[chosen] += 1
-            if fire(tables, chosen, state):
-                code = OVERFLOW
-                break
-            for j in range(tables.affected_ptr[chosen], tables.affected_ptr[chosen + 1]):
-                r = tables.affected[j]
-                factor[r] = combinations(tables, r, state)
-                propensity[r] = rates[b, r] * factor[r]
-        codes[b] = code
-        events[b] = num_events
-        if code != OK:
-            states[b, :, :] = -1
-            if sufficient:
-                fired[b, :, :] = 0
-                exposure[b, :, :] = np.nan
+                    integral[r] += factor[r] * since
+                    fired[k, r] = count[r]
+                    exposure[k, r] = integral[r]
+            k += 1
+            if k == times.shape[0]:
+                return OK, np.int64(draw)
+            since = times[k] - times[k - 1]
+            left += since
+        if np.int64(draw) == max_events:
+            return MAX_EVENTS, np.int64(draw)
+        draw += np.uint64(1)
+        if sufficient:
+            for r in range(num_reactions):
+                integral[r] += factor[r] * (since - left)
+        chosen = choose(propensity, v * total)
+        count[chosen] += 1
+        if fire(tables, chosen, state):
+            return OVERFLOW, np.int64(draw)
+        for j in range(tables.affected_ptr[chosen], tables.affected_ptr[chosen + 1]):
+            r = tables.affected[j]
+            factor[r] = combinations(tables, r, state)
+            propensity[r] = rates[r] * factor[r]
+
+
+@numba.njit(inline="always", error_model="numpy")
+def choose(weights, target):
+    """Return the first index at which the running sum of ``weights`` exceeds ``target``.
+
+    With target = v Σ weights, summed in the same order, and v ≤ 1 − 2⁻⁵³ there always is one, and
+    its weight is positive: v Σ rounds to less than Σ.
+    """
+    chosen = 0
+    running = weights[0]
+    while running <= target:
+        chosen += 1
+        running += weights[chosen]
+    return chosen

@@ -1,0 +1,185 @@
+"""What all vectorized direct methods share: runs side by side in lanes, one event each a step.
+
+All lanes draw, choose and fire in lock-step, in loops over lanes that the compiler turns into
+vector instructions. A lane whose next event comes after its next output time is flagged, and
+settled on its own: its state before the event is written down, and when its run is over the next
+run takes its place. When few runs are left, they are followed one by one.
+
+A workspace ``w`` [rows, L] of floats holds, for each lane, one quantity a row: `WAIT` (a unit
+exponential), `CHOICE` (a uniform) and `LEFT` (the time left until the next output); then twice the
+S counts, before and after an event by turns; then the R rates. ``ids`` [3, L] (uint64) holds the
+number of the next draw and the two words of the run's id. Counts are floats here, exact to 2⁵³.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from tumble.kernels._direct import follow
+from tumble.kernels._mass_action import INVALID_RATE, MAX_EVENTS, OK, rates_are_valid
+from tumble.kernels._philox import philox
+from tumble.kernels._tables import NetworkTables
+from tumble.kernels._uniforms import exponential, trailing_zeros, uniform
+from tumble._typing import FloatArray, IntArray
+
+WAIT, CHOICE, LEFT, FIRST_STATE = 0, 1, 2, 3
+# Below this many runs lock-step wastes more than it gains.
+FEW = 8
+_LOW = np.uint64(0xFFFFFFFF)
+_32 = np.uint64(32)
+_ZERO, _ONE = np.uint64(0), np.uint64(1)
+OVER, NOTHING = -1, -2  # in the place of the number of a lane's run
+
+
+class Job(NamedTuple):
+    """What to run and where to put it; see `tumble.kernels._direct.direct_method`."""
+
+    tables: NetworkTables
+    rates: FloatArray
+    initial: IntArray
+    start: float
+    times: FloatArray
+    key: np.uint64
+    runs: IntArray
+    max_events: int
+    states: IntArray
+    codes: IntArray
+    events: IntArray
+
+
+@numba.njit(inline="always", error_model="numpy")
+def draw(w, ids, key, num_lanes):
+    """Fill the rows `WAIT` and `CHOICE` with the next draw of every lane."""
+    low, high = key & _LOW, key >> _32
+    # Two loops, since short ones leave the processor more to do at a time.
+    for i in range(num_lanes):
+        number = ids[0, i]
+        a, b, c, d = philox(number & _LOW, number >> _32, ids[1, i], ids[2, i], low, high)
+        w[WAIT, i] = uniform(a, b)
+        w[CHOICE, i] = uniform(c, d)
+        ids[0, i] = number + _ONE
+    for i in range(num_lanes):
+        w[WAIT, i] = exponential(w[WAIT, i])
+
+
+@numba.njit(inline="always", error_model="numpy")
+def settle(
+    w, ids, flags, row, output, before, num_species, times, max_events, states, codes, events
+):
+    """Settle all flagged lanes, whose counts before the event start at row ``before``.
+
+    Outputs that come before the pending event are written; returns how many runs are `OVER`.
+    """
+    words = flags.view(np.uint64)
+    num_times = times.shape[0]
+    num_over = 0
+    for group in range(words.shape[0]):
+        word = words[group]
+        while word != _ZERO:
+            lane = 8 * group + (trailing_zeros(word) >> 3)
+            word &= word - _ONE
+            b = row[lane]
+            if b < 0:
+                continue
+            left = w[LEFT, lane]
+            num_events = np.int64(ids[0, lane]) - 1
+            crossing = left <= 0.0
+            if crossing:
+                k = output[lane]
+                while left <= 0.0:
+                    for i in range(num_species):
+                        states[b, k, i] = np.int64(w[before + i, lane])
+                    k += 1
+                    if k == num_times:
+                        break
+                    left += times[k] - times[k - 1]
+                output[lane], w[LEFT, lane] = k, left
+                if k < num_times and num_events < max_events and left > 0.0:
+                    continue
+                codes[b] = OK if k == num_times else MAX_EVENTS
+            else:
+                # Flagged for nothing else, it is for a total that is no number.
+                codes[b] = MAX_EVENTS if num_events >= max_events else INVALID_RATE
+            if codes[b] != OK:
+                states[b, :, :] = -1
+            events[b] = num_events
+            row[lane] = OVER
+            num_over += 1
+    return num_over
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def refill(w, ids, row, output, job, todo, after):
+    """Give each lane whose run is `OVER` the next one, or `NOTHING`.
+
+    ``after`` is the first row of the counts that the next step starts from. Returns the number of
+    the next run, and how many lanes fell idle.
+    """
+    idle = 0
+    for lane in range(row.shape[0]):
+        if row[lane] == OVER:
+            todo = _fill(w, ids, row, output, job, todo, lane, after)
+            idle += row[lane] == NOTHING
+    return todo, idle
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _fill(w, ids, row, output, job, todo, lane, after):
+    num_species, num_reactions = job.initial.shape[1], job.rates.shape[1]
+    row[lane] = NOTHING
+    w[LEFT, lane] = np.inf
+    while todo < job.rates.shape[0]:
+        b = todo
+        todo += 1
+        if not rates_are_valid(job.rates[b]):
+            job.codes[b], job.events[b] = INVALID_RATE, 0
+            job.states[b, :, :] = -1
+            continue
+        row[lane], output[lane] = b, 0
+        w[LEFT, lane] = job.times[0] - job.start
+        for i in range(num_species):
+            w[after + i, lane] = job.initial[b, i]
+        for r in range(num_reactions):
+            w[FIRST_STATE + 2 * num_species + r, lane] = job.rates[b, r]
+        ids[0, lane] = 0
+        ids[1, lane] = job.runs[b] & _LOW
+        ids[2, lane] = job.runs[b] >> _32
+        break
+    return todo
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def finish(w, ids, row, output, job, after):
+    """Follow the runs that are left, one by one."""
+    state = np.empty(job.initial.shape[1], np.int64)
+    nothing = np.empty((0, 0), np.int64)
+    none = np.empty((0, 0))
+    for lane in range(w.shape[1]):
+        b = row[lane]
+        if b < 0:
+            continue
+        for i in range(state.shape[0]):
+            state[i] = np.int64(w[after + i, lane])
+        job.codes[b], job.events[b] = follow(
+            job.tables, job.rates[b], state, w[LEFT, lane], output[lane], ids[0, lane], job.times,
+            job.key, job.runs[b], job.max_events, job.states[b], nothing, none,
+        )  # fmt: skip
+        if job.codes[b] != OK:
+            job.states[b, :, :] = -1
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def overdue(ids, flags, row, max_events):
+    """Flag the lanes at their last event; return after how many steps to look again."""
+    most = np.int64(0)
+    for lane in range(flags.shape[0]):
+        num_events = np.int64(ids[0, lane]) - 1
+        if row[lane] >= 0:
+            if num_events >= max_events:
+                flags[lane] = 1
+            else:
+                most = max(most, num_events)
+    return max_events - most
