@@ -219,7 +219,7 @@ def test_results_do_not_depend_on_the_number_of_cores(monkeypatch):
     network, params, initial = CASES["sir"]
     here = sample(network, params, initial, num_runs=501)
     for cores in (1, 3, 64):
-        monkeypatch.setattr("tumble.simulators._direct.num_workers", lambda cores=cores: cores)
+        monkeypatch.setattr("tumble.simulators._jump_runs.num_workers", lambda cores=cores: cores)
         assert_same(here, sample(network, params, initial, num_runs=501))
 
 

@@ -18,12 +18,12 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
+from tumble._typing import FloatArray, IdArray, IntArray
 from tumble.kernels._direct import follow
 from tumble.kernels._mass_action import INVALID_RATE, MAX_EVENTS, OK, rates_are_valid
 from tumble.kernels._philox import philox
 from tumble.kernels._tables import NetworkTables
 from tumble.kernels._uniforms import exponential, trailing_zeros, uniform
-from tumble._typing import FloatArray, IntArray
 
 WAIT, CHOICE, LEFT, FIRST_STATE = 0, 1, 2, 3
 # Below this many runs lock-step wastes more than it gains.
@@ -43,7 +43,7 @@ class Job(NamedTuple):
     start: float
     times: FloatArray
     key: np.uint64
-    runs: IntArray
+    runs: IdArray
     max_events: int
     states: IntArray
     codes: IntArray

@@ -13,7 +13,6 @@ from tumble.kernels._lanes import (
     OVER,
     WAIT,
     draw,
-   
     finish,
     overdue,
     refill,
@@ -51,7 +50,17 @@ def direct_method_in_lanes(job):
         until_check -= 1
         if flagged:
             num_over = settle(
-                w, ids, flags, row, output, before, num_species, times, max_events, states, codes,
+                w,
+                ids,
+                flags,
+                row,
+                output,
+                before,
+                num_species,
+                times,
+                max_events,
+                states,
+                codes,
                 events,
             )
             if num_over > 0:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from tumble._errors import ParameterError
-from tumble._execution import num_workers, run_all, split
+from tumble._execution import run_all, split
 from tumble._typing import FloatArray, IntArray
 from tumble.models import ReactionNetwork
 from tumble.simulators._base import (
@@ -21,9 +21,7 @@ from tumble.simulators._base import (
     SupportsCoupling,
     SupportsScore,
 )
-
-_TASKS_PER_WORKER = 4
-_SMALLEST_TASK = 16
+from tumble.simulators._jump_runs import num_pieces, piece_of, sample_jumps
 
 
 @dataclass(frozen=True)
@@ -52,15 +50,13 @@ class DirectMethod(AbstractSimulator, SupportsScore, SupportsCoupling):
 
     def sample(self, model: ReactionNetwork, batch: Batch, *, executor: Any = None) -> Sample:
         """See `AbstractSimulator.sample`."""
-        pieces = _in_pieces(_simulate_rows, model, batch, executor, self.max_events, False)
-        states, codes, events, _, _ = pieces
-        return Sample(states, codes, events)
+        return sample_jumps(model, batch, self.max_events, executor)
 
     def sample_with_score(
         self, model: ReactionNetwork, batch: Batch, *, executor: Any = None
     ) -> ScoredSample:
         """Run with the score Σ_events 1/θ_r − ∫ h_r ds, the last event-free interval included."""
-        pieces = _in_pieces(_simulate_rows, model, batch, executor, self.max_events, True)
+        pieces = _in_pieces(_simulate_with_score, model, batch, executor, self.max_events)
         states, codes, events, fired, exposure = pieces
         index = model.rate_index
         score = np.zeros((*fired.shape[:2], batch.params.shape[1]))
@@ -79,38 +75,27 @@ class DirectMethod(AbstractSimulator, SupportsScore, SupportsCoupling):
         return PairSample(*_in_pieces(_simulate_pairs, model, batch, executor, self.max_events))
 
 
-def _num_tasks(num_runs: int) -> int:
-    """Return how many pieces to cut a batch into: enough to balance, none too small to pay."""
-    return max(1, min(_TASKS_PER_WORKER * num_workers(), num_runs // _SMALLEST_TASK))
-
-
 def _in_pieces(
     function: Callable[..., Any], model: ReactionNetwork, batch: Batch, executor: Any, *extra: Any
 ) -> list[Any]:
     """Cut a batch into pieces, run them side by side, and put each output together again."""
     tasks = []
-    for rows in split(len(batch.runs), _num_tasks(len(batch.runs))):
-        piece = replace(
-            batch,
-            params=np.ascontiguousarray(batch.params[rows], dtype=np.float64),
-            initial=np.ascontiguousarray(batch.initial[rows], dtype=np.int64),
-            times=np.ascontiguousarray(batch.times, dtype=np.float64),
-            runs=np.ascontiguousarray(batch.runs[rows], dtype=np.uint64),
-        )
+    for rows in split(len(batch.runs), num_pieces(len(batch.runs))):
+        piece = piece_of(batch, rows)
         tasks.append((model, piece, *extra))
     pieces = run_all(function, tasks, executor)
     return [np.concatenate(column) for column in zip(*pieces, strict=True)]
 
 
-def _simulate_rows(
-    model: ReactionNetwork, batch: Batch, max_events: int, sufficient: bool
+def _simulate_with_score(
+    model: ReactionNetwork, batch: Batch, max_events: int
 ) -> tuple[IntArray, IntArray, IntArray, IntArray, FloatArray]:
     """Run one piece of a batch; a function of plain values, so that any executor can take it."""
     from tumble.kernels._direct import direct_method
     from tumble.kernels._tables import network_tables
 
     num_runs, num_times = len(batch.runs), len(batch.times)
-    width = len(model.reactions) if sufficient else 0
+    width = len(model.reactions)
     states = np.empty((num_runs, num_times, batch.initial.shape[1]), np.int64)
     fired = np.empty((num_runs, num_times, width), np.int64)
     exposure = np.empty((num_runs, num_times, width))

@@ -1,0 +1,110 @@
+"""Many runs of a jump process: cut into pieces, and each piece given to the kernel that pays."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from tumble._execution import num_workers, run_all, split
+from tumble._typing import IntArray
+from tumble.models import ReactionNetwork
+from tumble.simulators._base import Batch, Sample
+
+_TASKS_PER_WORKER = 4
+_SMALLEST_TASK, _LARGEST_TASK = 16, 2048
+# With fewer runs than this most lanes would stay empty.
+_WORTH_LANES = 16
+# Counts in lanes are floats: exact as long as they cannot pass this.
+_EXACT = 2**53
+
+Outputs = tuple[IntArray, IntArray, IntArray]
+
+
+def sample_jumps(model: ReactionNetwork, batch: Batch, max_events: int, executor: Any) -> Sample:
+    """Run a network once a row of ``batch``; see `DirectMethod`."""
+    num_runs = len(batch.runs)
+    shape = (num_runs, len(batch.times), batch.initial.shape[1])
+    # Threads write into one set of arrays; other executors send theirs back.
+    whole = _empty(shape) if executor is None else None
+    tasks = []
+    for rows in split(num_runs, num_pieces(num_runs)):
+        views = None if whole is None else (whole[0][rows], whole[1][rows], whole[2][rows])
+        ahead = (num_runs - rows.stop) / num_workers()
+        tasks.append((model, piece_of(batch, rows), max_events, ahead, views))
+    pieces = run_all(run_piece, tasks, executor)
+    if whole is None:
+        whole = tuple(np.concatenate(column) for column in zip(*pieces, strict=True))  # type: ignore[assignment]
+    assert whole is not None
+    return Sample(*whole)
+
+
+def num_pieces(num_runs: int) -> int:
+    """Return how many pieces to cut a batch into: enough to balance, none too small to pay."""
+    for_balance = min(_TASKS_PER_WORKER * num_workers(), num_runs // _SMALLEST_TASK)
+    return max(1, for_balance, -(-num_runs // _LARGEST_TASK))
+
+
+def piece_of(batch: Batch, rows: slice) -> Batch:
+    """Return some rows of a batch, as the arrays that kernels were compiled for."""
+    return replace(
+        batch,
+        params=np.require(batch.params[rows], np.float64, ["C", "W"]),
+        initial=np.require(batch.initial[rows], np.int64, ["C", "W"]),
+        times=np.require(batch.times, np.float64, ["C", "W"]),
+        runs=np.require(batch.runs[rows], np.uint64, ["C", "W"]),
+    )
+
+
+def run_piece(
+    model: ReactionNetwork, batch: Batch, max_events: int, rows_ahead: float, out: Outputs | None
+) -> Outputs | None:
+    """Run one piece, a function of plain values; fill ``out``, or return the outputs."""
+    from tumble.kernels._generated import GeneratedKernel
+    from tumble.kernels._lanes import Job
+    from tumble.kernels._table_lanes import direct_method_in_lanes
+    from tumble.kernels._tables import network_tables
+
+    num_runs = len(batch.runs)
+    filled = _empty((num_runs, len(batch.times), batch.initial.shape[1])) if out is None else out
+    tables = network_tables(model)
+    job = Job(
+        tables, model.rates(batch.params), batch.initial, float(batch.start), batch.times,
+        np.uint64(batch.stream.key), batch.runs, int(max_events), *filled,
+    )  # fmt: skip
+    if not _fits_lanes(job):
+        _one_by_one(job)
+        return filled if out is None else None
+    generated = GeneratedKernel(tables, batch.initial.shape[1])
+    kernel = generated.get(rows_ahead)
+    if kernel is not None:
+        kernel(job)
+    else:
+        began = time.perf_counter()
+        direct_method_in_lanes(job)
+        generated.account(time.perf_counter() - began, num_runs)
+    return filled if out is None else None
+
+
+def _empty(shape: tuple[int, int, int]) -> Outputs:
+    return np.empty(shape, np.int64), np.empty(shape[0], np.int64), np.empty(shape[0], np.int64)
+
+
+def _fits_lanes(job: Any) -> bool:
+    if len(job.runs) < _WORTH_LANES:
+        return False
+    largest = np.abs(job.tables.change_amount).max(initial=0) * float(job.max_events)
+    return bool(job.initial.max(initial=0) + largest < _EXACT)
+
+
+def _one_by_one(job: Any) -> None:
+    from tumble.kernels._direct import direct_method
+
+    nothing = (len(job.runs), len(job.times), 0)
+    direct_method(
+        job.tables, job.rates, job.initial, job.start, job.times, job.key, job.runs,
+        job.max_events, job.states, np.empty(nothing, np.int64), np.empty(nothing), job.codes,
+        job.events,
+    )  # fmt: skip
