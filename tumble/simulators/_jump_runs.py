@@ -15,6 +15,8 @@ from tumble.simulators._base import Batch, Sample
 
 _TASKS_PER_WORKER = 4
 _SMALLEST_TASK, _LARGEST_TASK = 16, 2048
+# A network of this many reactions is large; see `_is_large`.
+_LARGE = 200
 # With fewer runs than this most lanes would stay empty.
 _WORTH_LANES = 16
 # Counts in lanes are floats: exact as long as they cannot pass this.
@@ -66,6 +68,7 @@ def run_piece(
     from tumble.kernels._lanes import Job
     from tumble.kernels._table_lanes import direct_method_in_lanes
     from tumble.kernels._tables import network_tables
+    from tumble.kernels._tree import direct_method_in_trees
 
     num_runs = len(batch.runs)
     filled = _empty((num_runs, len(batch.times), batch.initial.shape[1])) if out is None else out
@@ -74,6 +77,9 @@ def run_piece(
         tables, model.rates(batch.params), batch.initial, float(batch.start), batch.times,
         np.uint64(batch.stream.key), batch.runs, int(max_events), *filled,
     )  # fmt: skip
+    if _is_large(tables):
+        direct_method_in_trees(job)
+        return filled if out is None else None
     if not _fits_lanes(job):
         _one_by_one(job)
         return filled if out is None else None
@@ -90,6 +96,16 @@ def run_piece(
 
 def _empty(shape: tuple[int, int, int]) -> Outputs:
     return np.empty(shape, np.int64), np.empty(shape[0], np.int64), np.empty(shape[0], np.int64)
+
+
+def _is_large(tables: Any) -> bool:
+    """Return whether a network has so many reactions that few of them change at a time.
+
+    It depends on the network alone: the kernel for large networks has paths of its own.
+    """
+    num_reactions = len(tables.reactant_ptr) - 1
+    affected = len(tables.affected) / num_reactions
+    return num_reactions >= _LARGE and affected * np.log2(num_reactions) < num_reactions
 
 
 def _fits_lanes(job: Any) -> bool:

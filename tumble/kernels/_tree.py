@@ -1,0 +1,117 @@
+"""The direct method for large networks: a dependency graph, and propensities summed in a tree.
+
+After an event only the propensities that it may have changed are computed again, and with each the
+sums above it: the next event is found in log₂ R steps. Sums are added up anew from their parts,
+never corrected by differences, so no error gathers however many events there are.
+
+Reference: Gibson, Bruck, J. Phys. Chem. A 104 (2000), doi:10.1021/jp993732q (dependency graph);
+Blue, Beichl, Sullivan, Phys. Rev. E 51 (1995), doi:10.1103/PhysRevE.51.R867 (sums in a tree).
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from tumble.kernels._mass_action import (
+    INVALID_RATE,
+    MAX_EVENTS,
+    OK,
+    OVERFLOW,
+    combinations,
+    fire,
+    rates_are_valid,
+)
+from tumble.kernels._philox import two_uniforms
+from tumble.kernels._uniforms import exponential
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def direct_method_in_trees(job):
+    """Run a `tumble.kernels._lanes.Job` of a network of many reactions."""
+    num_reactions = job.rates.shape[1]
+    width = 1
+    while width < num_reactions:
+        width *= 2
+    # Node n has the children 2n and 2n + 1; reaction r is the leaf width + r; 1 is the root.
+    tree = np.zeros(2 * width)
+    state = np.empty(job.initial.shape[1], np.int64)
+    for b in range(job.rates.shape[0]):
+        state[:] = job.initial[b]
+        job.codes[b], job.events[b] = INVALID_RATE, 0
+        if rates_are_valid(job.rates[b]):
+            job.codes[b], job.events[b] = _follow(
+                job.tables, job.rates[b], state, tree, width, job.start, job.times, job.key,
+                job.runs[b], job.max_events, job.states[b],
+            )  # fmt: skip
+        if job.codes[b] != OK:
+            job.states[b, :, :] = -1
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _follow(tables, rates, state, tree, width, start, times, key, run, max_events, states):
+    """Follow one run to its last output; fill ``states`` [T, S]; return code and events."""
+    for r in range(rates.shape[0]):
+        tree[width + r] = rates[r] * combinations(tables, r, state)
+    for n in range(width - 1, 0, -1):
+        tree[n] = tree[2 * n] + tree[2 * n + 1]
+    nodes = np.empty(rates.shape[0], np.int64)
+    draw = np.uint64(0)
+    left = times[0] - start
+    k = 0
+    while True:
+        total = tree[1]
+        if not total < 1e300:
+            return INVALID_RATE, np.int64(draw)
+        u, v = two_uniforms(key, run, draw)
+        left -= exponential(u) / total
+        while not left > 0.0:
+            for i in range(state.shape[0]):
+                states[k, i] = state[i]
+            k += 1
+            if k == times.shape[0]:
+                return OK, np.int64(draw)
+            left += times[k] - times[k - 1]
+        if np.int64(draw) == max_events:
+            return MAX_EVENTS, np.int64(draw)
+        draw += np.uint64(1)
+        chosen = find(tree, width, v * total)
+        if fire(tables, chosen, state):
+            return OVERFLOW, np.int64(draw)
+        _update(tables, rates, state, tree, width, chosen, nodes)
+
+
+@numba.njit(inline="always", error_model="numpy")
+def _update(tables, rates, state, tree, width, chosen, nodes):
+    """Compute what the firing of ``chosen`` may have changed, and every sum above it once."""
+    first = tables.affected_ptr[chosen]
+    count = tables.affected_ptr[chosen + 1] - first
+    for j in range(count):
+        r = tables.affected[first + j]
+        nodes[j] = width + r
+        tree[width + r] = rates[r] * combinations(tables, r, state)
+    # Reactions are listed in order, so those with the same parent follow each other.
+    level = width
+    while level > 1:
+        level >>= 1
+        kept = 0
+        for j in range(count):
+            n = nodes[j] >> 1
+            if kept == 0 or nodes[kept - 1] != n:
+                tree[n] = tree[2 * n] + tree[2 * n + 1]
+                nodes[kept] = n
+                kept += 1
+        count = kept
+
+
+@numba.njit(inline="always", error_model="numpy")
+def find(tree, width, target):
+    """Return the reaction in whose share of the sum ``target`` falls."""
+    n = 1
+    while n < width:
+        n *= 2
+        # A share of nothing is never taken, though rounding may point there.
+        if target >= tree[n] and tree[n + 1] > 0.0:
+            target -= tree[n]
+            n += 1
+    return n - width
