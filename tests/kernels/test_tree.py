@@ -63,7 +63,7 @@ def test_small_networks_have_the_exact_distribution(network, params, initial):
 
 @pytest.mark.parametrize("size", [3, 200, 257])
 def test_hops_along_a_ring_are_poisson(size):
-    """From box 0, after time t, a particle has hopped Poisson(t) times; the boxes are multinomial."""
+    """After time t each particle has hopped Poisson(t) times, so the boxes are multinomial."""
     network = ring(size)
     initial = np.zeros(size, np.int64)
     initial[0] = 50
