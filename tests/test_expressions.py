@@ -66,7 +66,6 @@ def test_arrays_and_jax():
 def test_names_stand_in_order_of_appearance_and_once():
     assert parse("b * a + exp(c) / b").names == ("b", "a", "c")
     assert parse("exp(1)").names == ()
-    assert parse(" S + I ").text == "S + I"
 
 
 def test_a_single_name_is_told_from_a_formula():
@@ -91,7 +90,10 @@ def test_a_missing_value_is_not_guessed():
         ("S\nI", "cannot be read"),
         ("S\0", "cannot be read"),
         ("\ud800", "cannot be read"),
-        ("S.I", r"expression 'S\.I' uses 'S\.I'; only numbers, names, \+ - \* / \*\* and exp, log"),
+        (
+            "S.I",
+            r"expression 'S\.I' uses 'S\.I'; only numbers, names, \+ - \* / \*\*, comparisons, and",
+        ),
         ("S[0]", r"uses 'S\[0\]'"),
         ("'S'", r"""uses "'S'"; only numbers"""),
         ("True", "uses 'True'"),
@@ -103,9 +105,8 @@ def test_a_missing_value_is_not_guessed():
         ("S @ I", "uses 'S @ I'"),
         ("S << 2", "uses 'S << 2'"),
         ("~S", "uses '~S'"),
-        ("not S", "uses 'not S'"),
-        ("S < I", "uses 'S < I'"),
-        ("S and I", "uses 'S and I'"),
+        ("S in I", "uses 'S in I'"),
+        ("S < I is R", "uses 'S < I is R'"),
         ("S if I else 0", "uses 'S if I else 0'"),
         ("(S, I)", r"uses '\(S, I\)'"),
         ("[S]", r"uses '\[S\]'"),
@@ -119,7 +120,7 @@ def test_a_missing_value_is_not_guessed():
         ("sqr(S)", r"calls 'sqr', but the known functions are exp, .* Did you mean 'sqrt'\?"),
         ("exp(S, I)", r"exp takes 1 argument\(s\), got 2\."),
         ("exp()", r"exp takes 1 argument\(s\), got 0\."),
-        ("max(S)", r"max takes 2 argument\(s\), got 1\."),
+        ("max(S)", r"max takes 2 or more argument\(s\), got 1\."),
     ],
 )
 def test_errors(text, message):

@@ -1,96 +1,43 @@
-"""Reaction networks with mass-action kinetics."""
+"""Reaction networks."""
 
 from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from math import gcd
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from tumble._errors import ModelError, require_known
+from tumble._expressions import TIME, Expression
 from tumble._typing import FloatArray, IntArray
-from tumble.models._reaction_text import check_name, format_side, parse_reactions
-
-_MAX_COEFFICIENT = 10**6
-
-
-@dataclass(frozen=True)
-class Reaction:
-    """One reaction, ``reactants -> products`` at rate constant ``rate``.
-
-    Arguments: ``reactants`` and ``products`` map species names to whole numbers; ``rate`` is the
-    name of a parameter or a number ≥ 0 (per unit of time).
-
-    The propensity of a reaction that takes m copies of a species of which there are n contains
-    the number of distinct combinations n (n-1) … (n-m+1) / m!, so ``2 A -> B ; k`` fires at
-    k n (n-1) / 2. This is the convention of Gillespie (1976), doi:10.1016/0021-9991(76)90041-3;
-    software that leaves the 1/m! out needs its constant halved for ``2 A``.
-    """
-
-    reactants: Mapping[str, int]
-    products: Mapping[str, int]
-    rate: str | float
-
-    def __post_init__(self) -> None:
-        for label in ("reactants", "products"):
-            side = dict(getattr(self, label))
-            for name, count in side.items():
-                check_name(name, f"a species in `{label}`")
-                if not isinstance(count, (int, np.integer)) or not 0 < count <= _MAX_COEFFICIENT:
-                    raise ModelError(
-                        f"`{label}` takes {count!r} copies of {name!r}, expected a whole number "
-                        f"from 1 to {_MAX_COEFFICIENT}."
-                    )
-            object.__setattr__(self, label, side)
-        if isinstance(self.rate, str):
-            check_name(self.rate, "a rate")
-        elif not isinstance(self.rate, Real):
-            raise ModelError(f"rate of '{self}' is {self.rate!r}, expected a name or a number.")
-        elif not 0 <= self.rate < np.inf:
-            raise ModelError(f"rate of '{self}' is {self.rate}, expected a finite number ≥ 0.")
-
-    def __hash__(self) -> int:
-        sides = (frozenset(self.reactants.items()), frozenset(self.products.items()))
-        return hash((sides, self.rate))
-
-    def __str__(self) -> str:
-        left, right = format_side(dict(self.reactants)), format_side(dict(self.products))
-        return f"{left} -> {right} ; {self.rate}"
-
-
-@dataclass(frozen=True)
-class ConservationLaw:
-    """A weighted sum of species that no reaction changes.
-
-    Arguments: ``weights`` maps species names to whole numbers.
-    """
-
-    weights: Mapping[str, int]
-
-    def __str__(self) -> str:
-        terms = []
-        for name, weight in self.weights.items():
-            sign = "-" if weight < 0 else "+"
-            terms.append(f"{sign} {name}" if abs(weight) == 1 else f"{sign} {abs(weight)} {name}")
-        text = " ".join(terms)
-        return (text[2:] if text.startswith("+ ") else text) + " = constant"
+from tumble.models._conservation import ConservationLaw, left_null_space
+from tumble.models._definitions import expand
+from tumble.models._kinetics import BoolArray, Kinetics, RateSlope
+from tumble.models._names import check_name
+from tumble.models._rate_laws import as_expression
+from tumble.models._reaction import Reaction, format_side
+from tumble.models._reaction_text import parse_network
 
 
 @dataclass(frozen=True)
 class ReactionNetwork:
-    """A stochastic reaction network with mass-action kinetics.
+    """A stochastic reaction network.
 
     Arguments:
 
     - ``reactions``: the `Reaction` objects, in order.
     - ``species``: names in order; by default those of the reactions in order of appearance.
-      Naming them makes a misspelt species an error.
-    - ``parameters``: names of the rate constants in order; by default by appearance.
+      Naming them makes a misspelt species an error, and lets a rate law read one that no reaction
+      changes.
+    - ``parameters``: names of what else the rates use, in order; by default by appearance.
+    - ``definitions``: name → expression of species, parameters, ``time`` and other definitions,
+      for use in rates and as observables.
+
+    In rates, ``time`` is the model's time, and ``pi`` and ``e`` are numbers unless something is
+    declared by that name.
 
     Raises `ModelError`. See `Reaction` for the combinatorial convention of the propensities.
 
@@ -102,24 +49,37 @@ class ReactionNetwork:
     (('S', 'I', 'R'), ('beta', 'gamma'))
     >>> print(sir.conservation_laws[0])
     S + I + R = constant
+    >>> sis = ReactionNetwork.from_text('''
+    ...     N = S + I
+    ...     S + I => 2 I ; beta * S * I / N
+    ...     I -> S       ; gamma
+    ... ''')
+    >>> sis.propensities(np.array([90, 10]), np.array([2.0, 1.0]))
+    array([18., 10.])
     """
 
     reactions: tuple[Reaction, ...]
     species: tuple[str, ...] = ()
     parameters: tuple[str, ...] = ()
+    definitions: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reactions", tuple(self.reactions))
         if not self.reactions:
             raise ModelError("`reactions` is empty; a network needs at least one reaction.")
+        object.__setattr__(self, "definitions", _checked_definitions(self.definitions))
         sides = [side for r in self.reactions for side in (r.reactants, r.products)]
-        used_species = _unique(name for side in sides for name in side)
-        used_rates = _unique(r.rate for r in self.reactions if isinstance(r.rate, str))
-        self._declare("species", used_species)
-        self._declare("parameters", used_rates)
+        self._declare("species", _unique(name for side in sides for name in side))
+        places = [f"reaction '{reaction}'" for reaction in self.reactions]
+        check_mass_action(self.reactions, places, self.species, self.definitions)
+        self._declare("parameters", self._used_parameters())
         clash = set(self.species) & set(self.parameters)
         if clash:
             raise ModelError(f"{sorted(clash)[0]!r} names both a species and a parameter.")
+        clash = set(self.definitions) & {*self.species, *self.parameters}
+        if clash:
+            kind = "species" if set(self.species) & clash else "parameter"
+            raise ModelError(f"{sorted(clash)[0]!r} names both a {kind} and a definition.")
         for reaction in self.reactions:
             if reaction.reactants == reaction.products:
                 raise ModelError(f"reaction '{reaction}' changes nothing; leave it out.")
@@ -134,12 +94,18 @@ class ReactionNetwork:
     ) -> ReactionNetwork:
         """Read a network from lines ``reactants -> products ; rate``.
 
-        ``A <-> B ; k1, k2`` gives both directions, ``0`` (or ``∅``) stands for nothing, ``#``
-        starts a comment. ``species`` and ``parameters`` as in the class. Raises `ModelError`
-        naming the line.
+        ``->`` takes the constant of mass action: a number, a parameter, or an expression of
+        parameters. ``=>`` takes the whole propensity: ``S => P ; Vmax * S / (Km + S)``. Both have a
+        reversible form, ``A <-> B ; k1, k2``. ``N = S + I`` defines a name. ``mm(S, V, K)``,
+        ``hill(S, V, K, n)`` and ``hillr(S, V, K, n)`` are the laws of `MichaelisMenten` and `Hill`.
+        ``0`` (or ``∅``) stands for nothing, ``#`` starts a comment. ``species`` and ``parameters``
+        as in the class. Raises `ModelError` naming the line.
         """
-        reactions = tuple(Reaction(*parsed) for parsed in parse_reactions(text))
-        return cls(reactions, tuple(species), tuple(parameters))
+        read = parse_network(text)
+        sides = [side for r in read.reactions for side in (r.reactants, r.products)]
+        known = [*species, *(name for side in sides for name in side)]
+        check_mass_action(read.reactions, read.places, known, read.definitions)
+        return cls(read.reactions, tuple(species), tuple(parameters), read.definitions)
 
     # -- structure ---------------------------------------------------
 
@@ -157,45 +123,83 @@ class ReactionNetwork:
     def conservation_laws(self) -> tuple[ConservationLaw, ...]:
         """Independent weighted sums of species that every reaction leaves unchanged."""
         laws = []
-        for row in _left_null_space(self.stoichiometry):
+        for row in left_null_space(self.stoichiometry):
             weights = {s: int(w) for s, w in zip(self.species, row, strict=True) if w}
             laws.append(ConservationLaw(weights))
         return tuple(laws)
 
+    @property
+    def is_mass_action(self) -> BoolArray:
+        """Whether each reaction follows mass action, else a rate law; shape [R]."""
+        return self._kinetics.is_mass_action
+
+    @property
+    def is_autonomous(self) -> bool:
+        """Whether no rate depends on ``time``."""
+        return self._kinetics.is_autonomous
+
+    @property
+    def reads(self) -> BoolArray:
+        """Which species each propensity depends on, shape [S, R]."""
+        return self._kinetics.reads
+
     @cached_property
+    def resolved_definitions(self) -> dict[str, Expression]:
+        """Each definition as an expression of species, parameters and ``time``."""
+        return {k: self._resolve(v) for k, v in self.definitions.items()}
+
+    @property
+    def rate_expressions(self) -> tuple[Expression, ...]:
+        """Each reaction's rate as an expression of species, parameters and ``time``.
+
+        The constant of mass action, or the whole propensity: see `is_mass_action`.
+        """
+        return self._kinetics.rates
+
+    @property
+    def rate_slopes(self) -> tuple[RateSlope, ...]:
+        """∂ `rate_expressions` / ∂ parameters, as far as they are not zero: (r, q, expression)."""
+        return self._kinetics.slopes
+
+    @property
     def rate_index(self) -> IntArray:
-        """Index into ``parameters`` of each reaction's rate, -1 for a constant; shape [R]."""
-        position = {name: i for i, name in enumerate(self.parameters)}
-        index = [position[r.rate] if isinstance(r.rate, str) else -1 for r in self.reactions]
-        return np.array(index, dtype=np.int64)
+        """Index into ``parameters`` of each mass-action constant that is one, else -1; [R]."""
+        return self._kinetics.index
 
-    @cached_property
-    def rate_constants(self) -> FloatArray:
-        """Each reaction's rate where it is a number, else 0; shape [R]."""
-        return np.array([0.0 if isinstance(r.rate, str) else float(r.rate) for r in self.reactions])
+    # -- propensities ------------------------------------------------
 
-    def rates(self, params: Any, xp: Any = np) -> Any:
-        """Return the rate constant of each reaction, [..., R], from parameters [..., Q]."""
-        picked = (
-            xp.take(params, np.maximum(self.rate_index, 0), axis=-1) if self.parameters else 0.0
-        )
-        return xp.where(self.rate_index >= 0, picked, self.rate_constants)
+    def propensities(self, state: Any, params: Any, time: Any = 0.0, xp: Any = np) -> Any:
+        """Return how often each reaction fires per unit of time, [..., R].
+
+        Arguments: ``state`` [..., S] counts, ``params`` [..., Q], ``time``, and the namespace
+        ``xp`` to compute with, NumPy or `jax.numpy`. Real-valued states are allowed: combinations
+        are continued by max(0, n (n-1) … (n-m+1) / m!), and rate laws read 0 for a count below 0.
+
+        The value of a rate law is returned as it is, be it negative or infinite.
+        """
+        return self._kinetics.propensities(state, params, time, xp)
+
+    def rates(self, params: Any, time: Any = 0.0, xp: Any = np) -> Any:
+        """Return the constant of each mass-action reaction, and 1 for rate laws; [..., R].
+
+        `propensities` is this times `combinations`, but for the rate laws. Whoever simulates many
+        events in one place can keep the two factors apart.
+        """
+        return self._kinetics.constants(params, time, xp)
 
     def combinations(self, state: Any, xp: Any = np) -> Any:
-        """Return h_r, the combinatorial factor of each reaction, [..., R], from state [..., S].
+        """Return the combinations of reactants of each mass-action reaction, and 1 for rate laws.
 
-        The propensity is ``rates * combinations``. Real-valued states are continued by
-        max(0, n (n-1) … (n-m+1) / m!).
+        Of states [..., S], shape [..., R]; see `propensities`.
         """
-        columns = []
-        for reaction in self.reactions:
-            factor = xp.ones(state.shape[:-1], dtype=xp.result_type(state.dtype, float))
-            for name, order in reaction.reactants.items():
-                count = state[..., self.species.index(name)]
-                for k in range(order):
-                    factor = factor * xp.maximum(count - k, 0) / (k + 1)
-            columns.append(factor)
-        return xp.stack(columns, axis=-1)
+        return self._kinetics.combinations(state, xp)
+
+    def rate_values(self, state: Any, params: Any, time: Any = 0.0, xp: Any = np) -> dict[str, Any]:
+        """Return what the names in `rate_expressions` stand for, to compute them or `rate_slopes`.
+
+        ``state`` may be None where only parameters are needed.
+        """
+        return self._kinetics.values(state, params, time, xp)
 
     def params_vector(self, params: Mapping[str, float]) -> FloatArray:
         """Return the values of ``params`` in the network's order, shape [Q]; checks the names."""
@@ -209,47 +213,104 @@ class ReactionNetwork:
             )
         values = np.array([float(params[name]) for name in self.parameters])
         for name, value in zip(self.parameters, values, strict=True):
-            if not (np.isfinite(value) and value >= 0):
-                raise ModelError(f"`params[{name!r}]` is {value}, expected a finite number ≥ 0.")
+            if not self.allows(name, value):
+                raise ModelError(
+                    f"`params[{name!r}]` is {value}, expected {self.expected_value(name)}."
+                )
         return values
+
+    def allows(self, name: str, value: float) -> bool:
+        """Return whether parameter ``name`` may have this value."""
+        return bool(np.isfinite(value) and (value >= 0 or name not in self._rate_constants))
+
+    def expected_value(self, name: str) -> str:
+        """Return what `allows` asks of parameter ``name``, in words."""
+        return f"a finite number{' ≥ 0' if name in self._rate_constants else ''}"
 
     # -- display -----------------------------------------------------
 
     def to_text(self) -> str:
         """Return the network in the notation that `from_text` reads."""
-        return "\n".join(str(r) for r in self.reactions)
+        return "\n".join([*self._definition_lines(), *(str(r) for r in self.reactions)])
 
     def __repr__(self) -> str:
         head = f"ReactionNetwork: {len(self.species)} species, {len(self.reactions)} reactions"
-        width = max(len(str(r).split(" ; ")[0]) for r in self.reactions)
-        lines = []
-        for r in self.reactions:
-            equation, rate = str(r).split(" ; ")
-            lines.append(f"  {equation:<{width}} ; {rate}")
+        width = max(len(r.equation) for r in self.reactions)
+        lines = [f"  {line}" for line in self._definition_lines()]
+        lines += [f"  {r.equation:<{width}} ; {r.rate}" for r in self.reactions]
         laws = [f"  conserved: {law}" for law in self.conservation_laws]
         return "\n".join([head, *lines, *laws])
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td style='text-align:left'>{_side_html(r.reactants)}</td><td>→</td>"
+            f"<tr><td style='text-align:left'>{_side_html(r.reactants)}</td>"
+            f"<td>{'→' if r.is_mass_action else '⇒'}</td>"
             f"<td style='text-align:left'>{_side_html(r.products)}</td>"
             f"<td><i>{html.escape(str(r.rate))}</i></td></tr>"
             for r in self.reactions
         )
-        laws = "".join(
-            f"<div>conserved: {html.escape(str(x))}</div>" for x in self.conservation_laws
-        )
+        notes = [*self._definition_lines(), *(f"conserved: {x}" for x in self.conservation_laws)]
         return (
             f"<div><b>ReactionNetwork</b> · {len(self.species)} species · "
-            f"{len(self.reactions)} reactions<table>{rows}</table>{laws}</div>"
+            f"{len(self.reactions)} reactions<table>{rows}</table>"
+            + "".join(f"<div>{html.escape(note)}</div>" for note in notes)
+            + "</div>"
         )
+
+    def __hash__(self) -> int:
+        return self._hash
 
     # -- private -----------------------------------------------------
 
+    @cached_property
+    def _hash(self) -> int:
+        definitions = frozenset(self.definitions.items())
+        return hash((self.reactions, self.species, self.parameters, definitions))
+
+    @cached_property
+    def _kinetics(self) -> Kinetics:
+        return Kinetics(
+            self.species,
+            self.parameters,
+            tuple(r.reactants for r in self.reactions),
+            tuple(self._resolve(r.rate.expression) for r in self.reactions),
+            np.array([r.is_mass_action for r in self.reactions]),
+        )
+
+    @cached_property
+    def _rate_constants(self) -> frozenset[str]:
+        """Parameters that are a constant of mass action by themselves: they cannot be negative."""
+        return frozenset(self.parameters[q] for q in self.rate_index if q >= 0)
+
+    @cached_property
+    def _expanded(self) -> dict[str, Expression]:
+        return expand(self.definitions)
+
+    def _resolve(self, expression: Expression) -> Expression:
+        """Return an expression of the network without definitions, ``pi`` and ``e``."""
+        return expression.substitute(self._expanded).with_constants(self._declared)
+
+    @cached_property
+    def _declared(self) -> frozenset[str]:
+        """Names that are what the network says, even if they are called ``e``."""
+        plain = [
+            str(r.rate) for r in self.reactions if r.is_mass_action and r.rate.expression.is_name
+        ]
+        return frozenset([*self.species, *self.parameters, *self.definitions, *plain])
+
+    def _used_parameters(self) -> list[str]:
+        rates = [self._resolve(r.rate.expression) for r in self.reactions]
+        rates += [self._resolve(definition) for definition in self.definitions.values()]
+        others = {TIME, *self.species}
+        return _unique(name for rate in rates for name in rate.names if name not in others)
+
+    def _definition_lines(self) -> list[str]:
+        return [f"{name} = {formula}" for name, formula in self.definitions.items()]
+
     def _declare(self, label: str, used: list[str]) -> None:
         declared = tuple(getattr(self, label))
-        for name in declared:
-            check_name(name, f"an entry of `{label}`")
+        for name in declared or used:
+            check_name(name, f"an entry of `{label}`" if declared else f"a name in `{label}`")
         if len(set(declared)) != len(declared):
             raise ModelError(f"`{label}` names something twice: {', '.join(declared)}.")
         if declared:
@@ -270,43 +331,37 @@ class ReactionNetwork:
         return table
 
 
+def check_mass_action(
+    reactions: Sequence[Reaction],
+    places: Sequence[str],
+    species: Iterable[str],
+    definitions: Mapping[str, Expression],
+) -> None:
+    """Raise `ModelError` at the place of a mass-action reaction whose constant reads a species."""
+    known, expanded = set(species), expand(definitions)
+    for reaction, place in zip(reactions, places, strict=True):
+        read = reaction.rate.expression.substitute(expanded).names
+        wrong = [name for name in read if name in known]
+        if reaction.is_mass_action and wrong:
+            law = f"{reaction.equation.replace('->', '=>')} ; {reaction.rate}"
+            raise ModelError(
+                f"{place}: the rate depends on species {wrong[0]!r}, but '->' is mass action, "
+                "which multiplies the rate constant by the reactant counts itself. Leave them out, "
+                f"or write '=>' if the rate is the whole propensity: '{law}'."
+            )
+
+
+def _checked_definitions(definitions: Mapping[str, Any]) -> dict[str, Expression]:
+    checked = {}
+    for name, formula in dict(definitions).items():
+        check_name(name, "a name in `definitions`")
+        checked[name] = as_expression(formula, f"`definitions[{name!r}]`")
+    return checked
+
+
 def _side_html(side: Mapping[str, int]) -> str:
-    return html.escape(format_side(dict(side))) if side else "∅"
+    return html.escape(format_side(side)) if side else "∅"
 
 
 def _unique(names: Iterable[Any]) -> list[Any]:
     return list(dict.fromkeys(names))
-
-
-def _left_null_space(matrix: IntArray) -> list[list[int]]:
-    """Return whole-number vectors w, a basis of {w : w @ matrix = 0}, by exact elimination."""
-    num_rows = matrix.shape[0]
-    rows = [
-        [int(x) for x in matrix[i]] + [int(i == j) for j in range(num_rows)]
-        for i in range(num_rows)
-    ]
-    # Eliminating with the last species first leaves laws on the first ones, S + I + R, positive.
-    pivot_row = 0
-    for column in range(matrix.shape[1]):
-        pivot = next((i for i in range(pivot_row, num_rows) if rows[i][column]), None)
-        if pivot is None:
-            continue
-        rows[pivot_row], rows[pivot] = rows[pivot], rows[pivot_row]
-        head = rows[pivot_row]
-        for i in range(num_rows):
-            if i != pivot_row and rows[i][column]:
-                a, b = head[column], rows[i][column]
-                rows[i] = _reduce([a * x - b * y for x, y in zip(rows[i], head, strict=True)])
-        pivot_row += 1
-    basis = [row[matrix.shape[1] :] for row in rows[pivot_row:]]
-    return [_positive(_reduce(row)) for row in basis]
-
-
-def _reduce(row: list[int]) -> list[int]:
-    divisor = gcd(*row) or 1
-    return [x // divisor for x in row]
-
-
-def _positive(row: list[int]) -> list[int]:
-    first = next((x for x in row if x), 1)
-    return [-x for x in row] if first < 0 else row
