@@ -16,7 +16,7 @@ from tumble._results import describe_codes
 from tumble._trajectory import Trajectory
 from tumble._typing import FloatArray, IntArray, Params
 from tumble.models import ReactionNetwork
-from tumble.simulators import AbstractSimulator, Batch, DirectMethod
+from tumble.simulators import AbstractSimulator, Batch, DirectMethod, Sample
 
 _LARGEST_OUTPUT = 8 * 2**30
 
@@ -43,7 +43,8 @@ def simulate(
     - ``times``: ascending, ≥ ``start``; shape [T].
     - ``num_samples``: independent runs. Default 1.
     - ``seed``: the result is bitwise the same for the same seed, whatever the threads and executor.
-    - ``simulator``: default `DirectMethod`, exact.
+    - ``simulator``: default `DirectMethod`, exact; see `tumble.simulators` for others. `Langevin`
+      and `MeanField` return real numbers in place of counts.
     - ``executor``: anything with ``.submit``; default a pool of threads.
     - ``progress``: ``True`` shows a bar.
 
@@ -88,7 +89,7 @@ def simulate(
         "events": float(sample.events.sum()),
         "runs": float(num_samples),
     }
-    return _trajectory(model, params, grid, sample.states, sample.codes, stats)
+    return _trajectory(model, params, grid, sample, stats, simulator)
 
 
 def _check_times(times: Any, start: float) -> FloatArray:
@@ -126,16 +127,17 @@ def _trajectory(
     model: ReactionNetwork,
     params: Params,
     times: FloatArray,
-    states: IntArray,
-    codes: IntArray,
+    sample: Sample,
     stats: dict[str, float],
+    simulator: AbstractSimulator,
 ) -> Trajectory:
     import xarray as xr
 
     data = xr.DataArray(
-        states,
+        sample.states,
         dims=("sample", "time", "species"),
         coords={"time": times, "species": list(model.species)},
         name="counts",
     )
-    return Trajectory(data, codes, {k: float(v) for k, v in params.items()}, stats)
+    numbers = {k: float(v) for k, v in params.items()}
+    return Trajectory(data, sample.codes, numbers, stats, simulator=simulator)

@@ -11,6 +11,7 @@ import numpy as np
 
 from tumble._results import ResultCode, describe_codes
 from tumble._typing import FloatArray, IntArray
+from tumble.simulators import AbstractSimulator, DirectMethod
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -21,13 +22,16 @@ class Trajectory:
     """Runs of a simulator at given times.
 
     Attributes: ``data``, an `xarray.DataArray` of counts with dimensions (sample, time, species),
-    -1 in failed runs; ``codes`` [sample], see `SampleCode`; ``stats``, what it cost; ``result``.
+    -1 in failed runs, or of real numbers, NaN in failed runs, where the simulator is not
+    ``discrete``; ``codes`` [sample], see `SampleCode`; ``stats``, what it cost; ``simulator``, what
+    made them; ``result``.
     """
 
     data: xr.DataArray
     codes: IntArray
     params: Mapping[str, float]
     stats: Mapping[str, float] = field(default_factory=dict)
+    simulator: AbstractSimulator = field(default_factory=DirectMethod, kw_only=True)
 
     @property
     def times(self) -> FloatArray:
@@ -73,9 +77,13 @@ class Trajectory:
         if len(last):
             for i, name in enumerate(self.species):
                 column = last[:, i]
-                lines.append(f"  {name}: {column.mean():.6g} ± {column.std():.3g} at the last time")
+                spread = column.std() if np.ptp(column) else 0.0
+                lines.append(f"  {name}: {column.mean():.6g} ± {spread:.3g} at the last time")
+        if not self.simulator.exact:
+            lines.append(f"  approximate, by {self.simulator}")
         if self.stats:
-            lines.append(f"  {self.stats['events']:.3g} events in {self.stats['seconds']:.3g} s")
+            events = f"{self.stats['events']:.3g} events in " if self.simulator.discrete else ""
+            lines.append(f"  {events}{self.stats['seconds']:.3g} s")
         if self.result is not ResultCode.SUCCESS:
             lines.append(f"  {self.result.value}: {describe_codes(self.codes)}")
         return "\n".join(lines)
@@ -93,9 +101,10 @@ class Trajectory:
         dataset = self.data.to_dataset(name="counts")
         dataset["code"] = ("sample", self.codes)
         dataset.attrs.update({f"param_{k}": v for k, v in self.params.items()})
+        dataset.attrs["simulator"] = str(self.simulator)
         dataset.to_netcdf(path, engine="h5netcdf")
         return path
 
     def citations(self) -> tuple[str, ...]:
         """What to cite for the method that made this result."""
-        return ("Gillespie, J. Phys. Chem. 81 (1977), doi:10.1021/j100540a008",)
+        return self.simulator.citations

@@ -39,11 +39,12 @@ class Batch:
 class Sample:
     """A batch of runs.
 
-    ``states`` [B, T, S] counts (-1 where a run failed); ``codes`` [B], see `SampleCode`;
-    ``events`` [B], reactions fired.
+    ``states`` [B, T, S] counts (-1 where a run failed), or real numbers (NaN where it failed) if
+    the simulator is not `AbstractSimulator.discrete`; ``codes`` [B], see `SampleCode`; ``events``
+    [B], reactions fired, 0 where a simulator does not count them.
     """
 
-    states: IntArray
+    states: IntArray | FloatArray
     codes: IntArray
     events: IntArray
 
@@ -90,6 +91,12 @@ class AbstractSimulator(abc.ABC):
 
     exact: ClassVar[bool]
     """Whether samples follow the law of the model, without approximation."""
+
+    discrete: ClassVar[bool] = True
+    """Whether states are whole numbers; if not, they are real."""
+
+    citations: ClassVar[tuple[str, ...]]
+    """What to cite for its samples."""
 
     @abc.abstractmethod
     def sample(self, model: Any, batch: Batch, *, executor: Any = None) -> Sample:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from tumble._errors import ParameterError
-from tumble._execution import run_all, split
 from tumble._typing import FloatArray, IntArray
 from tumble.models import ReactionNetwork
 from tumble.simulators._base import (
@@ -21,7 +19,7 @@ from tumble.simulators._base import (
     SupportsCoupling,
     SupportsScore,
 )
-from tumble.simulators._jump_runs import num_pieces, piece_of, sample_jumps
+from tumble.simulators._jump_runs import in_pieces, sample_jumps
 
 
 @dataclass(frozen=True)
@@ -43,6 +41,9 @@ class DirectMethod(AbstractSimulator, SupportsScore, SupportsCoupling):
 
     max_events: int = 10_000_000
     exact: ClassVar[bool] = True
+    citations: ClassVar[tuple[str, ...]] = (
+        "Gillespie, J. Phys. Chem. 81 (1977), doi:10.1021/j100540a008 (direct method)",
+    )
 
     def __post_init__(self) -> None:
         if not self.max_events >= 1:
@@ -56,7 +57,7 @@ class DirectMethod(AbstractSimulator, SupportsScore, SupportsCoupling):
         self, model: ReactionNetwork, batch: Batch, *, executor: Any = None
     ) -> ScoredSample:
         """Run with the score Σ_events 1/θ_r − ∫ h_r ds, the last event-free interval included."""
-        pieces = _in_pieces(_simulate_with_score, model, batch, executor, self.max_events)
+        pieces = in_pieces(_simulate_with_score, model, batch, executor, self.max_events)
         states, codes, events, fired, exposure = pieces
         index = model.rate_index
         score = np.zeros((*fired.shape[:2], batch.params.shape[1]))
@@ -72,19 +73,7 @@ class DirectMethod(AbstractSimulator, SupportsScore, SupportsCoupling):
         self, model: ReactionNetwork, batch: Batch, *, executor: Any = None
     ) -> PairSample:
         """Run pairs under the split coupling; see `SupportsCoupling.sample_pairs`."""
-        return PairSample(*_in_pieces(_simulate_pairs, model, batch, executor, self.max_events))
-
-
-def _in_pieces(
-    function: Callable[..., Any], model: ReactionNetwork, batch: Batch, executor: Any, *extra: Any
-) -> list[Any]:
-    """Cut a batch into pieces, run them side by side, and put each output together again."""
-    tasks = []
-    for rows in split(len(batch.runs), num_pieces(len(batch.runs))):
-        piece = piece_of(batch, rows)
-        tasks.append((model, piece, *extra))
-    pieces = run_all(function, tasks, executor)
-    return [np.concatenate(column) for column in zip(*pieces, strict=True)]
+        return PairSample(*in_pieces(_simulate_pairs, model, batch, executor, self.max_events))
 
 
 def _simulate_with_score(

@@ -12,10 +12,10 @@ from tumble._errors import DataError, ParameterError
 from tumble._typing import FloatArray, JaxArray
 from tumble.models import ReactionNetwork
 from tumble.simulators._base import SupportsLikelihood
+from tumble.simulators._integrate import integrate
 
 # Variance of rounding to whole numbers (Sheppard): see `tumble.noise.Exact`.
 _ROUNDING_VARIANCE = 1 / 12
-_MAX_SOLVER_STEPS = 4096
 
 
 class Moments(NamedTuple):
@@ -83,7 +83,6 @@ class LinearNoise(SupportsLikelihood):
         self, model: ReactionNetwork, params: JaxArray, moments: Moments, span: JaxArray
     ) -> Moments:
         """Return the moments a time ``span`` later; NaN where the solver gave up."""
-        import diffrax
         import jax
         import jax.numpy as jnp
 
@@ -93,37 +92,15 @@ class LinearNoise(SupportsLikelihood):
         def drift(state: JaxArray) -> JaxArray:
             return change @ (rates * model.combinations(state, jnp))
 
-        def field(t: Any, y: Moments, args: Any) -> Moments:
+        def field(t: JaxArray, y: Moments) -> Moments:
             mean, covariance = y
             propensity = rates * model.combinations(mean, jnp)
             flow = jax.jacfwd(drift)(mean) @ covariance
             noise = (change * propensity) @ change.T
             return Moments(change @ propensity, flow + flow.T + noise)
 
-        # A zero span would make the solver divide by it; its result is replaced below.
-        length = jnp.where(span > 0, span, 1.0)
-        solution = diffrax.diffeqsolve(
-            diffrax.ODETerm(
-                lambda t, y, args: jax.tree.map(lambda f: length * f, field(t, y, args))
-            ),
-            diffrax.Tsit5(),
-            t0=0.0,
-            t1=1.0,
-            dt0=None,
-            y0=moments,
-            saveat=diffrax.SaveAt(t1=True),
-            stepsize_controller=diffrax.PIDController(rtol=self.rtol, atol=self.rtol),
-            adjoint=diffrax.ForwardMode(),
-            max_steps=_MAX_SOLVER_STEPS,
-            throw=False,
-        )
-        solved = solution.result == diffrax.RESULTS.successful
-        return Moments(
-            *(
-                jnp.where(span > 0, jnp.where(solved, ys[0], jnp.nan), before)
-                for ys, before in zip(solution.ys, moments, strict=True)
-            )
-        )
+        after: Moments = integrate(field, moments, jnp.zeros(()), span, self.rtol)
+        return after
 
     def likelihood(self, problem: Any) -> KalmanLikelihood:
         """Return the log likelihood of a problem's time series. Raises `DataError`."""
