@@ -78,9 +78,7 @@ class Launcher:
         answer: dict[str, Any] = json.loads(out)
         return answer
 
-    def _environment(
-        self, python: Path, is_peer: bool, folder: str, caches: str
-    ) -> dict[str, str]:
+    def _environment(self, python: Path, is_peer: bool, folder: str, caches: str) -> dict[str, str]:
         environment = {**os.environ, **_ONE_THREAD}
         environment.pop("JAX_COMPILATION_CACHE_DIR", None)
         kept = str(self.lasting / caches) if caches else folder

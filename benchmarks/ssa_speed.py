@@ -149,7 +149,11 @@ def _measure(
                 seed = 10 * (repeat + 1)
                 answers[engine].append(
                     launcher.ask(
-                        engine, network, "measure", runs=runs[engine], seed=seed,
+                        engine,
+                        network,
+                        "measure",
+                        runs=runs[engine],
+                        seed=seed,
                         caches=f"{name}-{engine}",
                     )  # fmt: skip
                 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from peers._engine import AbstractEngine, Network, ordered_rate
+from peers._engine import AbstractEngine, Network, lanes, ordered_rate
 
 _LARGEST_WRITTEN_OUT = 100
 
@@ -35,7 +35,7 @@ class CrnJax(AbstractEngine):
         written_out = len(network.reactions) <= _LARGEST_WRITTEN_OUT
         propensities = (_expressions if written_out else _tables)(jnp, network)
         apply = self._make_apply(_stoichiometry(network))
-        self.batch = 1024 if written_out else 64
+        self.batch = lanes(network)
         start = jnp.array(network.initial, dtype=jnp.float32)
 
         def one(key: Any) -> Any:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from peers._engine import AbstractEngine, Network, text_of
+from peers._engine import AbstractEngine, Network, lanes, text_of
 
 _MOST_BYTES = 2**28
-_MOST_LANES = 1024
 
 
 class Stochastix(AbstractEngine):
@@ -36,7 +35,7 @@ class Stochastix(AbstractEngine):
         times = jnp.linspace(0.0, network.end, network.num_times)
         self._order = [system.species.index(name) for name in network.species]
         bytes_of_run = 4 * (network.most_events + 1) * (len(network.species) + 3)
-        self.batch = max(1, min(_MOST_LANES, _MOST_BYTES // bytes_of_run))
+        self.batch = max(1, min(lanes(network), _MOST_BYTES // bytes_of_run))
 
         def one(key: Any) -> Any:
             result = stx.stochsimsolve(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from peers._engine import AbstractEngine, Network
+from peers._engine import AbstractEngine, Network, lanes
 from peers.stochastix import stochastix_network
 
 
@@ -31,7 +31,7 @@ class StochastixFinal(AbstractEngine):
         system = stochastix_network(stx, network)
         start = self._jax.numpy.array([float(network.start[name]) for name in system.species])
         self._order = [system.species.index(name) for name in network.species]
-        self.batch = 1024 if len(network.reactions) <= 100 else 64
+        self.batch = lanes(network)
 
         def one(key: Any) -> Any:
             result = stx.faststochsimsolve(
