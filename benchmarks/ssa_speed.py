@@ -146,17 +146,11 @@ def _measure(
                 runs[engine] = answer["runs"]
                 progress(f"{name}: {engine}, {runs[engine]:,} runs")
             else:
-                seed = 10 * (repeat + 1)
-                answers[engine].append(
-                    launcher.ask(
-                        engine,
-                        network,
-                        "measure",
-                        runs=runs[engine],
-                        seed=seed,
-                        caches=f"{name}-{engine}",
-                    )  # fmt: skip
-                )
+                answer = launcher.ask(
+                    engine, network, "measure", runs=runs[engine], seed=10 * (repeat + 1),
+                    caches=f"{name}-{engine}",
+                )  # fmt: skip
+                answers[engine].append(answer)
         except EngineError as error:
             failed[engine] = str(error)
             progress(f"{name}: {engine} failed: {error}")
@@ -252,7 +246,8 @@ def _detail(page: Page, name: str, model: Model, rows: Sequence[Row]) -> None:
     best = _best(rows)
     page.table(
         ["", "M events/s", "least – most", "/ scalar C", "/ best peer", "runs", "import s",
-         "first call s, empty caches", "first call s", "second call s", "worst z: mean", "variance"],
+         "first call s, empty caches", "first call s", "second call s", "worst z: mean",
+         "variance"],
         [
             [
                 row.engine,
