@@ -44,17 +44,25 @@ class Launcher:
     timeout: float
 
     def ask(
-        self, name: str, network: Network, task: str, *, caches: str = "", **request: Any
+        self,
+        name: str,
+        network: Network,
+        task: str,
+        *,
+        caches: str = "",
+        patience: float = 1.0,
+        **request: Any,
     ) -> dict[str, Any]:
         """Return what the engine ``name`` answers to a task of `peers.__main__`.
 
         Caches of compiled code start empty, or are those that an earlier question with the same
-        name for ``caches`` left. Raises `EngineError`.
+        name for ``caches`` left. ``patience`` multiplies the time allowed. Raises `EngineError`.
         """
         is_peer = ENGINES[name].is_peer
         if is_peer and not self.peers_python.exists():
             raise EngineError(f"no interpreter at {self.peers_python}; see requirements-peers.txt")
         python = str(self.peers_python) if is_peer else sys.executable
+        allowed = patience * self.timeout
         question = {"engine": name, "network": asdict(network), "task": task, **request}
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             process = subprocess.Popen(
@@ -68,9 +76,9 @@ class Launcher:
                 start_new_session=True,
             )
             try:
-                out, err = process.communicate(json.dumps(question), timeout=self.timeout)
+                out, err = process.communicate(json.dumps(question), timeout=allowed)
             except subprocess.TimeoutExpired:
-                raise EngineError(f"no answer to {task!r} in {self.timeout:g} s") from None
+                raise EngineError(f"no answer to {task!r} in {allowed:g} s") from None
             finally:
                 _end(process)
         if process.returncode != 0:

@@ -7,6 +7,7 @@ variances at the last time are compared, so that the same process is timed.
 from __future__ import annotations
 
 import argparse
+import operator
 import os
 import platform
 import statistics
@@ -128,10 +129,13 @@ def _measure(
     """Return a row for each engine that answered, and the reasons of the others."""
     network, failed = model.network(), {}
     progress(f"{name}: reference")
-    reference = launcher.ask(
-        "tumble", model.network(num_times=2), "reference", runs=options.reference,
-        batch=_REFERENCE_BATCH, seed=_REFERENCE_SEED,
-    )  # fmt: skip
+    try:
+        reference = launcher.ask(
+            "tumble", model.network(num_times=2), "reference", patience=10.0,
+            runs=options.reference, batch=_REFERENCE_BATCH, seed=_REFERENCE_SEED,
+        )  # fmt: skip
+    except EngineError as error:
+        return [], {"reference": str(error)}
     runs: dict[str, int] = {}
     answers: dict[str, list[dict[str, Any]]] = {engine: [] for engine in options.engines}
     for engine, repeat in _schedule(options):
@@ -280,7 +284,8 @@ def _list_reasons(page: Page, reasons: Sequence[tuple[str, str, str]]) -> None:
     if reasons:
         page.heading("What gave no figure")
         kept = []
-        for (engine, reason), group in groupby(sorted(reasons), key=lambda r: (r[0], r[2])):
+        same = operator.itemgetter(0, 2)
+        for (engine, reason), group in groupby(sorted(reasons, key=same), key=same):
             kept.append([engine, ", ".join(model for _, model, _ in group), f"`{reason}`"])
         page.table(["", "models", "why"], kept)
 
