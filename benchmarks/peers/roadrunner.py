@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from peers._engine import AbstractEngine, Network, ordered_rate
+from peers._engine import AbstractEngine, Network
+from peers._sbml import sbml_of
 
 
 class RoadRunner(AbstractEngine):
@@ -22,7 +23,7 @@ class RoadRunner(AbstractEngine):
 
     def prepare(self, network: Network) -> None:
         """Hand over the network as SBML, which is compiled."""
-        self._model = self._roadrunner.RoadRunner(_sbml(network))
+        self._model = self._roadrunner.RoadRunner(sbml_of(network, _law))
         self._model.setIntegrator("gillespie")
         self._model.integrator.variable_step_size = False
         self._model.timeCourseSelections = ["time", *network.species]
@@ -43,39 +44,8 @@ class RoadRunner(AbstractEngine):
         return self._np.array([one[-1, 1:] for one in result])
 
 
-def _sbml(network: Network) -> str:
-    species = "".join(
-        f'<species id="{name}" compartment="cell" initialAmount="{count}" '
-        'hasOnlySubstanceUnits="true" boundaryCondition="false" constant="false"/>'
-        for name, count in network.start.items()
-    )
-    reactions = "".join(
-        f'<reaction id="reaction_{r}" reversible="false" fast="false">'
-        f"{_references('listOfReactants', left)}{_references('listOfProducts', right)}"
-        f'<kineticLaw><math xmlns="http://www.w3.org/1998/Math/MathML">{_law(left, rate)}'
-        "</math></kineticLaw></reaction>"
-        for r, (left, right, rate) in enumerate(network.reactions)
-    )
-    return (
-        '<?xml version="1.0" encoding="UTF-8"?>'
-        '<sbml xmlns="http://www.sbml.org/sbml/level3/version1/core" level="3" version="1">'
-        '<model id="network"><listOfCompartments>'
-        '<compartment id="cell" spatialDimensions="3" size="1" constant="true"/>'
-        f"</listOfCompartments><listOfSpecies>{species}</listOfSpecies>"
-        f"<listOfReactions>{reactions}</listOfReactions></model></sbml>"
-    )
-
-
-def _references(kind: str, side: dict[str, int]) -> str:
-    inside = "".join(
-        f'<speciesReference species="{name}" stoichiometry="{count}" constant="true"/>'
-        for name, count in side.items()
-    )
-    return f"<{kind}>{inside}</{kind}>" if inside else ""
-
-
-def _law(reactants: dict[str, int], rate: float) -> str:
-    factors = [f"<cn>{ordered_rate(reactants, rate)!r}</cn>"]
+def _law(reactants: dict[str, int]) -> str:
+    factors = ["<ci>k</ci>"]
     for name, count in reactants.items():
         factors.append(f"<ci>{name}</ci>")
         if count == 2:
