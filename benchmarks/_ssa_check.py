@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 LIMIT = 5.0
+FEWEST_FOR_VARIANCE = 100  # below, a variance is too skewed for a limit in standard errors
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def pooled(parts: Sequence[Moments]) -> tuple[int, Any, Any]:
 def worst_deviations(
     parts: Sequence[Moments], reference: Moments, species: Sequence[str]
 ) -> list[tuple[float, str]]:
-    """Return the largest |z| of a mean and of a variance, each with its species.
+    """Return the largest |z| of a mean and, of enough runs, of a variance, each with its species.
 
     The standard errors are those of the reference's moments, at both sizes. A species that takes
     two neighboring values has its variance from its mean, and is left out of the second.
@@ -52,10 +53,12 @@ def worst_deviations(
     error = np.sqrt(reference.variance * scale)
     spread = np.maximum(reference.fourth - reference.variance**2, 0.0)
     error_of_variance = np.sqrt(spread * scale)
-    of_mean = _z(mean - reference.mean, error)
-    of_variance = _z(variance - reference.variance, error_of_variance)
-    of_variance[reference.width <= 1] = 0.0
-    return [(float(z.max()), species[int(z.argmax())]) for z in (of_mean, of_variance)]
+    found = [_z(mean - reference.mean, error)]
+    if count >= FEWEST_FOR_VARIANCE:
+        of_variance = _z(variance - reference.variance, error_of_variance)
+        of_variance[reference.width <= 1] = 0.0
+        found.append(of_variance)
+    return [(float(z.max()), species[int(z.argmax())]) for z in found]
 
 
 def _z(difference: Any, error: Any) -> Any:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from _report import Page, arguments, progress
-from _ssa_check import LIMIT, Moments, worst_deviations
+from _ssa_check import FEWEST_FOR_VARIANCE, LIMIT, Moments, worst_deviations
 from _ssa_engines import EngineError, Launcher
 from _ssa_models import MODELS, NUM_TIMES, Model
 from peers import ENGINES, Network
@@ -40,7 +40,7 @@ class Row:
     engine: str
     answers: tuple[dict[str, Any], ...]
     mean_events: float
-    deviations: tuple[tuple[float, str], ...]  # of the means and of the variances
+    deviations: tuple[tuple[float, str], ...]  # of the means and, of enough runs, the variances
 
     @property
     def speeds(self) -> list[float]:
@@ -264,7 +264,7 @@ def _detail(page: Page, name: str, model: Model, rows: Sequence[Row]) -> None:
                 _seconds(row.answers[0]["first"]),
                 _seconds(row.median("first", begin=1)),
                 _seconds(row.median("seconds")),
-                *(_deviation(*deviation) for deviation in row.deviations),
+                *([_deviation(*d) for d in row.deviations] + ["–"])[:2],
             ]
             for row in rows
         ],
@@ -303,7 +303,8 @@ def _list_engines(page: Page, rows: Mapping[str, Sequence[Row]]) -> None:
     page.text(
         f"""*Worst z* is the largest difference between the engine's and the reference's mean (or
         variance) of any species at the last time, in standard errors, with the species; beyond
-        {LIMIT:g} it is bold. Rates are adapted to each package's convention for reactions of two
+        {LIMIT:g} it is bold. Variances are compared from {FEWEST_FOR_VARIANCE} runs on, those of
+        all processes together. Rates are adapted to each package's convention for reactions of two
         equal molecules. The seconds of *first call* hold those of *second call* once, so their
         difference is what the model costs to build and compile."""
     )

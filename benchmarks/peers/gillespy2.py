@@ -13,6 +13,8 @@ class GillesPy2(AbstractEngine):
     packages: ClassVar = ("gillespy2",)
     interface: ClassVar = "`SSACSolver.run` (C++), one call for all runs"
 
+    batch = 100  # what a call costs by itself is spread over its runs
+
     def load(self) -> None:
         """See `AbstractEngine.load`."""
         import gillespy2
