@@ -16,7 +16,7 @@ from tumble._results import describe_codes
 from tumble._trajectory import Trajectory
 from tumble._typing import FloatArray, IntArray, Params
 from tumble.models import ReactionNetwork
-from tumble.simulators import AbstractSimulator, Batch, DirectMethod
+from tumble.simulators import AbstractSimulator, Batch, DirectMethod, Sample
 
 _LARGEST_OUTPUT = 8 * 2**30
 
@@ -82,13 +82,14 @@ def simulate(
     with showing(progress, "simulate"):
         sample = simulator.sample(model, batch, executor=executor)
     if np.all(sample.codes != 0):
-        raise SimulationError(f"every run failed: {describe_codes(sample.codes)}.")
+        failed = describe_codes(sample.codes, sample.culprits, model.reactions)
+        raise SimulationError(f"every run failed: {failed}.")
     stats = {
         "seconds": time.perf_counter() - began,
         "events": float(sample.events.sum()),
         "runs": float(num_samples),
     }
-    return _trajectory(model, params, grid, sample.states, sample.codes, stats)
+    return _trajectory(model, params, grid, sample, stats)
 
 
 def _check_times(times: Any, start: float) -> FloatArray:
@@ -126,16 +127,17 @@ def _trajectory(
     model: ReactionNetwork,
     params: Params,
     times: FloatArray,
-    states: IntArray,
-    codes: IntArray,
+    sample: Sample,
     stats: dict[str, float],
 ) -> Trajectory:
     import xarray as xr
 
     data = xr.DataArray(
-        states,
+        sample.states,
         dims=("sample", "time", "species"),
         coords={"time": times, "species": list(model.species)},
         name="counts",
     )
-    return Trajectory(data, codes, {k: float(v) for k, v in params.items()}, stats)
+    reactions = tuple(str(r) for r in model.reactions)
+    values = {k: float(v) for k, v in params.items()}
+    return Trajectory(data, sample.codes, values, stats, sample.culprits, reactions)

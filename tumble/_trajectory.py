@@ -21,13 +21,17 @@ class Trajectory:
     """Runs of a simulator at given times.
 
     Attributes: ``data``, an `xarray.DataArray` of counts with dimensions (sample, time, species),
-    -1 in failed runs; ``codes`` [sample], see `SampleCode`; ``stats``, what it cost; ``result``.
+    -1 in failed runs; ``codes`` [sample], see `SampleCode`; ``culprits`` [sample], the index of
+    the reaction that made a run fail, else -1, and ``reactions`` as text; ``stats``, what it cost;
+    ``result``.
     """
 
     data: xr.DataArray
     codes: IntArray
     params: Mapping[str, float]
     stats: Mapping[str, float] = field(default_factory=dict)
+    culprits: IntArray | None = None
+    reactions: tuple[str, ...] = ()
 
     @property
     def times(self) -> FloatArray:
@@ -77,7 +81,8 @@ class Trajectory:
         if self.stats:
             lines.append(f"  {self.stats['events']:.3g} events in {self.stats['seconds']:.3g} s")
         if self.result is not ResultCode.SUCCESS:
-            lines.append(f"  {self.result.value}: {describe_codes(self.codes)}")
+            failed = describe_codes(self.codes, self.culprits, self.reactions)
+            lines.append(f"  {self.result.value}: {failed}")
         return "\n".join(lines)
 
     __repr__ = summary

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tumble._expressions import Name, Node, Number
+from tumble.kernels._programs import OPCODES
 
 _OPERATORS = {
     "add": "({} + {})",
@@ -35,4 +36,6 @@ def written(node: Node, names: Mapping[str, str]) -> str:
     arguments = [written(argument, names) for argument in node.arguments]
     if node.function in _OPERATORS:
         return _OPERATORS[node.function].format(*arguments)
-    return f"compute_{len(arguments)}({node.function!r}, {', '.join(arguments)})"
+    if len(arguments) == 1:
+        return f"unary({OPCODES[node.function]}, {arguments[0]})"
+    return f"binary({OPCODES[node.function]}, {arguments[0]}, {arguments[1]})"
