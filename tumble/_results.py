@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +18,7 @@ class SampleCode(enum.IntEnum):
     MAX_EVENTS = 1
     INVALID_RATE = 2
     OVERFLOW = 3
+    NEGATIVE_COUNT = 4
     INTEGRATION = 7
     MAX_STEPS = 8
 
@@ -36,6 +39,10 @@ _SAMPLE_ADVICE = {
     ),
     SampleCode.OVERFLOW: (
         "a count passed 2**62; the network explodes at these parameters: check rates and times"
+    ),
+    SampleCode.NEGATIVE_COUNT: (
+        "a reaction fired without enough reactants, so that a count would have been negative; its "
+        "rate law has to be 0 there"
     ),
     SampleCode.INTEGRATION: (
         "the differential equations could not be integrated; they diverge or are very stiff at "
@@ -103,11 +110,29 @@ _RESULT_ADVICE = {
 }
 
 
-def describe_codes(codes: IntArray) -> str:
-    """Return a sentence on the failed runs of a batch, or an empty string when all are well."""
+def describe_codes(
+    codes: IntArray, culprits: IntArray | None = None, reactions: Sequence[Any] = ()
+) -> str:
+    """Return a sentence on the failed runs of a batch, or an empty string when all are well.
+
+    With ``culprits`` [B], the index of the reaction that made each run fail or -1, it names those
+    of ``reactions``.
+    """
     parts = []
     for code in SampleCode:
-        count = int(np.sum(codes == code))
-        if code is not SampleCode.OK and count:
-            parts.append(f"{count} of {codes.size} runs: {code.advice} ({code.name})")
+        failed = codes == code
+        count = int(np.sum(failed))
+        if code is SampleCode.OK or not count:
+            continue
+        part = f"{count} of {codes.size} runs: {code.advice} ({code.name})"
+        if culprits is not None:
+            part += _blamed(culprits[failed], reactions)
+        parts.append(part)
     return "; ".join(parts)
+
+
+def _blamed(culprits: IntArray, reactions: Sequence[Any]) -> str:
+    """Return ``": reaction 'A -> B ; k' in 3"``, or nothing where none is to blame."""
+    index, counts = np.unique(culprits[culprits >= 0], return_counts=True)
+    named = [f"reaction '{reactions[r]}' in {n}" for r, n in zip(index, counts, strict=True)]
+    return f": {', '.join(named)}" if named else ""

@@ -83,7 +83,8 @@ def simulate(
     with showing(progress, "simulate"):
         sample = simulator.sample(model, batch, executor=executor)
     if np.all(sample.codes != 0):
-        raise SimulationError(f"every run failed: {describe_codes(sample.codes)}.")
+        failed = describe_codes(sample.codes, sample.culprits, model.reactions)
+        raise SimulationError(f"every run failed: {failed}.")
     stats = {
         "seconds": time.perf_counter() - began,
         "events": float(sample.events.sum()),
@@ -139,5 +140,8 @@ def _trajectory(
         coords={"time": times, "species": list(model.species)},
         name="counts",
     )
-    numbers = {k: float(v) for k, v in params.items()}
-    return Trajectory(data, sample.codes, numbers, stats, simulator=simulator)
+    reactions = tuple(str(r) for r in model.reactions)
+    values = {k: float(v) for k, v in params.items()}
+    return Trajectory(
+        data, sample.codes, values, stats, sample.culprits, reactions, simulator=simulator
+    )

@@ -23,14 +23,17 @@ class Trajectory:
 
     Attributes: ``data``, an `xarray.DataArray` of counts with dimensions (sample, time, species),
     -1 in failed runs, or of real numbers, NaN in failed runs, where the simulator is not
-    ``discrete``; ``codes`` [sample], see `SampleCode`; ``stats``, what it cost; ``simulator``, what
-    made them; ``result``.
+    ``discrete``; ``codes`` [sample], see `SampleCode`; ``culprits`` [sample], the index of the
+    reaction that made a run fail, else -1, and ``reactions`` as text; ``stats``, what it cost;
+    ``simulator``, what made them; ``result``.
     """
 
     data: xr.DataArray
     codes: IntArray
     params: Mapping[str, float]
     stats: Mapping[str, float] = field(default_factory=dict)
+    culprits: IntArray | None = None
+    reactions: tuple[str, ...] = ()
     simulator: AbstractSimulator = field(default_factory=DirectMethod, kw_only=True)
 
     @property
@@ -85,7 +88,8 @@ class Trajectory:
             events = f"{self.stats['events']:.3g} events in " if self.simulator.discrete else ""
             lines.append(f"  {events}{self.stats['seconds']:.3g} s")
         if self.result is not ResultCode.SUCCESS:
-            lines.append(f"  {self.result.value}: {describe_codes(self.codes)}")
+            failed = describe_codes(self.codes, self.culprits, self.reactions)
+            lines.append(f"  {self.result.value}: {failed}")
         return "\n".join(lines)
 
     __repr__ = summary

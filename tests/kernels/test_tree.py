@@ -8,7 +8,7 @@ from tests import helpers
 from tumble._random import Stream, run_ids
 from tumble._results import SampleCode
 from tumble.kernels._lanes import Job
-from tumble.kernels._tables import network_tables
+from tumble.kernels._tables import law_tables, network_tables
 from tumble.kernels._tree import direct_method_in_trees
 from tumble.models import ReactionNetwork
 from tumble.simulators import Batch, DirectMethod, FiniteStateProjection
@@ -19,10 +19,11 @@ TIMES = np.array([0.3, 1.0])
 def run(network, params, initial, num_runs, *, times=TIMES, max_events=10**7):
     shape = (num_runs, len(times), len(network.species))
     job = Job(
-        network_tables(network), network.rates(np.tile(params, (num_runs, 1))),
+        network_tables(network), law_tables(network),
+        network.rates(np.tile(params, (num_runs, 1))), np.tile(params, (num_runs, 1)),
         np.tile(np.array(initial), (num_runs, 1)), 0.0, np.asarray(times), np.uint64(77),
         np.arange(num_runs, dtype=np.uint64), max_events, np.empty(shape, np.int64),
-        np.empty(num_runs, np.int64), np.empty(num_runs, np.int64),
+        np.empty(num_runs, np.int64), np.empty(num_runs, np.int64), np.empty(num_runs, np.int64),
     )  # fmt: skip
     direct_method_in_trees(job)
     return job

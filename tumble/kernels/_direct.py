@@ -1,4 +1,4 @@
-"""Gillespie's direct method, table-driven, one trajectory after another.
+"""Gillespie's direct method, one trajectory after another.
 
 Block ``e`` of a run's stream gives the waiting time and the choice of event ``e``; the pending
 firing time is kept across output times, so a path does not depend on the output grid. Time is kept
@@ -13,15 +13,8 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from tumble.kernels._mass_action import (
-    INVALID_RATE,
-    MAX_EVENTS,
-    OK,
-    OVERFLOW,
-    combinations,
-    fire,
-    rates_are_valid,
-)
+from tumble.kernels._laws import factor_of, find_slopes, is_valid, opened, opened_slopes
+from tumble.kernels._mass_action import INVALID_RATE, MAX_EVENTS, OK, fire
 from tumble.kernels._philox import two_uniforms
 from tumble.kernels._uniforms import exponential
 
@@ -29,7 +22,10 @@ from tumble.kernels._uniforms import exponential
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def direct_method(
     tables,
+    laws,
+    slopes,
     rates,
+    params,
     initial,
     start,
     times,
@@ -39,56 +35,86 @@ def direct_method(
     states,
     fired,
     exposure,
+    scores,
     codes,
+    culprits,
     events,
 ):
     """Simulate every row of ``rates`` and fill the outputs.
 
-    Inputs: ``rates`` [B, R], ``initial`` [B, S], ``start`` scalar, ``times`` [T] ascending and
-    ≥ start, ``key`` uint64, ``runs`` [B] uint64. Outputs: ``states`` [B, T, S]; ``codes`` [B];
-    ``events`` [B]; and, unless they have zero columns, firings ``fired`` [B, T, R] and
-    ``exposure`` [B, T, R] = ∫ h_r ds, both from ``start`` to each time.
+    ``laws`` is None for mass action, ``slopes`` unless the score of rate laws is wanted; otherwise
+    both are the `LawTables`. Inputs: ``rates`` [B, R], ``params`` [B, Q], ``initial`` [B, S],
+    ``start`` scalar, ``times`` [T] ascending and ≥ start, ``key`` uint64, ``runs`` [B] uint64.
+    Outputs: ``states`` [B, T, S]; ``codes`` [B]; ``culprits`` [B], the reaction that made a run
+    fail, else -1; ``events`` [B]; and, unless they have zero columns, from ``start`` to each time:
+    firings ``fired`` [B, T, R], ``exposure`` [B, T, R] = ∫ h_r ds, and ``scores`` [B, T, Q], the
+    score of the rate laws.
     """
     state = np.empty(initial.shape[1], np.int64)
     for b in range(rates.shape[0]):
         state[:] = initial[b]
-        codes[b], events[b] = INVALID_RATE, 0
-        if rates_are_valid(rates[b]):
-            codes[b], events[b] = follow(
-                tables, rates[b], state, times[0] - start, 0, np.uint64(0), times, key, runs[b],
-                max_events, states[b], fired[b], exposure[b],
-            )  # fmt: skip
+        codes[b], culprits[b], events[b] = follow(
+            tables, laws, slopes, rates[b], params[b], state, times[0] - start, 0, np.uint64(0),
+            times, key, runs[b], max_events, states[b], fired[b], exposure[b], scores[b],
+        )  # fmt: skip
         if codes[b] != OK:
             states[b, :, :] = -1
-            if fired.shape[2] > 0:
-                fired[b, :, :] = 0
-                exposure[b, :, :] = np.nan
+            fired[b, :, :] = 0
+            exposure[b, :, :] = np.nan
+            scores[b, :, :] = np.nan
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def follow(
-    tables, rates, state, left, k, draw, times, key, run, max_events, states, fired, exposure
+    tables,
+    laws,
+    slopes,
+    rates,
+    params,
+    state,
+    left,
+    k,
+    draw,
+    times,
+    key,
+    run,
+    max_events,
+    states,
+    fired,
+    exposure,
+    scores,
 ):
     """Follow one run from ``state`` [S], a time ``left`` before output ``k``, to the last output.
 
-    ``draw`` (uint64) is the number of events so far. Fills ``states`` [T, S] and, unless they have
-    zero columns, ``fired`` and ``exposure`` [T, R] from output k on; returns code and events.
+    ``draw`` (uint64) is the number of events so far; the rest is one row of `direct_method`'s.
+    Fills the outputs from k on; returns code, culprit and number of events.
     """
     num_reactions = rates.shape[0]
     sufficient = fired.shape[1] > 0
+    ptr, program, constants, stack = opened(laws)
+    first, parameter, slope_ptr, slope_code, slope_constants = opened_slopes(slopes, num_reactions)
     factor = np.empty(num_reactions)
     propensity = np.empty(num_reactions)
+    slope = np.empty(parameter.shape[0])
     count = np.zeros(num_reactions, np.int64)
     integral = np.zeros(num_reactions)
+    score = np.zeros(scores.shape[1])
     for r in range(num_reactions):
-        factor[r] = combinations(tables, r, state)
+        factor[r] = factor_of(tables, laws, ptr, program, constants, stack, r, state, params)
         propensity[r] = rates[r] * factor[r]
+        if not (is_valid(rates[r]) and is_valid(propensity[r])):
+            return INVALID_RATE, r, np.int64(draw)
+        if slopes is not None:
+            find_slopes(
+                first, slope_ptr, slope_code, slope_constants, stack, r, state, params,
+                propensity[r], slope,
+            )  # fmt: skip
     while True:
         total = 0.0
         for r in range(num_reactions):
             total += propensity[r]
         if not total < 1e300:
-            return INVALID_RATE, np.int64(draw)
+            return INVALID_RATE, -1, np.int64(draw)
         u, v = two_uniforms(key, run, draw)
         since = left
         left -= exponential(u) / total  # infinite where nothing can happen
@@ -96,29 +122,38 @@ def follow(
             for i in range(state.shape[0]):
                 states[k, i] = state[i]
             if sufficient:
-                for r in range(num_reactions):
-                    integral[r] += factor[r] * since
-                    fired[k, r] = count[r]
-                    exposure[k, r] = integral[r]
+                _pass_time(factor, slope, parameter, since, integral, score)
+                fired[k] = count
+                exposure[k] = integral
+                scores[k] = score
             k += 1
             if k == times.shape[0]:
-                return OK, np.int64(draw)
+                return OK, -1, np.int64(draw)
             since = times[k] - times[k - 1]
             left += since
         if np.int64(draw) == max_events:
-            return MAX_EVENTS, np.int64(draw)
+            return MAX_EVENTS, -1, np.int64(draw)
         draw += np.uint64(1)
-        if sufficient:
-            for r in range(num_reactions):
-                integral[r] += factor[r] * (since - left)
         chosen = choose(propensity, v * total)
-        count[chosen] += 1
-        if fire(tables, chosen, state):
-            return OVERFLOW, np.int64(draw)
+        if sufficient:
+            _pass_time(factor, slope, parameter, since - left, integral, score)
+            count[chosen] += 1
+            for p in range(first[chosen], first[chosen + 1]):
+                score[parameter[p]] += slope[p] / propensity[chosen]
+        code = fire(tables, chosen, state)
+        if code != OK:
+            return code, chosen, np.int64(draw)
         for j in range(tables.affected_ptr[chosen], tables.affected_ptr[chosen + 1]):
             r = tables.affected[j]
-            factor[r] = combinations(tables, r, state)
+            factor[r] = factor_of(tables, laws, ptr, program, constants, stack, r, state, params)
             propensity[r] = rates[r] * factor[r]
+            if not is_valid(propensity[r]):
+                return INVALID_RATE, r, np.int64(draw)
+            if slopes is not None:
+                find_slopes(
+                    first, slope_ptr, slope_code, slope_constants, stack, r, state, params,
+                    propensity[r], slope,
+                )  # fmt: skip
 
 
 @numba.njit(inline="always", error_model="numpy")
@@ -134,3 +169,12 @@ def choose(weights, target):
         chosen += 1
         running += weights[chosen]
     return chosen
+
+
+@numba.njit(inline="always", error_model="numpy")
+def _pass_time(factor, slope, parameter, span, integral, score):
+    """Add a time ``span`` without events to the exposures and to the score of the rate laws."""
+    for r in range(factor.shape[0]):
+        integral[r] += factor[r] * span
+    for p in range(slope.shape[0]):
+        score[parameter[p]] -= slope[p] * span

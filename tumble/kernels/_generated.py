@@ -17,13 +17,14 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from tumble.kernels import DIGEST
 from tumble.kernels._generated_source import source
 from tumble.kernels._lanes import Job
-from tumble.kernels._tables import NetworkTables
+from tumble.models import ReactionNetwork
 
 # Beyond this many rows of work a written-out step is too long to compile and to gain.
 _MOST_ROWS = 250
@@ -62,8 +63,8 @@ _entries_lock = threading.Lock()
 class GeneratedKernel:
     """The kernel of one network, once it pays to have one. Final."""
 
-    def __init__(self, tables: NetworkTables, num_species: int) -> None:
-        self._entry = _entry(tables, num_species)
+    def __init__(self, network: ReactionNetwork) -> None:
+        self._entry = _entry(network)
 
     def get(self, rows_ahead: float) -> Kernel | None:
         """Return the kernel if it is at hand; see to it that it will be, if it pays.
@@ -111,23 +112,28 @@ def compile_module(path: str) -> None:
     """Compile the kernel in a file that was written by `GeneratedKernel`, and mark it as ready."""
     from tumble.kernels._compile import empty_job
 
-    kernel = _import(Path(path))
-    kernel(empty_job())
+    module = _import(Path(path))
+    module.run(empty_job(module.HAS_LAWS))
     Path(path).with_suffix(".ready").touch()
 
 
-def _entry(tables: NetworkTables, num_species: int) -> _Entry | None:
-    num_reactions = len(tables.reactant_ptr) - 1
-    if num_reactions + 2 * num_species > _MOST_ROWS:
+def _entry(network: ReactionNetwork) -> _Entry | None:
+    num_reactions = len(network.reactions)
+    if num_reactions + 2 * len(network.species) > _MOST_ROWS:
         return None
-    text = source(tables, num_species)
-    name = hashlib.blake2b((DIGEST + text).encode(), digest_size=12).hexdigest()
+    name, text = _named_source(network)
     with _entries_lock:
         if name not in _entries:
             path = _folder() / f"network_{name}.py"
             cost = _COMPILING + _COMPILING_A_REACTION * num_reactions
             _entries[name] = _Entry(path, text, cost)
         return _entries[name]
+
+
+@lru_cache(maxsize=64)
+def _named_source(network: ReactionNetwork) -> tuple[str, str]:
+    text = source(network)
+    return hashlib.blake2b((DIGEST + text).encode(), digest_size=12).hexdigest(), text
 
 
 def _folder() -> Path:
@@ -141,21 +147,20 @@ def _load(entry: _Entry) -> None:
     """Import a compiled kernel, unless its file is not what we would write."""
     try:
         if entry.path.read_text() == entry.text:
-            entry.kernel = _import(entry.path)
+            entry.kernel = _import(entry.path).run
             return
     except Exception:  # a damaged cache costs speed, nothing else
         pass
     entry.given_up = True
 
 
-def _import(path: Path) -> Kernel:
+def _import(path: Path) -> Any:
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module  # where Numba looks for the module of a cached function
     spec.loader.exec_module(module)
-    kernel: Kernel = module.run
-    return kernel
+    return module
 
 
 def _start_compiling(entry: _Entry) -> None:
@@ -194,8 +199,3 @@ def _stop_compiling() -> None:
     for entry in _entries.values():
         if entry.process is not None and entry.process.poll() is None:
             entry.process.kill()
-
-
-def _reset() -> Any:
-    """Forget what this process knows, as a new one would; for tests."""
-    _entries.clear()

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from tumble._typing import IntArray
 from tumble.kernels._lanes import FIRST_STATE
-from tumble.kernels._tables import NetworkTables
+from tumble.kernels._written_law import written
+from tumble.models import ReactionNetwork
 
 # Bytes of the nearest cache that a workspace may take.
 _CACHE = 40_000
@@ -20,12 +22,14 @@ _HEAD = '''"""Written by tumble for one network; it is safe to delete this file.
 import numba
 import numpy as np
 
+from tumble.kernels._interpreter import binary, unary
 from tumble.kernels._lanes import (
     CHOICE, FEW, LEFT, OVER, WAIT, draw, finish, overdue, refill, settle,
 )
 
 LANES = {lanes}
 A, B, NUM_SPECIES = {a}, {b}, {num_species}
+HAS_LAWS = {has_laws}
 
 '''
 
@@ -74,77 +78,104 @@ def run(job):
 """
 
 
-def source(tables: NetworkTables, num_species: int) -> str:
-    """Return the source of a module whose ``run`` takes a `tumble.kernels._lanes.Job`."""
-    num_reactions = len(tables.reactant_ptr) - 1
+def source(network: ReactionNetwork) -> str:
+    """Return the source of a module whose ``run`` takes a `tumble.kernels._lanes.Job`.
+
+    The network's rates must not depend on time.
+    """
+    num_species, num_reactions = len(network.species), len(network.reactions)
+    has_laws = not all(network.is_mass_action)
     rows = FIRST_STATE + 2 * num_species + num_reactions
+    rows += len(network.parameters) if has_laws else 0
     first, second = FIRST_STATE, FIRST_STATE + num_species
     lanes = _MOST_LANES
     while lanes > _FEWEST_LANES and 8 * rows * lanes > _CACHE:
         lanes //= 2
-    parts = [
-        _HEAD.format(lanes=lanes, a=first, b=second, num_species=num_species),
-        _step("forth", tables, num_species, first, second),
-        _step("back", tables, num_species, second, first),
-        _RUN.format(rows=rows),
-    ]
-    return "\n".join(parts)
+    head = _HEAD.format(
+        lanes=lanes, a=first, b=second, num_species=num_species, has_laws=has_laws
+    )  # fmt: skip
+    steps = [_step("forth", network, first, second), _step("back", network, second, first)]
+    return "\n".join([head, *steps, _RUN.format(rows=rows)])
 
 
-def _step(name: str, tables: NetworkTables, num_species: int, before: int, after: int) -> str:
+def _step(name: str, network: ReactionNetwork, before: int, after: int) -> str:
     """Return a function that takes each lane one event further; it returns whether any is flagged.
 
     With g_r = [a_0 + … + a_r ≤ target], reaction r + 1 or a later one was chosen, so that a count
-    changes by ν_0 + Σ_r (ν_{r+1} − ν_r) g_r.
+    changes by ν_0 + Σ_r (ν_{r+1} − ν_r) g_r. Where a law gives no rate, the time left is none.
     """
-    num_reactions = len(tables.reactant_ptr) - 1
-    lines = [
-        "@numba.njit(inline='always', error_model='numpy')",
-        f"def {name}(w, flags):",
-        "    flagged = 0",
-        "    for i in range(LANES):",
-    ]
-    body = [f"n{s} = w[{before + s}, i]" for s in range(num_species)]
-    first_rate = FIRST_STATE + 2 * num_species
-    for r in range(num_reactions):
-        weight = f"w[{first_rate + r}, i]{_combinations(tables, r)}"
-        body.append(f"c{r} = {f'c{r - 1} + ' if r else ''}{weight}")
+    num_reactions = len(network.reactions)
     total = f"c{num_reactions - 1}"
+    body = [f"n{s} = w[{before + s}, i]" for s in range(len(network.species))]
+    body += _propensities(network)
+    body += [f"left = w[LEFT, i] - w[WAIT, i] / {total}", f"target = w[CHOICE, i] * {total}"]
+    checks = _checks(network)
+    if checks:
+        body.append(f"left = left if {' & '.join(checks)} else np.nan")
     body += [
-        f"left = w[LEFT, i] - w[WAIT, i] / {total}",
-        f"target = w[CHOICE, i] * {total}",
         f"stays = (left > 0.0) & ({total} < 1e300)",
         "w[LEFT, i] = left",
         "flags[i] = np.uint8(not stays)",
         "flagged |= np.int64(not stays)",
     ]
     body += [f"g{r} = c{r} <= target" for r in range(num_reactions - 1)]
-    changes = _changes(tables, num_species)
-    for s in range(num_species):
-        steps = np.diff(changes[s])
-        terms = [f"n{s}"] + ([f"{float(changes[s, 0])!r}"] if changes[s, 0] else [])
-        terms += [f"({float(steps[r])!r} if g{r} else 0.0)" for r in np.flatnonzero(steps)]
-        body.append(f"w[{after + s}, i] = {' + '.join(terms)}")
-    lines += ["        " + line for line in body]
-    return "\n".join([*lines, "    return flagged", ""])
+    body += _changes(network, after)
+    return "\n".join(
+        [
+            "@numba.njit(inline='always', error_model='numpy')",
+            f"def {name}(w, flags):",
+            "    flagged = 0",
+            "    for i in range(LANES):",
+            *(f"        {line}" for line in body),
+            "    return flagged",
+            "",
+        ]
+    )
 
 
-def _combinations(tables: NetworkTables, reaction: int) -> str:
+def _propensities(network: ReactionNetwork) -> list[str]:
+    """Return lines that compute the running sums c_r of the propensities."""
+    first_rate = FIRST_STATE + 2 * len(network.species)
+    first_param = first_rate + len(network.reactions)
+    names = {name: f"n{s}" for s, name in enumerate(network.species)}
+    names |= {name: f"p{q}" for q, name in enumerate(network.parameters)}
+    lines = []
+    if not all(network.is_mass_action):
+        lines += [f"p{q} = w[{first_param + q}, i]" for q in range(len(network.parameters))]
+    for r, rate in enumerate(network.rate_expressions):
+        before = f"c{r - 1} + " if r else ""
+        if network.is_mass_action[r]:
+            weight = f"w[{first_rate + r}, i]{_combinations(network.reactant_orders[:, r])}"
+            lines.append(f"c{r} = {before}{weight}")
+        else:
+            lines += [f"a{r} = {written(rate.tree, names)}", f"c{r} = {before}a{r}"]
+    return lines
+
+
+def _combinations(orders: IntArray) -> str:
     """Return `` * (…)`` with the combinations of the reactants, multiplied in the usual order."""
     text = ""
-    for j in range(tables.reactant_ptr[reaction], tables.reactant_ptr[reaction + 1]):
-        name = f"n{tables.reactant_species[j]}"
-        for k in range(tables.reactant_order[j]):
-            factor = name if k == 0 else f"(({name} - {float(k)}) / {float(k + 1)})"
+    for s in np.flatnonzero(orders):
+        for k in range(orders[s]):
+            factor = f"n{s}" if k == 0 else f"((n{s} - {float(k)}) / {float(k + 1)})"
             text = factor if not text else f"({text} * {factor})"
     return f" * {text}" if text else ""
 
 
-def _changes(tables: NetworkTables, num_species: int) -> np.ndarray:
-    """Return the stoichiometry [S, R]."""
-    num_reactions = len(tables.change_ptr) - 1
-    changes = np.zeros((num_species, num_reactions), np.int64)
-    for r in range(num_reactions):
-        for j in range(tables.change_ptr[r], tables.change_ptr[r + 1]):
-            changes[tables.change_species[j], r] = tables.change_amount[j]
-    return changes
+def _checks(network: ReactionNetwork) -> list[str]:
+    """Return what has to hold before an event: rate laws are rates, and counts are not negative."""
+    laws = np.flatnonzero(~network.is_mass_action)
+    taken = np.flatnonzero((network.stoichiometry[:, laws] < 0).any(axis=1))
+    rates = [f"(a{r} >= 0.0) & (a{r} < 1e300)" for r in laws]
+    return rates + [f"(n{s} >= 0.0)" for s in taken]
+
+
+def _changes(network: ReactionNetwork, after: int) -> list[str]:
+    """Return lines that write the counts after the event."""
+    lines = []
+    for s, changes in enumerate(network.stoichiometry):
+        steps = np.diff(changes)
+        terms = [f"n{s}"] + ([f"{float(changes[0])!r}"] if changes[0] else [])
+        terms += [f"({float(steps[r])!r} if g{r} else 0.0)" for r in np.flatnonzero(steps)]
+        lines.append(f"w[{after + s}, i] = {' + '.join(terms)}")
+    return lines

@@ -7,7 +7,8 @@ run takes its place. When few runs are left, they are followed one by one.
 
 A workspace ``w`` [rows, L] of floats holds, for each lane, one quantity a row: `WAIT` (a unit
 exponential), `CHOICE` (a uniform) and `LEFT` (the time left until the next output); then twice the
-S counts, before and after an event by turns; then the R rates. ``ids`` [3, L] (uint64) holds the
+S counts, before and after an event by turns; then the R rates; and the Q parameters where rate laws
+need them. ``ids`` [3, L] (uint64) holds the
 number of the next draw and the two words of the run's id. Counts are floats here, exact to 2⁵³.
 """
 
@@ -22,7 +23,7 @@ from tumble._typing import FloatArray, IdArray, IntArray
 from tumble.kernels._direct import follow
 from tumble.kernels._mass_action import INVALID_RATE, MAX_EVENTS, OK, rates_are_valid
 from tumble.kernels._philox import philox
-from tumble.kernels._tables import NetworkTables
+from tumble.kernels._tables import LawTables, NetworkTables
 from tumble.kernels._uniforms import exponential, trailing_zeros, uniform
 
 WAIT, CHOICE, LEFT, FIRST_STATE = 0, 1, 2, 3
@@ -38,7 +39,9 @@ class Job(NamedTuple):
     """What to run and where to put it; see `tumble.kernels._direct.direct_method`."""
 
     tables: NetworkTables
+    laws: LawTables | None
     rates: FloatArray
+    params: FloatArray
     initial: IntArray
     start: float
     times: FloatArray
@@ -47,6 +50,7 @@ class Job(NamedTuple):
     max_events: int
     states: IntArray
     codes: IntArray
+    culprits: IntArray
     events: IntArray
 
 
@@ -144,6 +148,9 @@ def _fill(w, ids, row, output, job, todo, lane, after):
             w[after + i, lane] = job.initial[b, i]
         for r in range(num_reactions):
             w[FIRST_STATE + 2 * num_species + r, lane] = job.rates[b, r]
+        first = FIRST_STATE + 2 * num_species + num_reactions
+        for q in range(min(job.params.shape[1], w.shape[0] - first)):
+            w[first + q, lane] = job.params[b, q]
         ids[0, lane] = 0
         ids[1, lane] = job.runs[b] & _LOW
         ids[2, lane] = job.runs[b] >> _32
@@ -163,9 +170,10 @@ def finish(w, ids, row, output, job, after):
             continue
         for i in range(state.shape[0]):
             state[i] = np.int64(w[after + i, lane])
-        job.codes[b], job.events[b] = follow(
-            job.tables, job.rates[b], state, w[LEFT, lane], output[lane], ids[0, lane], job.times,
-            job.key, job.runs[b], job.max_events, job.states[b], nothing, none,
+        job.codes[b], job.culprits[b], job.events[b] = follow(
+            job.tables, job.laws, None, job.rates[b], job.params[b], state, w[LEFT, lane],
+            output[lane], ids[0, lane], job.times, job.key, job.runs[b], job.max_events,
+            job.states[b], nothing, none, none,
         )  # fmt: skip
         if job.codes[b] != OK:
             job.states[b, :, :] = -1

@@ -11,26 +11,34 @@ import numba
 import numpy as np
 
 from tumble.kernels._draws import two_normals
-from tumble.kernels._mass_action import (
-    INVALID_RATE,
-    LARGEST_COUNT,
-    OK,
-    OVERFLOW,
-    rates_are_valid,
-)
-from tumble.kernels._propensity import propensity_of_reals
+from tumble.kernels._laws import is_valid, opened, real_factor_of
+from tumble.kernels._mass_action import INVALID_RATE, LARGEST_COUNT, OK, OVERFLOW
 
 _BLOCK = np.uint64(1)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def langevin(tables, rates, initial, start, times, key, runs, step, states, codes):
+def langevin(
+    tables,
+    laws,
+    rates,
+    params,
+    initial,
+    start,
+    times,
+    key,
+    runs,
+    step,
+    states,
+    codes,
+    culprits,
+):
     """Simulate every row of ``rates`` and fill the outputs.
 
-    Inputs: ``rates`` [B, R], ``initial`` [B, S], ``start``, ``times`` [T], ``key`` uint64,
-    ``runs`` [B] uint64, ``step``. Outputs: real ``states`` [B, T, S], NaN in failed runs; ``codes``
-    [B].
+    Inputs and outputs are those of `tumble.kernels._direct.direct_method`, but for real ``states``
+    [B, T, S], NaN in failed runs.
     """
+    ptr, program, constants, stack = opened(laws)
     num_species, num_reactions = initial.shape[1], rates.shape[1]
     state = np.empty(num_species)
     inside = np.empty(num_species)
@@ -38,7 +46,7 @@ def langevin(tables, rates, initial, start, times, key, runs, step, states, code
     for b in range(rates.shape[0]):
         for i in range(num_species):
             state[i] = float(initial[b, i])
-        codes[b] = OK if rates_are_valid(rates[b]) else INVALID_RATE
+        codes[b], culprits[b] = OK, -1
         draw = np.uint64(0)
         last = start
         for k in range(times.shape[0]):
@@ -48,9 +56,21 @@ def langevin(tables, rates, initial, start, times, key, runs, step, states, code
             for _ in range(num_steps):
                 if codes[b] != OK:
                     break
-                codes[b], draw = _advance(
-                    tables, rates[b], state, inside, fired, span, key, runs[b], draw
-                )
+                for i in range(num_species):
+                    inside[i] = max(state[i], 0.0)
+                for r in range(num_reactions):
+                    fired[r] = (
+                        span
+                        * rates[b, r]
+                        * real_factor_of(
+                            tables, laws, ptr, program, constants, stack, r, inside, params[b]
+                        )
+                    )
+                    if not (is_valid(rates[b, r]) and is_valid(fired[r])):
+                        codes[b], culprits[b] = INVALID_RATE, r
+                if codes[b] == OK:
+                    draw = _add_noise(fired, key, runs[b], draw)
+                    codes[b] = _move(tables, fired, state)
             last = times[k]
             states[b, k] = state
         if codes[b] != OK:
@@ -58,25 +78,24 @@ def langevin(tables, rates, initial, start, times, key, runs, step, states, code
 
 
 @numba.njit(inline="always", error_model="numpy")
-def _advance(tables, rates, state, inside, fired, span, key, run, draw):
-    """Make one step in place; return a code and the number of the next block."""
-    for i in range(state.shape[0]):
-        inside[i] = max(state[i], 0.0)
-    for r in range(0, rates.shape[0], 2):
+def _add_noise(fired, key, run, draw):
+    """Add to each mean number of firings its normal noise; return the number of the next block."""
+    for r in range(0, fired.shape[0], 2):
         first, second = two_normals(key, run, draw)
         draw += _BLOCK
-        mean = propensity_of_reals(tables, rates, r, inside) * span
-        fired[r] = mean + math.sqrt(mean) * first
-        if r + 1 < rates.shape[0]:
-            mean = propensity_of_reals(tables, rates, r + 1, inside) * span
-            fired[r + 1] = mean + math.sqrt(mean) * second
-    code = OK
-    for r in range(rates.shape[0]):
-        if not abs(fired[r]) < 1e300:
-            code = INVALID_RATE
+        fired[r] += math.sqrt(fired[r]) * first
+        if r + 1 < fired.shape[0]:
+            fired[r + 1] += math.sqrt(fired[r + 1]) * second
+    return draw
+
+
+@numba.njit(inline="always", error_model="numpy")
+def _move(tables, fired, state):
+    """Let reactions fire so many times; return a code."""
+    for r in range(fired.shape[0]):
         for j in range(tables.change_ptr[r], tables.change_ptr[r + 1]):
             state[tables.change_species[j]] += tables.change_amount[j] * fired[r]
     for i in range(state.shape[0]):
-        if code == OK and not abs(state[i]) < LARGEST_COUNT:
-            code = OVERFLOW
-    return code, draw
+        if not abs(state[i]) < LARGEST_COUNT:
+            return OVERFLOW
+    return OK

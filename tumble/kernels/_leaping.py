@@ -14,16 +14,9 @@ import numpy as np
 from tumble._typing import BoolArray, FloatArray, IntArray
 from tumble.kernels._direct import choose
 from tumble.kernels._draws import poisson
-from tumble.kernels._mass_action import (
-    INVALID_RATE,
-    LARGEST_COUNT,
-    OK,
-    OVERFLOW,
-    fire,
-    rates_are_valid,
-)
+from tumble.kernels._laws import factor_of, is_valid, opened
+from tumble.kernels._mass_action import INVALID_RATE, LARGEST_COUNT, OK, OVERFLOW, fire
 from tumble.kernels._philox import two_uniforms
-from tumble.kernels._propensity import propensity
 from tumble.kernels._uniforms import exponential
 
 MAX_STEPS = 8
@@ -50,7 +43,10 @@ class _Work(NamedTuple):
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def tau_leaping(
     tables,
+    laws,
+    reads,
     rates,
+    params,
     initial,
     start,
     times,
@@ -61,13 +57,13 @@ def tau_leaping(
     max_steps,
     states,
     codes,
+    culprits,
     events,
 ):
     """Simulate every row of ``rates`` and fill the outputs.
 
-    Inputs: ``rates`` [B, R], ``initial`` [B, S], ``start``, ``times`` [T], ``key`` uint64,
-    ``runs`` [B] uint64, and the settings of `TauLeaping`. Outputs: ``states`` [B, T, S], ``codes``
-    [B], ``events`` [B].
+    Inputs and outputs are those of `tumble.kernels._direct.direct_method`, with ``reads`` [S, R],
+    which species each propensity depends on, and the settings of `TauLeaping`.
     """
     num_species, num_reactions = initial.shape[1], rates.shape[1]
     work = _Work(
@@ -82,56 +78,71 @@ def tau_leaping(
     state = np.empty(num_species, np.int64)
     for b in range(rates.shape[0]):
         state[:] = initial[b]
-        codes[b], events[b] = INVALID_RATE, 0
-        if rates_are_valid(rates[b]):
-            codes[b], events[b] = _follow(
-                tables, rates[b], state, work, start, times, key, runs[b], epsilon, num_critical,
-                max_steps, states[b],
-            )  # fmt: skip
+        codes[b], culprits[b], events[b] = _follow(
+            tables, laws, reads, rates[b], params[b], state, work, start, times, key, runs[b],
+            epsilon, num_critical, max_steps, states[b],
+        )  # fmt: skip
         if codes[b] != OK:
             states[b, :, :] = -1
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _follow(
-    tables, rates, state, work, start, times, key, run, epsilon, num_critical, max_steps, states
+    tables,
+    laws,
+    reads,
+    rates,
+    params,
+    state,
+    work,
+    start,
+    times,
+    key,
+    run,
+    epsilon,
+    num_critical,
+    max_steps,
+    states,
 ):
-    """Follow one run to its last output; fill ``states`` [T, S]; return code and events."""
+    """Follow one run to its last output; fill ``states`` [T, S]; return code, culprit, events."""
+    law = opened(laws)
+    ptr, program, constants, stack = law
     left = times[0] - start
     draw = np.uint64(0)
     num_events, num_steps, one_by_one, k = 0, 0, 0, 0
-    for r in range(rates.shape[0]):
-        work.pace[r] = propensity(tables, rates, r, state)
+    culprit = _set_pace(tables, laws, law, rates, params, state, work.pace)
     while True:
+        if culprit >= 0:
+            return INVALID_RATE, culprit, num_events
         while not left > 0.0:
             for i in range(state.shape[0]):
                 states[k, i] = state[i]
             k += 1
             if k == times.shape[0]:
-                return OK, num_events
+                return OK, -1, num_events
             left = times[k] - times[k - 1]
         total = 0.0
         for r in range(rates.shape[0]):
             total += work.pace[r]
         if not total < 1e300:
-            return INVALID_RATE, num_events
+            return INVALID_RATE, -1, num_events
         if total == 0.0:
             left = 0.0
             continue
         if num_steps == max_steps:
-            return MAX_STEPS, num_events
+            return MAX_STEPS, -1, num_events
         num_steps += 1
         if one_by_one == 0:
+            _set_orders(tables, laws, reads, law, rates, params, state, work)
             code, span, fired, draw = _leap(
                 tables, state, work, total, left, key, run, draw, epsilon, num_critical
             )
             if code > 0:
-                return code, num_events
+                return code, -1, num_events
             if code == _DONE:
                 left -= span
                 num_events += fired
-                for r in range(rates.shape[0]):
-                    work.pace[r] = propensity(tables, rates, r, state)
+                culprit = _set_pace(tables, laws, law, rates, params, state, work.pace)
                 continue
             one_by_one = _ONE_BY_ONE
         one_by_one -= 1
@@ -142,11 +153,29 @@ def _follow(
         if left > 0.0:
             chosen = choose(work.pace, v * total)
             num_events += 1
-            if fire(tables, chosen, state):
-                return OVERFLOW, num_events
+            code = fire(tables, chosen, state)
+            if code != OK:
+                return code, chosen, num_events
             for j in range(tables.affected_ptr[chosen], tables.affected_ptr[chosen + 1]):
                 r = tables.affected[j]
-                work.pace[r] = propensity(tables, rates, r, state)
+                work.pace[r] = rates[r] * factor_of(
+                    tables, laws, ptr, program, constants, stack, r, state, params
+                )
+                if not is_valid(work.pace[r]):
+                    culprit = r
+
+
+@numba.njit(inline="always", error_model="numpy")
+def _set_pace(tables, laws, law, rates, params, state, pace):
+    """Compute all propensities; return a reaction whose propensity makes no sense, or -1."""
+    ptr, program, constants, stack = law
+    culprit = -1
+    for r in range(rates.shape[0]):
+        factor = factor_of(tables, laws, ptr, program, constants, stack, r, state, params)
+        pace[r] = rates[r] * factor
+        if not (is_valid(rates[r]) and is_valid(pace[r])):
+            culprit = r
+    return culprit
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -224,9 +253,7 @@ def _longest_step(tables, state, work, epsilon):
     """
     work.drift[:] = 0.0
     work.spread[:] = 0.0
-    work.order[:] = 0.0
     for r in range(work.pace.shape[0]):
-        _raise_orders(tables, r, state, work.order)
         if work.critical[r]:
             continue
         for j in range(tables.change_ptr[r], tables.change_ptr[r + 1]):
@@ -242,21 +269,47 @@ def _longest_step(tables, state, work, epsilon):
 
 
 @numba.njit(inline="always", error_model="numpy")
-def _raise_orders(tables, r, state, order):
-    """Take account of reaction r in the orders g.
+def _set_orders(tables, laws, reads, law, rates, params, state, work):
+    """Compute by how much of itself a propensity changes at most when a reactant does: the g_i.
 
-    If r takes m of x copies, n molecules in all, the relative change of a_r is at most that of x
-    times (n / m) Σ_{k<m} x / (x − k): for n ≤ 3 the g of Cao, Gillespie and Petzold.
+    If a reaction takes m of x copies, n molecules in all, the relative change of a_r is at most
+    that of x times (n / m) Σ_{k<m} x / (x − k): for n ≤ 3 the g of Cao, Gillespie and Petzold.
+    For a rate law it is Σ_i x_i |a_r(x + e_i) − a_r(x)| / a_r over the species that it reads.
     """
-    first, last = tables.reactant_ptr[r], tables.reactant_ptr[r + 1]
-    molecules = 0
-    for j in range(first, last):
-        molecules += tables.reactant_order[j]
-    for j in range(first, last):
-        species, taken = tables.reactant_species[j], tables.reactant_order[j]
-        slope = float(taken)
-        if state[species] >= taken:
-            slope = 0.0
-            for k in range(taken):
-                slope += state[species] / (state[species] - k)
-        order[species] = max(order[species], molecules * slope / taken)
+    ptr = law[0]
+    work.order[:] = 0.0
+    for r in range(work.pace.shape[0]):
+        if laws is not None and ptr[r] < ptr[r + 1]:
+            slope = _slope_of_law(tables, laws, reads, law, rates, params, state, r, work.pace[r])
+            for i in range(state.shape[0]):
+                if reads[i, r]:
+                    work.order[i] = max(work.order[i], slope)
+            continue
+        first, last = tables.reactant_ptr[r], tables.reactant_ptr[r + 1]
+        molecules = 0
+        for j in range(first, last):
+            molecules += tables.reactant_order[j]
+        for j in range(first, last):
+            species, taken = tables.reactant_species[j], tables.reactant_order[j]
+            slope = float(taken)
+            if state[species] >= taken:
+                slope = 0.0
+                for k in range(taken):
+                    slope += state[species] / (state[species] - k)
+            work.order[species] = max(work.order[species], molecules * slope / taken)
+
+
+@numba.njit(inline="always", error_model="numpy")
+def _slope_of_law(tables, laws, reads, law, rates, params, state, r, here):
+    """Return the g of a rate law whose value is ``here``; at least 1."""
+    ptr, program, constants, stack = law
+    slope = 0.0
+    if here > 0.0:
+        for i in range(state.shape[0]):
+            if reads[i, r]:
+                state[i] += 1
+                factor = factor_of(tables, laws, ptr, program, constants, stack, r, state, params)
+                state[i] -= 1
+                slope += max(state[i], 1) * abs(rates[r] * factor - here) / here
+    # Not a number, or infinite: then every change by more than one copy counts.
+    return max(slope, 1.0) if slope < 1e300 else 1e300

@@ -22,16 +22,9 @@ import numba
 import numpy as np
 
 from tumble._typing import FloatArray, IntArray
-from tumble.kernels._mass_action import (
-    INVALID_RATE,
-    MAX_EVENTS,
-    OK,
-    OVERFLOW,
-    fire,
-    rates_are_valid,
-)
+from tumble.kernels._laws import factor_of, is_valid, opened
+from tumble.kernels._mass_action import INVALID_RATE, MAX_EVENTS, OK, fire
 from tumble.kernels._philox import philox
-from tumble.kernels._propensity import propensity
 from tumble.kernels._uniforms import exponential, uniform
 
 _LOW = np.uint64(0xFFFFFFFF)
@@ -56,13 +49,25 @@ class _Clocks(NamedTuple):
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def next_reaction_method(
-    tables, rates, initial, start, times, key, runs, max_events, states, codes, events
+    tables,
+    laws,
+    rates,
+    params,
+    initial,
+    start,
+    times,
+    key,
+    runs,
+    max_events,
+    states,
+    codes,
+    culprits,
+    events,
 ):
     """Simulate every row of ``rates`` and fill the outputs.
 
-    Inputs: ``rates`` [B, R], ``initial`` [B, S], ``start``, ``times`` [T], ``key`` uint64 of the
-    stream of clocks, ``runs`` [B] uint64, ``max_events`` ≤ 2³³. Outputs: ``states`` [B, T, S],
-    ``codes`` [B], ``events`` [B].
+    Inputs and outputs are those of `tumble.kernels._direct.direct_method`; ``key`` belongs to the
+    stream of clocks, ``max_events`` is at most 2³³.
     """
     num_reactions = rates.shape[1]
     width = 1
@@ -80,20 +85,26 @@ def next_reaction_method(
     state = np.empty(initial.shape[1], np.int64)
     for b in range(rates.shape[0]):
         state[:] = initial[b]
-        codes[b], events[b] = INVALID_RATE, 0
-        if rates_are_valid(rates[b]):
-            codes[b], events[b] = _follow(
-                tables, rates[b], state, clocks, start, times, key, runs[b], max_events, states[b]
-            )
+        codes[b], culprits[b], events[b] = _follow(
+            tables, laws, rates[b], params[b], state, clocks, start, times, key, runs[b],
+            max_events, states[b],
+        )  # fmt: skip
         if codes[b] != OK:
             states[b, :, :] = -1
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _follow(tables, rates, state, clocks, start, times, key, run, max_events, states):
-    """Follow one run to its last output; fill ``states`` [T, S]; return code and events."""
-    if not _wind_up(tables, rates, state, clocks, key, run):
-        return INVALID_RATE, 0
+def _follow(tables, laws, rates, params, state, clocks, start, times, key, run, max_events, states):
+    """Follow one run to its last output; fill ``states`` [T, S]; return code, culprit, events."""
+    ptr, program, constants, stack = opened(laws)
+    _wind_up(clocks)
+    for r in range(rates.shape[0]):
+        factor = factor_of(tables, laws, ptr, program, constants, stack, r, state, params)
+        clocks.pace[r] = rates[r] * factor
+        if not (is_valid(rates[r]) and is_valid(clocks.pace[r])):
+            return INVALID_RATE, r, 0
+        clocks.rest[r] = _gap(clocks, key, run, r)
+        _set_due(clocks, r)
     until = times[0] - start  # the next output, counted from the last one
     k = 0
     num_events = 0
@@ -105,17 +116,18 @@ def _follow(tables, rates, state, clocks, start, times, key, run, max_events, st
                 states[k, i] = state[i]
             k += 1
             if k == times.shape[0]:
-                return OK, num_events
+                return OK, -1, num_events
             for r in range(rates.shape[0]):
                 clocks.mark[r] -= until
                 clocks.due[r] -= until
             until = times[k] - times[k - 1]
             now = clocks.due[chosen]
         if num_events == max_events:
-            return MAX_EVENTS, num_events
+            return MAX_EVENTS, -1, num_events
         num_events += 1
-        if fire(tables, chosen, state):
-            return OVERFLOW, num_events
+        code = fire(tables, chosen, state)
+        if code != OK:
+            return code, chosen, num_events
         clocks.rest[chosen] = _gap(clocks, key, run, chosen)
         clocks.mark[chosen] = now
         _set_due(clocks, chosen)
@@ -124,15 +136,16 @@ def _follow(tables, rates, state, clocks, start, times, key, run, max_events, st
             passed = clocks.pace[r] * (now - clocks.mark[r])
             clocks.rest[r] = max(clocks.rest[r] - passed, 0.0)
             clocks.mark[r] = now
-            clocks.pace[r] = propensity(tables, rates, r, state)
-            if not clocks.pace[r] < 1e300:
-                return INVALID_RATE, num_events
+            factor = factor_of(tables, laws, ptr, program, constants, stack, r, state, params)
+            clocks.pace[r] = rates[r] * factor
+            if not is_valid(clocks.pace[r]):
+                return INVALID_RATE, r, num_events
             _set_due(clocks, r)
 
 
 @numba.njit(inline="always", error_model="numpy")
-def _wind_up(tables, rates, state, clocks, key, run):
-    """Start every clock at time 0; return whether all propensities are numbers."""
+def _wind_up(clocks):
+    """Set every clock to time 0, with nothing due."""
     width = clocks.due.shape[0]
     for n in range(width):
         clocks.first[width + n] = n
@@ -141,13 +154,6 @@ def _wind_up(tables, rates, state, clocks, key, run):
     clocks.due[:] = np.inf
     clocks.drawn[:] = 0
     clocks.mark[:] = 0.0
-    for r in range(rates.shape[0]):
-        clocks.pace[r] = propensity(tables, rates, r, state)
-        if not clocks.pace[r] < 1e300:
-            return False
-        clocks.rest[r] = _gap(clocks, key, run, r)
-        _set_due(clocks, r)
-    return True
 
 
 @numba.njit(inline="always", error_model="numpy")

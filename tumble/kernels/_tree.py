@@ -13,15 +13,8 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from tumble.kernels._mass_action import (
-    INVALID_RATE,
-    MAX_EVENTS,
-    OK,
-    OVERFLOW,
-    combinations,
-    fire,
-    rates_are_valid,
-)
+from tumble.kernels._laws import factor_of, is_valid, opened
+from tumble.kernels._mass_action import INVALID_RATE, MAX_EVENTS, OK, fire
 from tumble.kernels._philox import two_uniforms
 from tumble.kernels._uniforms import exponential
 
@@ -38,21 +31,26 @@ def direct_method_in_trees(job):
     state = np.empty(job.initial.shape[1], np.int64)
     for b in range(job.rates.shape[0]):
         state[:] = job.initial[b]
-        job.codes[b], job.events[b] = INVALID_RATE, 0
-        if rates_are_valid(job.rates[b]):
-            job.codes[b], job.events[b] = _follow(
-                job.tables, job.rates[b], state, tree, width, job.start, job.times, job.key,
-                job.runs[b], job.max_events, job.states[b],
-            )  # fmt: skip
+        job.codes[b], job.culprits[b], job.events[b] = _follow(
+            job.tables, job.laws, job.rates[b], job.params[b], state, tree, width, job.start,
+            job.times, job.key, job.runs[b], job.max_events, job.states[b],
+        )  # fmt: skip
         if job.codes[b] != OK:
             job.states[b, :, :] = -1
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _follow(tables, rates, state, tree, width, start, times, key, run, max_events, states):
-    """Follow one run to its last output; fill ``states`` [T, S]; return code and events."""
+def _follow(
+    tables, laws, rates, params, state, tree, width, start, times, key, run, max_events, states
+):
+    """Follow one run to its last output; fill ``states`` [T, S]; return code, culprit, events."""
+    ptr, program, constants, stack = opened(laws)
     for r in range(rates.shape[0]):
-        tree[width + r] = rates[r] * combinations(tables, r, state)
+        tree[width + r] = rates[r] * factor_of(
+            tables, laws, ptr, program, constants, stack, r, state, params
+        )
+        if not (is_valid(rates[r]) and is_valid(tree[width + r])):
+            return INVALID_RATE, r, np.int64(0)
     for n in range(width - 1, 0, -1):
         tree[n] = tree[2 * n] + tree[2 * n + 1]
     nodes = np.empty(rates.shape[0], np.int64)
@@ -62,7 +60,7 @@ def _follow(tables, rates, state, tree, width, start, times, key, run, max_event
     while True:
         total = tree[1]
         if not total < 1e300:
-            return INVALID_RATE, np.int64(draw)
+            return INVALID_RATE, -1, np.int64(draw)
         u, v = two_uniforms(key, run, draw)
         left -= exponential(u) / total
         while not left > 0.0:
@@ -70,30 +68,34 @@ def _follow(tables, rates, state, tree, width, start, times, key, run, max_event
                 states[k, i] = state[i]
             k += 1
             if k == times.shape[0]:
-                return OK, np.int64(draw)
+                return OK, -1, np.int64(draw)
             left += times[k] - times[k - 1]
         if np.int64(draw) == max_events:
-            return MAX_EVENTS, np.int64(draw)
+            return MAX_EVENTS, -1, np.int64(draw)
         draw += np.uint64(1)
         chosen = find(tree, width, v * total)
-        if fire(tables, chosen, state):
-            return OVERFLOW, np.int64(draw)
-        _update(tables, rates, state, tree, width, chosen, nodes)
+        code = fire(tables, chosen, state)
+        if code != OK:
+            return code, chosen, np.int64(draw)
+        first = tables.affected_ptr[chosen]
+        count = tables.affected_ptr[chosen + 1] - first
+        for j in range(count):
+            r = tables.affected[first + j]
+            nodes[j] = width + r
+            tree[width + r] = rates[r] * factor_of(
+                tables, laws, ptr, program, constants, stack, r, state, params
+            )
+            if not is_valid(tree[width + r]):
+                return INVALID_RATE, r, np.int64(draw)
+        _sum_above(tree, nodes, count, width)
 
 
 @numba.njit(inline="always", error_model="numpy")
-def _update(tables, rates, state, tree, width, chosen, nodes):
-    """Compute what the firing of ``chosen`` may have changed, and every sum above it once."""
-    first = tables.affected_ptr[chosen]
-    count = tables.affected_ptr[chosen + 1] - first
-    for j in range(count):
-        r = tables.affected[first + j]
-        nodes[j] = width + r
-        tree[width + r] = rates[r] * combinations(tables, r, state)
-    # Reactions are listed in order, so those with the same parent follow each other.
-    level = width
-    while level > 1:
-        level >>= 1
+def _sum_above(tree, nodes, count, width):
+    """Sum up again all that lies above the first ``count`` of ``nodes``, each node once."""
+    # Leaves are listed in order, so those with the same parent follow each other.
+    while width > 1:
+        width >>= 1
         kept = 0
         for j in range(count):
             n = nodes[j] >> 1

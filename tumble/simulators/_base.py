@@ -7,7 +7,7 @@ classes, which estimators and objectives name in their ``requires``.
 from __future__ import annotations
 
 import abc
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -41,12 +41,15 @@ class Sample:
 
     ``states`` [B, T, S] counts (-1 where a run failed), or real numbers (NaN where it failed) if
     the simulator is not `AbstractSimulator.discrete`; ``codes`` [B], see `SampleCode`; ``events``
-    [B], reactions fired, 0 where a simulator does not count them.
+    [B], reactions fired, 0 where a simulator does not count them; ``culprits`` [B], the index of
+    the reaction that made a run fail, -1 where none is to blame, or None if the simulator does not
+    say.
     """
 
     states: IntArray | FloatArray
     codes: IntArray
     events: IntArray
+    culprits: IntArray | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -74,11 +77,12 @@ class ScoredSample(Sample):
 
 @dataclass(frozen=True)
 class PairSample:
-    """A batch of coupled pairs: ``states`` [B, 2, T, S], ``codes`` [B], ``events`` [B]."""
+    """A batch of coupled pairs: ``states`` [B, 2, T, S]; the rest as in `Sample`."""
 
     states: IntArray
     codes: IntArray
     events: IntArray
+    culprits: IntArray | None = field(default=None, kw_only=True)
 
 
 class AbstractSimulator(abc.ABC):

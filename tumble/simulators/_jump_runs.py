@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tumble._execution import num_workers, run_all, split
+from tumble._results import SampleCode
 from tumble._typing import IntArray
 from tumble.models import ReactionNetwork
 from tumble.simulators._base import Batch, Sample
@@ -23,7 +24,8 @@ _WORTH_LANES = 16
 # Counts in lanes are floats: exact as long as they cannot pass this.
 _EXACT = 2**53
 
-Outputs = tuple[IntArray, IntArray, IntArray]
+Outputs = tuple[IntArray, IntArray, IntArray, IntArray]
+"""States [B, T, S]; codes, culprits and events [B]."""
 
 
 def sample_jumps(model: ReactionNetwork, batch: Batch, max_events: int, executor: Any) -> Sample:
@@ -34,14 +36,15 @@ def sample_jumps(model: ReactionNetwork, batch: Batch, max_events: int, executor
     whole = _empty(shape) if executor is None else None
     tasks = []
     for rows in split(num_runs, num_pieces(num_runs)):
-        views = None if whole is None else (whole[0][rows], whole[1][rows], whole[2][rows])
+        views = None if whole is None else tuple(part[rows] for part in whole)
         ahead = (num_runs - rows.stop) / num_workers()
         tasks.append((model, piece_of(batch, rows), max_events, ahead, views))
     pieces = run_all(run_piece, tasks, executor)
     if whole is None:
         whole = tuple(np.concatenate(column) for column in zip(*pieces, strict=True))  # type: ignore[assignment]
     assert whole is not None
-    return Sample(*whole)
+    states, codes, culprits, events = whole
+    return Sample(states, codes, events, culprits=culprits)
 
 
 def num_pieces(num_runs: int) -> int:
@@ -76,38 +79,66 @@ def run_piece(
     model: ReactionNetwork, batch: Batch, max_events: int, rows_ahead: float, out: Outputs | None
 ) -> Outputs | None:
     """Run one piece, a function of plain values; fill ``out``, or return the outputs."""
-    from tumble.kernels._generated import GeneratedKernel
     from tumble.kernels._lanes import Job
-    from tumble.kernels._table_lanes import direct_method_in_lanes
-    from tumble.kernels._tables import network_tables
-    from tumble.kernels._tree import direct_method_in_trees
+    from tumble.kernels._tables import law_tables, network_tables
 
-    num_runs = len(batch.runs)
-    filled = _empty((num_runs, len(batch.times), batch.initial.shape[1])) if out is None else out
-    tables = network_tables(model)
+    filled = _empty((len(batch.runs), len(batch.times), batch.initial.shape[1]))
+    filled = filled if out is None else out
+    states, codes, culprits, events = filled
+    culprits[:] = -1
     job = Job(
-        tables, model.rates(batch.params), batch.initial, float(batch.start), batch.times,
-        np.uint64(batch.stream.key), batch.runs, int(max_events), *filled,
+        network_tables(model), law_tables(model), model.rates(batch.params), batch.params,
+        batch.initial, float(batch.start), batch.times, np.uint64(batch.stream.key), batch.runs,
+        int(max_events), states, codes, culprits, events,
     )  # fmt: skip
-    if _is_large(tables):
-        direct_method_in_trees(job)
-        return filled if out is None else None
-    if not _fits_lanes(job):
-        _one_by_one(job)
-        return filled if out is None else None
-    generated = GeneratedKernel(tables, batch.initial.shape[1])
-    kernel = generated.get(rows_ahead)
-    if kernel is not None:
-        kernel(job)
-    else:
-        began = time.perf_counter()
-        direct_method_in_lanes(job)
-        generated.account(time.perf_counter() - began, num_runs)
+    _run(model, job, rows_ahead)
+    _find_culprits(job)
     return filled if out is None else None
 
 
+def _run(model: ReactionNetwork, job: Any, rows_ahead: float) -> None:
+    """Run a job by the kernel that is fastest here; all but that for large networks agree."""
+    from tumble.kernels._generated import GeneratedKernel
+    from tumble.kernels._table_lanes import direct_method_in_lanes
+    from tumble.kernels._tree import direct_method_in_trees
+
+    if _is_large(job.tables):
+        direct_method_in_trees(job)
+    elif not _fits_lanes(job):
+        _one_by_one(job)
+    else:
+        generated = GeneratedKernel(model)
+        kernel = generated.get(rows_ahead)
+        if kernel is not None:
+            kernel(job)
+            return
+        began = time.perf_counter()
+        if job.laws is None:
+            direct_method_in_lanes(job)
+        else:
+            _one_by_one(job)
+        generated.account(time.perf_counter() - began, len(job.runs))
+
+
+def _find_culprits(job: Any) -> None:
+    """Follow runs that failed in lanes once more by themselves: that says what made them fail."""
+    no_fault = np.isin(job.codes, [SampleCode.OK, SampleCode.MAX_EVENTS]) | (job.culprits >= 0)
+    failed = np.flatnonzero(~no_fault)
+    if len(failed) == 0 or _is_large(job.tables):
+        return
+    again = job._replace(
+        rates=job.rates[failed], params=job.params[failed], initial=job.initial[failed],
+        runs=job.runs[failed], states=job.states[failed], codes=job.codes[failed],
+        culprits=job.culprits[failed], events=job.events[failed],
+    )  # fmt: skip
+    _one_by_one(again)
+    job.codes[failed], job.culprits[failed] = again.codes, again.culprits
+    job.events[failed] = again.events
+
+
 def _empty(shape: tuple[int, int, int]) -> Outputs:
-    return np.empty(shape, np.int64), np.empty(shape[0], np.int64), np.empty(shape[0], np.int64)
+    codes, culprits, events = (np.empty(shape[0], np.int64) for _ in range(3))
+    return np.empty(shape, np.int64), codes, culprits, events
 
 
 def _is_large(tables: Any) -> bool:
@@ -132,7 +163,7 @@ def _one_by_one(job: Any) -> None:
 
     nothing = (len(job.runs), len(job.times), 0)
     direct_method(
-        job.tables, job.rates, job.initial, job.start, job.times, job.key, job.runs,
-        job.max_events, job.states, np.empty(nothing, np.int64), np.empty(nothing), job.codes,
-        job.events,
+        job.tables, job.laws, None, job.rates, job.params, job.initial, job.start, job.times,
+        job.key, job.runs, job.max_events, job.states, np.empty(nothing, np.int64),
+        np.empty(nothing), np.empty(nothing), job.codes, job.culprits, job.events,
     )  # fmt: skip

@@ -10,6 +10,7 @@ import numpy as np
 from tumble._errors import ParameterError
 from tumble._typing import FloatArray, IntArray
 from tumble.models import ReactionNetwork
+from tumble.simulators._autonomous import require_autonomous
 from tumble.simulators._base import AbstractSimulator, Batch, Sample
 from tumble.simulators._jump_runs import in_pieces
 
@@ -60,26 +61,31 @@ class Langevin(AbstractSimulator):
 
     def sample(self, model: ReactionNetwork, batch: Batch, *, executor: Any = None) -> Sample:
         """See `AbstractSimulator.sample`. Raises `ParameterError` for more than 10⁹ steps a run."""
+        require_autonomous(model, "Langevin")
         num_steps = (batch.times[-1] - batch.start) / self.step
         if num_steps > _MOST_STEPS:
             raise ParameterError(
                 f"`step` is {self.step:g}, which makes {num_steps:.2g} steps until the last time, "
                 f"{batch.times[-1]:g}; expected at most {_MOST_STEPS:.0e}. Take longer steps."
             )
-        states, codes = in_pieces(_simulate, model, batch, executor, float(self.step))
-        return Sample(states, codes, np.zeros(len(codes), np.int64))
+        pieces = in_pieces(_simulate, model, batch, executor, float(self.step))
+        states, codes, culprits = pieces
+        return Sample(states, codes, np.zeros_like(codes), culprits=culprits)
 
 
-def _simulate(model: ReactionNetwork, batch: Batch, step: float) -> tuple[FloatArray, IntArray]:
+def _simulate(
+    model: ReactionNetwork, batch: Batch, step: float
+) -> tuple[FloatArray, IntArray, IntArray]:
     """Run one piece of a batch; a function of plain values, so that any executor can take it."""
     from tumble.kernels._langevin import langevin
-    from tumble.kernels._tables import network_tables
+    from tumble.kernels._tables import law_tables, network_tables
 
     num_runs = len(batch.runs)
     states = np.empty((num_runs, len(batch.times), batch.initial.shape[1]))
-    codes = np.empty(num_runs, np.int64)
+    codes, culprits = np.empty(num_runs, np.int64), np.empty(num_runs, np.int64)
     langevin(
-        network_tables(model), model.rates(batch.params), batch.initial, float(batch.start),
-        batch.times, np.uint64(batch.stream.child("langevin").key), batch.runs, step, states, codes,
+        network_tables(model), law_tables(model), model.rates(batch.params), batch.params,
+        batch.initial, float(batch.start), batch.times,
+        np.uint64(batch.stream.child("langevin").key), batch.runs, step, states, codes, culprits,
     )  # fmt: skip
-    return states, codes
+    return states, codes, culprits

@@ -10,6 +10,7 @@ import numpy as np
 from tumble._errors import ParameterError
 from tumble._typing import IntArray
 from tumble.models import ReactionNetwork
+from tumble.simulators._autonomous import require_autonomous
 from tumble.simulators._base import (
     AbstractSimulator,
     Batch,
@@ -69,7 +70,10 @@ class NextReactionMethod(AbstractSimulator, SupportsCoupling):
 
     def sample(self, model: ReactionNetwork, batch: Batch, *, executor: Any = None) -> Sample:
         """See `AbstractSimulator.sample`."""
-        return Sample(*in_pieces(_simulate, model, batch, executor, self.max_events))
+        require_autonomous(model, "NextReactionMethod")
+        pieces = in_pieces(_simulate, model, batch, executor, self.max_events)
+        states, codes, culprits, events = pieces
+        return Sample(states, codes, events, culprits=culprits)
 
     def sample_pairs(
         self, model: ReactionNetwork, batch: Batch, *, executor: Any = None
@@ -83,28 +87,29 @@ class NextReactionMethod(AbstractSimulator, SupportsCoupling):
             runs=np.repeat(batch.runs, 2),
         )
         sample = self.sample(model, sides, executor=executor)
-        codes = np.reshape(sample.codes, (num_pairs, 2))
-        # A pair is as good as its sides.
-        code = np.where(codes[:, 0] != 0, codes[:, 0], codes[:, 1])
+        # A pair is as good as its sides: it has the code of the first that failed.
+        failed = np.where(sample.codes[::2] != 0, 0, 1) + 2 * np.arange(num_pairs)
+        codes, culprits = sample.codes[failed], np.asarray(sample.culprits)[failed]
         states = np.reshape(sample.states, (num_pairs, 2, *sample.states.shape[1:]))
-        states[code != 0] = -1
-        return PairSample(states, code, sample.events.reshape(num_pairs, 2).sum(axis=1))
+        states[codes != 0] = -1
+        events = sample.events.reshape(num_pairs, 2).sum(axis=1)
+        return PairSample(states, codes, events, culprits=culprits)
 
 
 def _simulate(
     model: ReactionNetwork, batch: Batch, max_events: int
-) -> tuple[IntArray, IntArray, IntArray]:
+) -> tuple[IntArray, IntArray, IntArray, IntArray]:
     """Run one piece of a batch; a function of plain values, so that any executor can take it."""
     from tumble.kernels._next_reaction import next_reaction_method
-    from tumble.kernels._tables import network_tables
+    from tumble.kernels._tables import law_tables, network_tables
 
     num_runs = len(batch.runs)
     states = np.empty((num_runs, len(batch.times), batch.initial.shape[1]), np.int64)
-    codes = np.empty(num_runs, np.int64)
-    events = np.empty(num_runs, np.int64)
+    codes, culprits, events = (np.empty(num_runs, np.int64) for _ in range(3))
     next_reaction_method(
-        network_tables(model), model.rates(batch.params), batch.initial, float(batch.start),
-        batch.times, np.uint64(batch.stream.child("reaction clocks").key), batch.runs,
-        int(max_events), states, codes, events,
+        network_tables(model), law_tables(model), model.rates(batch.params), batch.params,
+        batch.initial, float(batch.start), batch.times,
+        np.uint64(batch.stream.child("reaction clocks").key), batch.runs, int(max_events), states,
+        codes, culprits, events,
     )  # fmt: skip
-    return states, codes, events
+    return states, codes, culprits, events

@@ -10,6 +10,7 @@ import numpy as np
 from tumble._errors import ParameterError
 from tumble._typing import IntArray
 from tumble.models import ReactionNetwork
+from tumble.simulators._autonomous import require_autonomous
 from tumble.simulators._base import AbstractSimulator, Batch, Sample
 from tumble.simulators._jump_runs import in_pieces
 
@@ -70,24 +71,25 @@ class TauLeaping(AbstractSimulator):
 
     def sample(self, model: ReactionNetwork, batch: Batch, *, executor: Any = None) -> Sample:
         """See `AbstractSimulator.sample`."""
-        return Sample(*in_pieces(_simulate, model, batch, executor, self))
+        require_autonomous(model, "TauLeaping")
+        states, codes, culprits, events = in_pieces(_simulate, model, batch, executor, self)
+        return Sample(states, codes, events, culprits=culprits)
 
 
 def _simulate(
     model: ReactionNetwork, batch: Batch, method: TauLeaping
-) -> tuple[IntArray, IntArray, IntArray]:
+) -> tuple[IntArray, IntArray, IntArray, IntArray]:
     """Run one piece of a batch; a function of plain values, so that any executor can take it."""
     from tumble.kernels._leaping import tau_leaping
-    from tumble.kernels._tables import network_tables
+    from tumble.kernels._tables import law_tables, network_tables
 
     num_runs = len(batch.runs)
     states = np.empty((num_runs, len(batch.times), batch.initial.shape[1]), np.int64)
-    codes = np.empty(num_runs, np.int64)
-    events = np.empty(num_runs, np.int64)
+    codes, culprits, events = (np.empty(num_runs, np.int64) for _ in range(3))
     tau_leaping(
-        network_tables(model), model.rates(batch.params), batch.initial, float(batch.start),
-        batch.times, np.uint64(batch.stream.child("tau-leaping").key), batch.runs,
-        float(method.epsilon), int(method.num_critical), int(method.max_steps), states, codes,
-        events,
+        network_tables(model), law_tables(model), np.ascontiguousarray(model.reads),
+        model.rates(batch.params), batch.params, batch.initial, float(batch.start), batch.times,
+        np.uint64(batch.stream.child("tau-leaping").key), batch.runs, float(method.epsilon),
+        int(method.num_critical), int(method.max_steps), states, codes, culprits, events,
     )  # fmt: skip
-    return states, codes, events
+    return states, codes, culprits, events
