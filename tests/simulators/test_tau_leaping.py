@@ -80,6 +80,20 @@ def test_leaps_are_few_where_counts_are_large():
     np.testing.assert_array_equal(got.states[:, 0] @ [1, 2], 1_000_000)
 
 
+def test_short_steps_keep_fluctuations_right():
+    """Near equilibrium ε allows steps beyond the relaxation time, and variances grow; see there."""
+    network = helpers.immigration_death()
+    batch = batch_of([1e5, 1.0], [100_000], 4000, [5.0])
+    ratio = [
+        TauLeaping(epsilon=0.1, max_step=step).sample(network, batch).states.var() / 1e5
+        for step in (np.inf, 0.05)
+    ]
+    error = np.sqrt(2 / 4000)
+    assert ratio[0] > 2
+    # Euler steps h of dX = (k − γ X) dt + noise multiply the variance by 1 / (1 − γ h / 2).
+    assert abs(ratio[1] - 1 / (1 - 0.05 / 2)) < 4 * error
+
+
 def test_deaths_to_the_last_one():
     """Extinction: each of 1000 has a time of its own, so P(all dead) = (1 − e^{−t})¹⁰⁰⁰."""
     network = ReactionNetwork.from_text("X -> 0 ; gamma")
@@ -174,6 +188,7 @@ def test_a_law_without_reactants_left_is_found():
         ({"epsilon": 0.0}, r"`epsilon` is 0\.0, expected between 0 and 1\."),
         ({"epsilon": 1.0}, r"`epsilon` is 1\.0, expected between 0 and 1\."),
         ({"num_critical": 0}, r"`num_critical` is 0, expected at least 1\."),
+        ({"max_step": 0.0}, r"`max_step` is 0\.0, expected a time above 0\."),
         ({"max_steps": 0}, r"`max_steps` is 0, expected at least 1\."),
     ],
 )
