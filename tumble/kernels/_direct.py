@@ -52,7 +52,8 @@ def direct_method(
     """
     state = np.empty(initial.shape[1], np.int64)
     for b in range(rates.shape[0]):
-        state[:] = initial[b]
+        for i in range(state.shape[0]):
+            state[i] = initial[b, i]
         codes[b], culprits[b], events[b] = follow(
             tables, laws, slopes, rates[b], params[b], state, times[0] - start, 0, np.uint64(0),
             times, key, runs[b], max_events, states[b], fired[b], exposure[b], scores[b],
@@ -123,9 +124,12 @@ def follow(
                 states[k, i] = state[i]
             if sufficient:
                 _pass_time(factor, slope, parameter, since, integral, score)
-                fired[k] = count
-                exposure[k] = integral
-                scores[k] = score
+                # Loops, since assigning whole rows takes Numba seconds to compile.
+                for r in range(num_reactions):
+                    fired[k, r] = count[r]
+                    exposure[k, r] = integral[r]
+                for q in range(score.shape[0]):
+                    scores[k, q] = score[q]
             k += 1
             if k == times.shape[0]:
                 return OK, -1, np.int64(draw)

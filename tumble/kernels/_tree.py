@@ -30,7 +30,8 @@ def direct_method_in_trees(job):
     tree = np.zeros(2 * width)
     state = np.empty(job.initial.shape[1], np.int64)
     for b in range(job.rates.shape[0]):
-        state[:] = job.initial[b]
+        for i in range(state.shape[0]):
+            state[i] = job.initial[b, i]
         job.codes[b], job.culprits[b], job.events[b] = _follow(
             job.tables, job.laws, job.rates[b], job.params[b], state, tree, width, job.start,
             job.times, job.key, job.runs[b], job.max_events, job.states[b],
