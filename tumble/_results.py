@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -101,3 +102,13 @@ def describe_codes(codes: IntArray) -> str:
         if code is not SampleCode.OK and count:
             parts.append(f"{count} of {codes.size} runs: {code.advice} ({code.name})")
     return "; ".join(parts)
+
+
+def describe_counts(counts: Mapping[SampleCode, int]) -> str:
+    """Return the sentence of `describe_codes` for runs that were only counted."""
+    total = sum(counts.values())
+    return "; ".join(
+        f"{count} of {total} runs: {code.advice} ({code.name})"
+        for code, count in counts.items()
+        if code is not SampleCode.OK and count
+    )

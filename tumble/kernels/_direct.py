@@ -50,13 +50,14 @@ def direct_method(
     ``exposure`` [B, T, R] = ∫ h_r ds, both from ``start`` to each time.
     """
     state = np.empty(initial.shape[1], np.int64)
+    no_times, no_reactions = np.empty(0), np.empty(0, np.int32)
     for b in range(rates.shape[0]):
         state[:] = initial[b]
         codes[b], events[b] = INVALID_RATE, 0
         if rates_are_valid(rates[b]):
             codes[b], events[b] = follow(
                 tables, rates[b], state, times[0] - start, 0, np.uint64(0), times, key, runs[b],
-                max_events, states[b], fired[b], exposure[b],
+                max_events, states[b], fired[b], exposure[b], no_times, no_reactions,
             )  # fmt: skip
         if codes[b] != OK:
             states[b, :, :] = -1
@@ -67,12 +68,27 @@ def direct_method(
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def follow(
-    tables, rates, state, left, k, draw, times, key, run, max_events, states, fired, exposure
+    tables,
+    rates,
+    state,
+    left,
+    k,
+    draw,
+    times,
+    key,
+    run,
+    max_events,
+    states,
+    fired,
+    exposure,
+    path_times,
+    path_reactions,
 ):
     """Follow one run from ``state`` [S], a time ``left`` before output ``k``, to the last output.
 
     ``draw`` (uint64) is the number of events so far. Fills ``states`` [T, S] and, unless they have
-    zero columns, ``fired`` and ``exposure`` [T, R] from output k on; returns code and events.
+    zero columns, ``fired`` and ``exposure`` [T, R] from output k on, and the first of the events
+    into ``path_times`` and ``path_reactions`` as far as they reach; returns code and events.
     """
     num_reactions = rates.shape[0]
     sufficient = fired.shape[1] > 0
@@ -80,6 +96,7 @@ def follow(
     propensity = np.empty(num_reactions)
     count = np.zeros(num_reactions, np.int64)
     integral = np.zeros(num_reactions)
+    passed = -np.inf
     for r in range(num_reactions):
         factor[r] = combinations(tables, r, state)
         propensity[r] = rates[r] * factor[r]
@@ -105,6 +122,7 @@ def follow(
                 return OK, np.int64(draw)
             since = times[k] - times[k - 1]
             left += since
+            passed = times[k - 1]
         if np.int64(draw) == max_events:
             return MAX_EVENTS, np.int64(draw)
         draw += np.uint64(1)
@@ -113,12 +131,24 @@ def follow(
                 integral[r] += factor[r] * (since - left)
         chosen = choose(propensity, v * total)
         count[chosen] += 1
+        note(path_times, path_reactions, draw, times[k] - left, passed, chosen)
         if fire(tables, chosen, state):
             return OVERFLOW, np.int64(draw)
         for j in range(tables.affected_ptr[chosen], tables.affected_ptr[chosen + 1]):
             r = tables.affected[j]
             factor[r] = combinations(tables, r, state)
             propensity[r] = rates[r] * factor[r]
+
+
+@numba.njit(inline="always", error_model="numpy")
+def note(path_times, path_reactions, number, time, passed, reaction):
+    """Write down event ``number`` = 1, 2, … if there is room.
+
+    It came after the output time ``passed``, and is not rounded back to it.
+    """
+    if np.int64(number) <= path_times.shape[0]:
+        path_times[np.int64(number) - 1] = max(time, np.nextafter(passed, np.inf))
+        path_reactions[np.int64(number) - 1] = reaction
 
 
 @numba.njit(inline="always", error_model="numpy")
