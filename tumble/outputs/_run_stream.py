@@ -66,6 +66,8 @@ class RunStream:
         results = run_in_order(_run, tasks, self._executor, self._window)
         for piece in self.plan.pieces():
             try:
+                if self.done:
+                    self._show(part, time.perf_counter() - began)
                 found = next(results)
             except KeyboardInterrupt:
                 if not self.done:
@@ -75,7 +77,6 @@ class RunStream:
             self.done, self.events = piece.stop, self.events + found.events
             self.codes += found.codes
             yield piece, found.value
-            self._show(part, time.perf_counter() - began)
         if self.codes[SampleCode.OK] == 0:
             raise SimulationError(f"every run failed: {describe_counts(self.counted)}.")
 
