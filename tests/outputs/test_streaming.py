@@ -1,5 +1,6 @@
 """What all outputs share: the stream of pieces."""
 
+import re
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -111,8 +112,6 @@ class Listening(AbstractProgress):
 
 @pytest.mark.parametrize("outputs", OUTPUTS)
 def test_progress_tells_runs_events_and_what_is_left(outputs):
-    import re
-
     bar = Listening()
     sir(outputs, num_samples=1000, progress=bar)
     fractions = [fraction for fraction, _ in bar.seen]
