@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         noise,
         objectives,
         optimizers,
+        outputs,
         plot,
         priors,
         report,
@@ -55,6 +56,7 @@ _HOMES = {
     "Trajectory": "tumble._trajectory",
     "models": "tumble.models",
     "noise": "tumble.noise",
+    "outputs": "tumble.outputs",
     "simulate": "tumble._simulate",
     "simulators": "tumble.simulators",
     # inference
@@ -98,6 +100,7 @@ __all__ = [
     "noise",
     "objectives",
     "optimizers",
+    "outputs",
     "plot",
     "posterior_predictive",
     "priors",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -108,21 +108,32 @@ def describe_codes(
     With ``culprits`` [B], the index of the reaction that made each run fail or -1, it names those
     of ``reactions``.
     """
+    return describe_counts(count_outcomes(codes, culprits), reactions)
+
+
+def count_outcomes(codes: IntArray, culprits: IntArray | None = None) -> dict[tuple[int, int], int]:
+    """Return how many runs ended with which code by the fault of which reaction, -1 for none."""
+    blamed = np.full(codes.shape, -1) if culprits is None else culprits
+    pairs, counts = np.unique(np.stack([codes.ravel(), blamed.ravel()]), axis=1, return_counts=True)
+    return {
+        (int(code), int(culprit)): int(n)
+        for (code, culprit), n in zip(pairs.T, counts, strict=True)
+    }
+
+
+def describe_counts(outcomes: Mapping[tuple[int, int], int], reactions: Sequence[Any] = ()) -> str:
+    """Return the sentence of `describe_codes` for runs that were counted by `count_outcomes`."""
+    total = sum(outcomes.values())
     parts = []
     for code in SampleCode:
-        failed = codes == code
-        count = int(np.sum(failed))
-        if code is SampleCode.OK or not count:
+        of_code = {culprit: n for (c, culprit), n in outcomes.items() if c == code}
+        if code is SampleCode.OK or not of_code:
             continue
-        part = f"{count} of {codes.size} runs: {code.advice} ({code.name})"
-        if culprits is not None:
-            part += _blamed(culprits[failed], reactions)
-        parts.append(part)
+        part = f"{sum(of_code.values())} of {total} runs: {code.advice} ({code.name})"
+        named = [
+            f"reaction '{reactions[r]}' in {n}"
+            for r, n in sorted(of_code.items())
+            if 0 <= r < len(reactions)
+        ]
+        parts.append(f"{part}: {', '.join(named)}" if named else part)
     return "; ".join(parts)
-
-
-def _blamed(culprits: IntArray, reactions: Sequence[Any]) -> str:
-    """Return ``": reaction 'A -> B ; k' in 3"``, or nothing where none is to blame."""
-    index, counts = np.unique(culprits[culprits >= 0], return_counts=True)
-    named = [f"reaction '{reactions[r]}' in {n}" for r, n in zip(index, counts, strict=True)]
-    return f": {', '.join(named)}" if named else ""

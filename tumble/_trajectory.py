@@ -21,17 +21,19 @@ class Trajectory:
     """Runs of a simulator at given times.
 
     Attributes: ``data``, an `xarray.DataArray` of counts with dimensions (sample, time, species),
-    -1 in failed runs; ``codes`` [sample], see `SampleCode`; ``culprits`` [sample], the index of
-    the reaction that made a run fail, else -1, and ``reactions`` as text; ``stats``, what it cost;
-    ``result``.
+    -1 in failed runs; ``codes`` [sample], see `SampleCode`; ``params``; ``stats``, what it cost;
+    ``culprits`` [sample], the index of the reaction that made a run fail, else -1, and
+    ``reactions`` as text; ``interrupted``, whether it was stopped before the last run; ``result``.
+    Where parameters were arrays, data, codes and culprits have a first dimension ``params`` more.
     """
 
     data: xr.DataArray
     codes: IntArray
-    params: Mapping[str, float]
+    params: Mapping[str, Any]
     stats: Mapping[str, float] = field(default_factory=dict)
     culprits: IntArray | None = None
     reactions: tuple[str, ...] = ()
+    interrupted: bool = False
 
     @property
     def times(self) -> FloatArray:
@@ -45,17 +47,28 @@ class Trajectory:
 
     @property
     def num_samples(self) -> int:
-        """Runs, failed ones included."""
+        """Runs (of each row of parameters), failed ones included."""
         return self.data.sizes["sample"]
 
     @property
+    def has_rows(self) -> bool:
+        """Whether there are runs of several rows of parameters."""
+        return "params" in self.data.dims
+
+    @property
     def result(self) -> ResultCode:
-        """`ResultCode.SUCCESS`, or `ResultCode.PARTIAL` when runs failed."""
+        """`ResultCode.SUCCESS`, `PARTIAL` when runs failed, or `INTERRUPTED`."""
+        if self.interrupted:
+            return ResultCode.INTERRUPTED
         return ResultCode.PARTIAL if np.any(self.codes) else ResultCode.SUCCESS
 
     @property
     def valid(self) -> xr.DataArray:
-        """The runs that did not fail."""
+        """The runs that did not fail; with rows of parameters, all runs, NaN where they failed."""
+        if self.has_rows:
+            import xarray as xr
+
+            return self.data.where(xr.DataArray(self.codes == 0, dims=("params", "sample")))
         return self.data.isel(sample=np.flatnonzero(self.codes == 0))
 
     def mean(self) -> xr.DataArray:
@@ -68,19 +81,23 @@ class Trajectory:
 
     def summary(self) -> str:
         """Return a few lines on the runs."""
-        last = self.valid.isel(time=-1).values
+        rows = f"{self.data.sizes['params']} rows x " if self.has_rows else ""
         lines = [
-            f"Trajectory: {self.num_samples} runs x {len(self.times)} times x "
+            f"Trajectory: {rows}{self.num_samples} runs x {len(self.times)} times x "
             f"{len(self.species)} species, t = {self.times[0]:g} … {self.times[-1]:g}",
-            "  " + ", ".join(f"{k} = {v:g}" for k, v in self.params.items()),
+            "  " + describe_params(self.params),
         ]
+        last = self.data.values[..., -1, :][self.codes == 0]
         if len(last):
+            where = "at the last time" + (", all rows" if self.has_rows else "")
             for i, name in enumerate(self.species):
                 column = last[:, i]
-                lines.append(f"  {name}: {column.mean():.6g} ± {column.std():.3g} at the last time")
+                lines.append(f"  {name}: {column.mean():.6g} ± {column.std():.3g} {where}")
         if self.stats:
             lines.append(f"  {self.stats['events']:.3g} events in {self.stats['seconds']:.3g} s")
-        if self.result is not ResultCode.SUCCESS:
+        if self.interrupted:
+            lines.append(f"  {self.result.value}: {self.result.advice}")
+        elif self.result is not ResultCode.SUCCESS:
             failed = describe_codes(self.codes, self.culprits, self.reactions)
             lines.append(f"  {self.result.value}: {failed}")
         return "\n".join(lines)
@@ -96,11 +113,23 @@ class Trajectory:
         """Write the runs to a netCDF file and return its path."""
         path = Path(path)
         dataset = self.data.to_dataset(name="counts")
-        dataset["code"] = ("sample", self.codes)
-        dataset.attrs.update({f"param_{k}": v for k, v in self.params.items()})
+        dataset["code"] = (self.data.dims[:-2], self.codes)
+        numbers = {k: v for k, v in self.params.items() if np.ndim(v) == 0}
+        dataset.attrs.update({f"param_{k}": v for k, v in numbers.items()})
         dataset.to_netcdf(path, engine="h5netcdf")
         return path
 
     def citations(self) -> tuple[str, ...]:
         """What to cite for the method that made this result."""
         return ("Gillespie, J. Phys. Chem. 81 (1977), doi:10.1021/j100540a008",)
+
+
+def describe_params(params: Mapping[str, Any]) -> str:
+    """Return ``beta = 0.1 … 0.3 (5 values), gamma = 2``."""
+    return ", ".join(f"{name} = {_value(value)}" for name, value in params.items())
+
+
+def _value(value: Any) -> str:
+    if np.ndim(value) == 0:
+        return f"{value:g}"
+    return f"{np.min(value):g} … {np.max(value):g} ({len(value)} values)"

@@ -115,6 +115,21 @@ class SupportsCoupling(abc.ABC):
         """Run a coupled pair a row of ``batch``."""
 
 
+class SupportsPaths(abc.ABC):
+    """Can write down every event of a run."""
+
+    @abc.abstractmethod
+    def record_paths(
+        self, model: Any, batch: Batch, first: IntArray
+    ) -> tuple[FloatArray, IntArray]:
+        """Return the times and the reactions (their indices) of all events, run after run.
+
+        ``first`` [B + 1]: the events of run b are numbers ``first[b] … first[b + 1] - 1``. There
+        are as many as `AbstractSimulator.sample` says, or none for a run that is not wanted. Times
+        ascend, and those of events after an output time are later than it. Runs in this thread.
+        """
+
+
 class SupportsLikelihood(abc.ABC):
     """Offers log p(data | parameters) of time series, exactly or in its own approximation."""
 

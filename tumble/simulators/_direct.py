@@ -20,13 +20,14 @@ from tumble.simulators._base import (
     Sample,
     ScoredSample,
     SupportsCoupling,
+    SupportsPaths,
     SupportsScore,
 )
-from tumble.simulators._jump_runs import num_pieces, piece_of, sample_jumps
+from tumble.simulators._jump_runs import num_pieces, piece_of, record_piece, sample_jumps
 
 
 @dataclass(frozen=True)
-class DirectMethod(AbstractSimulator, SupportsScore, SupportsCoupling):
+class DirectMethod(AbstractSimulator, SupportsScore, SupportsCoupling, SupportsPaths):
     """Exact stochastic simulation of a `ReactionNetwork` by the direct method.
 
     Definition: in state n reaction r has propensity a_r(n; θ); the waiting time to the next
@@ -90,6 +91,12 @@ class DirectMethod(AbstractSimulator, SupportsScore, SupportsCoupling):
             _simulate_pairs, model, batch, executor, self.max_events
         )
         return PairSample(states, codes, events, culprits=culprits)
+
+    def record_paths(
+        self, model: ReactionNetwork, batch: Batch, first: IntArray
+    ) -> tuple[FloatArray, IntArray]:
+        """See `SupportsPaths.record_paths`."""
+        return record_piece(model, piece_of(batch, slice(None)), self.max_events, first)
 
 
 def _in_pieces(

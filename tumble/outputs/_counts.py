@@ -1,0 +1,99 @@
+"""Keep the counts of every run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tumble._errors import ParameterError
+from tumble._trajectory import Trajectory
+from tumble._typing import IntArray
+from tumble.outputs._base import AbstractOutput
+from tumble.outputs._plan import Piece, Plan
+from tumble.outputs._run_stream import Reduced, RunStream
+
+LARGEST_RESULT = 8 * 2**30
+"""Bytes that a result may take in memory."""
+
+
+@dataclass(frozen=True)
+class Counts(AbstractOutput[Trajectory]):
+    """Keep the counts of every run at every time: what `simulate` does by default.
+
+    Arguments: ``species``, names of those to keep; default all, in the order of the model.
+
+    Returns a `Trajectory`. Raises `ModelError` for unknown names, and `ParameterError` when the
+    counts would take more than 8 GiB.
+
+    When: up to some millions of runs at few times. Memory is 8 bytes a run, time and species.
+
+    >>> from tumble import ReactionNetwork, outputs, simulate
+    >>> chain = ReactionNetwork.from_text("A -> B ; k\\nB -> 0 ; k")
+    >>> run = simulate(chain, {"k": 1.0}, initial={"A": 9, "B": 0}, times=[0.0, 1.0],
+    ...                num_samples=50, outputs=outputs.Counts(["B"]))
+    >>> run.species, run.data.shape
+    (('B',), (50, 2, 1))
+    """
+
+    species: Sequence[str] | None = None
+
+    def collect(self, runs: RunStream) -> Trajectory:
+        """See `AbstractOutput.collect`."""
+        plan = runs.plan
+        columns = plan.columns(self.species)
+        shape = (plan.num_runs, len(plan.times), len(columns))
+        size = 8 * np.prod(shape, dtype=float)
+        if size > LARGEST_RESULT:
+            raise ParameterError(
+                f"the counts would take {size / 2**30:.0f} GiB; ask for fewer samples or times, "
+                "or keep less: outputs=tb.outputs.Moments()."
+            )
+        states: Any = None
+        ended = np.empty((plan.num_runs, 2), np.int64)  # codes and culprits
+        for piece, (some, how) in runs.each(_columns_of, lambda piece: (columns,)):
+            here = slice(piece.first, piece.stop)
+            states = np.empty(shape, some.dtype) if states is None else states
+            states[here], ended[here] = some, how
+        return _trajectory(runs, columns, states, ended)
+
+
+def _columns_of(piece: Piece, columns: IntArray) -> Reduced:
+    sample = piece.sample()
+    some = sample.states
+    if len(columns) < some.shape[2]:
+        some = some[:, :, columns]
+    blamed = np.full(len(some), -1) if sample.culprits is None else sample.culprits
+    how = np.stack([sample.codes, blamed], axis=1)
+    return Reduced((some, how), sample.codes, sample.culprits, sample.events)
+
+
+def whole_block(plan: Plan, num_done: int) -> tuple[int, int]:
+    """Return (rows, samples) of what is complete. Raises KeyboardInterrupt where no row is."""
+    rows, samples = plan.whole_rows(num_done)
+    if rows == 0:
+        raise KeyboardInterrupt
+    return rows, samples
+
+
+def _trajectory(runs: RunStream, columns: IntArray, states: Any, ended: IntArray) -> Trajectory:
+    import xarray as xr
+
+    plan = runs.plan
+    rows, samples = whole_block(plan, runs.done)
+    states = states[: rows * samples].reshape(rows, samples, *states.shape[1:])
+    data = xr.DataArray(
+        plan.shaped(states),
+        dims=plan.dims("sample", "time", "species"),
+        coords=plan.coords(columns, rows),
+        name="counts",
+    )
+    codes, culprits = (
+        plan.shaped(column[: rows * samples].reshape(rows, samples)) for column in ended.T
+    )
+    reactions = tuple(str(reaction) for reaction in plan.model.reactions)
+    return Trajectory(
+        data, codes, plan.given, runs.stats, culprits, reactions, interrupted=runs.interrupted
+    )
