@@ -4,7 +4,7 @@ import pytest
 from tests import helpers
 from tests.outputs.cases import PARAMS, ROWS, StopsAfter, failing, sir
 from tumble import ReactionNetwork, simulate
-from tumble._errors import SimulationError
+from tumble._errors import ParameterError, SimulationError
 from tumble._results import ResultCode, SampleCode
 from tumble.outputs import Moments
 
@@ -115,6 +115,13 @@ def test_rows_without_a_valid_run_are_nan():
     np.testing.assert_array_equal(got.data["num_valid"], [200, 0])
     np.testing.assert_array_equal(np.isnan(got.mean.values[:, 0, 0]), [False, True])
     assert got.result is ResultCode.PARTIAL
+
+
+def test_moments_that_would_not_fit_are_refused():
+    many = {"times": np.arange(10**6), "params": {"beta": np.full(200, 0.1), "gamma": 1.0}}
+    message = r"the moments would take 13 GiB; ask for fewer rows of parameters, times or species\."
+    with pytest.raises(ParameterError, match=message):
+        sir(Moments(), **many)
 
 
 def test_an_interruption_keeps_finished_pieces():

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
+from tumble._errors import ParameterError
 from tumble._results import ResultCode, SampleCode
 from tumble._trajectory import describe_params
 from tumble._typing import FloatArray
@@ -19,6 +21,16 @@ if TYPE_CHECKING:
     import xarray as xr
 
 Kept = TypeVar("Kept")
+
+LARGEST_RESULT = 8 * 2**30
+"""Bytes that a result may take in memory."""
+
+
+def check_size(what: str, shape: Iterable[int], advice: str) -> None:
+    """Raise `ParameterError` when an array of 8-byte numbers would be too large."""
+    size = 8 * math.prod(shape)
+    if size > LARGEST_RESULT:
+        raise ParameterError(f"the {what} would take {size / 2**30:.0f} GiB; ask for {advice}.")
 
 
 class AbstractOutput(abc.ABC, Generic[Kept]):

@@ -8,15 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from tumble._errors import ParameterError
 from tumble._trajectory import Trajectory
 from tumble._typing import IntArray
-from tumble.outputs._base import AbstractOutput
+from tumble.outputs._base import AbstractOutput, check_size
 from tumble.outputs._plan import Piece, Plan
 from tumble.outputs._run_stream import Reduced, RunStream
-
-LARGEST_RESULT = 8 * 2**30
-"""Bytes that a result may take in memory."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +41,10 @@ class Counts(AbstractOutput[Trajectory]):
         plan = runs.plan
         columns = plan.columns(self.species)
         shape = (plan.num_runs, len(plan.times), len(columns))
-        size = 8 * np.prod(shape, dtype=float)
-        if size > LARGEST_RESULT:
-            raise ParameterError(
-                f"the counts would take {size / 2**30:.0f} GiB; ask for fewer samples or times, "
-                "or keep less: outputs=tb.outputs.Moments()."
-            )
+        check_size(
+            "counts", shape,
+            "fewer samples or times, or keep less: outputs=tb.outputs.Moments()",
+        )  # fmt: skip
         states: Any = None
         ended = np.empty((plan.num_runs, 2), np.int64)  # codes and culprits
         for piece, (some, how) in runs.each(_columns_of, lambda piece: (columns,)):

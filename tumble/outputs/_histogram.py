@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,8 +11,7 @@ import numpy as np
 
 from tumble._errors import ParameterError
 from tumble._typing import FloatArray, IntArray
-from tumble.outputs._base import AbstractOutput, AbstractSummary
-from tumble.outputs._counts import LARGEST_RESULT
+from tumble.outputs._base import AbstractOutput, AbstractSummary, check_size
 from tumble.outputs._plan import Piece, Plan
 from tumble.outputs._run_stream import Reduced, RunStream
 
@@ -117,16 +117,14 @@ class Histogram(AbstractOutput[SampleHistogram]):
 
     def _num_bins(self, shape: tuple[int, int, int]) -> int:
         """Return the number of bins, at most where it depends on the runs."""
-        if self.largest is None and self.edges is None:
-            return max(1, _MOST_NUMBERS // int(np.prod(shape)))
-        num_bins = self.largest + 1 if self.edges is None else len(self.edges) - 1  # type: ignore[operator]
-        size = 8 * np.prod(shape, dtype=float) * (num_bins + 2)
-        if size > LARGEST_RESULT:
-            raise ParameterError(
-                f"the histogram would take {size / 2**30:.0f} GiB; ask for fewer bins, times or "
-                "species."
-            )
-        return int(num_bins)
+        if self.edges is not None:
+            num_bins = len(self.edges) - 1
+        elif self.largest is not None:
+            num_bins = int(self.largest) + 1
+        else:
+            num_bins = max(1, _MOST_NUMBERS // math.prod(shape))
+        check_size("histogram", (*shape, num_bins + 2), "fewer bins, times or species")
+        return num_bins
 
     def _dataset(self, plan: Plan, columns: IntArray, total: IntArray) -> xr.Dataset:
         import xarray as xr

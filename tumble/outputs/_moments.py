@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tumble._typing import FloatArray, IntArray
-from tumble.outputs._base import AbstractOutput, AbstractSummary
+from tumble.outputs._base import AbstractOutput, AbstractSummary, check_size
 from tumble.outputs._plan import Piece
 from tumble.outputs._run_stream import Reduced, RunStream
 
@@ -74,7 +74,8 @@ class Moments(AbstractOutput[SampleMoments]):
     Arguments: ``covariance``, keep that of all pairs of species at each time too, default
     ``False``; ``species``, names of those to keep, default all.
 
-    Returns a `SampleMoments`. Raises `ModelError` for unknown names.
+    Returns a `SampleMoments`. Raises `ModelError` for unknown names, and `ParameterError` when
+    there are so many rows, times and species that the moments would take more than 8 GiB.
 
     When: for any number of runs. Not for what a mean hides, such as outbreaks of which some die
     out: keep a `Histogram`.
@@ -95,6 +96,8 @@ class Moments(AbstractOutput[SampleMoments]):
         plan = runs.plan
         columns = plan.columns(self.species)
         shape = (len(plan.params), len(plan.times), len(columns))
+        per_species = 2 + len(columns) if self.covariance else 3
+        check_size("moments", (*shape, per_species), "fewer rows of parameters, times or species")
         total: _Sums | None = None
         for piece, sums in runs.each(_sums_of, lambda piece: (columns, self.covariance)):
             total = _empty(shape, self.covariance, sums.reference.dtype) if total is None else total

@@ -10,8 +10,8 @@ import numpy as np
 
 from tumble._errors import CapabilityError, ParameterError
 from tumble._typing import FloatArray, IntArray
-from tumble.outputs._base import AbstractOutput, AbstractSummary
-from tumble.outputs._counts import LARGEST_RESULT, whole_block
+from tumble.outputs._base import LARGEST_RESULT, AbstractOutput, AbstractSummary
+from tumble.outputs._counts import whole_block
 from tumble.outputs._plan import Piece
 from tumble.outputs._run_stream import Reduced, RunStream
 from tumble.simulators import SupportsPaths
