@@ -12,13 +12,15 @@ from tumble._typing import IntArray
 
 
 class SampleCode(enum.IntEnum):
-    """How one run of a simulator ended. Anything but ``OK`` makes its outputs unusable (-1)."""
+    """How one run of a simulator ended. Anything but ``OK`` makes its outputs unusable."""
 
     OK = 0
     MAX_EVENTS = 1
     INVALID_RATE = 2
     OVERFLOW = 3
     NEGATIVE_COUNT = 4
+    INTEGRATION = 7
+    MAX_STEPS = 8
 
     @property
     def advice(self) -> str:
@@ -41,6 +43,14 @@ _SAMPLE_ADVICE = {
     SampleCode.NEGATIVE_COUNT: (
         "a reaction fired without enough reactants, so that a count would have been negative; its "
         "rate law has to be 0 there"
+    ),
+    SampleCode.INTEGRATION: (
+        "the differential equations could not be integrated; they diverge or are very stiff at "
+        "these parameters: check the rates and times"
+    ),
+    SampleCode.MAX_STEPS: (
+        "the run took more than `max_steps` steps before its last time; allow larger steps, check "
+        "the rates and times, or raise `max_steps`"
     ),
 }
 

@@ -85,7 +85,8 @@ def simulate(
     - ``seed``: the result is bitwise the same for the same seed, whatever the threads and executor.
     - ``outputs``: what to keep, see `tumble.outputs`; default `Counts`, all counts. With `Moments`
       or `Histogram` memory does not grow with the number of runs.
-    - ``simulator``: default `DirectMethod`, exact.
+    - ``simulator``: default `DirectMethod`, exact; see `tumble.simulators` for others. `Langevin`
+      and `MeanField` return real numbers in place of counts.
     - ``common``: whether rows of parameters share their random numbers, which makes differences
       between them less noisy. Sample i of row m is run i of the random stream then, and else run
       2³² m + i. Default ``False``.

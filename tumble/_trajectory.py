@@ -11,6 +11,7 @@ import numpy as np
 
 from tumble._results import ResultCode, describe_codes
 from tumble._typing import FloatArray, IntArray
+from tumble.simulators import AbstractSimulator, DirectMethod
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -21,10 +22,12 @@ class Trajectory:
     """Runs of a simulator at given times.
 
     Attributes: ``data``, an `xarray.DataArray` of counts with dimensions (sample, time, species),
-    -1 in failed runs; ``codes`` [sample], see `SampleCode`; ``params``; ``stats``, what it cost;
+    -1 in failed runs, or of real numbers, NaN in failed runs, where the simulator is not
+    ``discrete``; ``codes`` [sample], see `SampleCode`; ``params``; ``stats``, what it cost;
     ``culprits`` [sample], the index of the reaction that made a run fail, else -1, and
-    ``reactions`` as text; ``interrupted``, whether it was stopped before the last run; ``result``.
-    Where parameters were arrays, data, codes and culprits have a first dimension ``params`` more.
+    ``reactions`` as text; ``interrupted``, whether it was stopped before the last run;
+    ``simulator``, what made them; ``result``. Where parameters were arrays, data, codes and
+    culprits have a first dimension ``params`` more.
     """
 
     data: xr.DataArray
@@ -34,6 +37,7 @@ class Trajectory:
     culprits: IntArray | None = None
     reactions: tuple[str, ...] = ()
     interrupted: bool = False
+    simulator: AbstractSimulator = field(default_factory=DirectMethod, kw_only=True)
 
     @property
     def times(self) -> FloatArray:
@@ -92,9 +96,13 @@ class Trajectory:
             where = "at the last time" + (", all rows" if self.has_rows else "")
             for i, name in enumerate(self.species):
                 column = last[:, i]
-                lines.append(f"  {name}: {column.mean():.6g} ± {column.std():.3g} {where}")
+                spread = column.std() if np.ptp(column) else 0.0
+                lines.append(f"  {name}: {column.mean():.6g} ± {spread:.3g} {where}")
+        if not self.simulator.exact:
+            lines.append(f"  approximate, by {self.simulator}")
         if self.stats:
-            lines.append(f"  {self.stats['events']:.3g} events in {self.stats['seconds']:.3g} s")
+            events = f"{self.stats['events']:.3g} events in " if self.simulator.discrete else ""
+            lines.append(f"  {events}{self.stats['seconds']:.3g} s")
         if self.interrupted:
             lines.append(f"  {self.result.value}: {self.result.advice}")
         elif self.result is not ResultCode.SUCCESS:
@@ -116,12 +124,13 @@ class Trajectory:
         dataset["code"] = (self.data.dims[:-2], self.codes)
         numbers = {k: v for k, v in self.params.items() if np.ndim(v) == 0}
         dataset.attrs.update({f"param_{k}": v for k, v in numbers.items()})
+        dataset.attrs["simulator"] = str(self.simulator)
         dataset.to_netcdf(path, engine="h5netcdf")
         return path
 
     def citations(self) -> tuple[str, ...]:
         """What to cite for the method that made this result."""
-        return ("Gillespie, J. Phys. Chem. 81 (1977), doi:10.1021/j100540a008",)
+        return self.simulator.citations
 
 
 def describe_params(params: Mapping[str, Any]) -> str:

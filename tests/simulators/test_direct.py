@@ -9,26 +9,27 @@ import pytest
 from scipy import stats
 
 from tests import helpers
+from tests.simulators.agreement import (
+    CASES,
+    OPEN_CASES,
+    STREAM,
+    TIMES,
+    assert_distribution,
+    assert_moments,
+    assert_same,
+    counts,
+    projection,
+    rows,
+)
 from tumble import simulators
 from tumble._errors import ParameterError
-from tumble._random import Stream, run_ids
+from tumble._random import run_ids
 from tumble._results import SampleCode
 from tumble.models import ReactionNetwork
-from tumble.simulators import Batch, DirectMethod, FiniteStateProjection
+from tumble.simulators import Batch, DirectMethod
 
 RUNS = 100_000
-STREAM = Stream.from_seed(12)
-TIMES = np.array([0.0, 0.4, 1.0, 2.5])
 direct = DirectMethod()
-projection = FiniteStateProjection(tolerance=1e-12)
-
-
-def rows(values, num_runs):
-    return np.broadcast_to(np.asarray(values, dtype=float), (num_runs, len(values)))
-
-
-def counts(values, num_runs):
-    return np.broadcast_to(np.asarray(values, dtype=np.int64), (num_runs, len(values)))
 
 
 def sample(network, params, initial, times=TIMES, num_runs=RUNS, method=None, **options):
@@ -45,17 +46,6 @@ def scored(network, params, initial, times=TIMES, num_runs=RUNS):
 
 class _Scores:
     sample = staticmethod(direct.sample_with_score)
-
-
-def assert_moments(x, mean, variance, deviations=4.0):
-    """The sample mean and variance of x [B, ...] are right within so many standard errors."""
-    n = len(x)
-    x = x.astype(float)
-    error = np.sqrt(variance / n)
-    assert np.all(np.abs(x.mean(axis=0) - mean) <= deviations * error)
-    squares = (x - mean) ** 2
-    error = squares.std(axis=0) / np.sqrt(n)
-    assert np.all(np.abs(squares.mean(axis=0) - variance) <= deviations * error)
 
 
 # -- exactness ------------------------------------------------------------------------------------
@@ -82,31 +72,6 @@ def test_birth_death(birth, death):
     assert_moments(x, *helpers.birth_death_moments(birth, death, TIMES, 7))
 
 
-def assert_distribution(states, exact, at):
-    """χ² of the whole joint distribution, states of small chance put together."""
-    place = {tuple(state): i for i, state in enumerate(exact.states.tolist())}
-    got = np.bincount([place[tuple(s)] for s in states.tolist()], minlength=len(place))
-    expected = len(states) * exact.probabilities[at]
-    rare = expected < 8
-    got = np.append(got[~rare], got[rare].sum())
-    expected = np.append(expected[~rare], expected[rare].sum())
-    keep = expected > 0
-    assert got[~keep].sum() == 0
-    assert keep.sum() > 3
-    statistic = ((got - expected)[keep] ** 2 / expected[keep]).sum()
-    assert 1e-4 < stats.chi2.sf(statistic, keep.sum() - 1) < 1 - 1e-4
-
-
-CASES = {
-    "dimerization": (helpers.dimerization(), [0.4, 1.3], [9, 1]),
-    "sir": (helpers.sir(), [0.1, 0.7], [18, 2, 0]),
-    "trimers": (
-        ReactionNetwork.from_text("3 A -> B ; k\nB -> 3 A ; h\nA -> 0 ; 0.2"), [0.05, 0.8], [12, 0],
-    ),
-    "shared": (
-        ReactionNetwork.from_text("A -> B ; k\nB -> C ; k\n2 C -> A ; 0.5"), [0.8], [7, 0, 3],
-    ),
-}  # fmt: skip
 each_case = pytest.mark.parametrize("case", CASES)
 
 
@@ -171,13 +136,6 @@ def test_rows_have_their_own_parameters_and_initial_states():
 
 
 # -- the same bits, whatever the circumstances ----------------------------------------------------
-
-
-def assert_same(a, b):
-    for name in ("states", "codes", "events"):
-        np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
-    if hasattr(a, "score"):
-        np.testing.assert_array_equal(a.score, b.score)
 
 
 @pytest.mark.parametrize("kind", ["sample", "sample_with_score", "sample_pairs"])
@@ -422,16 +380,9 @@ def fisher_information(case, t):
     return np.diag([exposure / birth, exposure / death])
 
 
-FISHER = {
-    "arrival": (helpers.arrival(), [8.0], [2]),
-    "immigration-death": (helpers.immigration_death(), [10.0, 1.5], [3]),
-    "birth-death": (helpers.birth_death(), [0.9, 1.1], [7]),
-}
-
-
-@pytest.mark.parametrize("case", FISHER)
+@pytest.mark.parametrize("case", OPEN_CASES)
 def test_scores_have_mean_zero_and_the_fisher_information_as_variance(case):
-    got = scored(*FISHER[case])
+    got = scored(*OPEN_CASES[case])
     assert np.all(got.score[:, 0] == 0)
     for at, t in enumerate(TIMES[1:], start=1):
         exact = fisher_information(case, t)
@@ -454,7 +405,7 @@ def assert_score_gradient(values, scores, exact):
 
 @pytest.mark.parametrize("case", ["immigration-death", "birth-death"])
 def test_scores_give_the_gradient_of_a_mean(case):
-    network, params, initial = FISHER[case]
+    network, params, initial = OPEN_CASES[case]
     gradient = {
         "immigration-death": helpers.immigration_death_mean_gradient,
         "birth-death": helpers.birth_death_mean_gradient,
@@ -528,7 +479,7 @@ def test_each_side_of_a_pair_has_the_exact_distribution(case):
 
 @pytest.mark.parametrize("case", ["immigration-death", "birth-death"])
 def test_differences_of_pairs_are_quiet_and_right(case):
-    network, params, initial = FISHER[case]
+    network, params, initial = OPEN_CASES[case]
     moments, gradient = {
         "immigration-death": (
             helpers.immigration_death_moments, helpers.immigration_death_mean_gradient,

@@ -33,6 +33,10 @@ ALGORITHMS: Mapping[str, Mapping[str, str]] = {
     },
     "simulator": {
         "direct_method": "tumble.simulators:DirectMethod",
+        "next_reaction_method": "tumble.simulators:NextReactionMethod",
+        "tau_leaping": "tumble.simulators:TauLeaping",
+        "langevin": "tumble.simulators:Langevin",
+        "mean_field": "tumble.simulators:MeanField",
     },
     "noise": {
         "exact": "tumble.noise:Exact",

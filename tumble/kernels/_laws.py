@@ -54,6 +54,24 @@ def factor_of(tables, laws, ptr, code, constants, stack, reaction, state, params
 
 
 @numba.njit(inline="always")
+def real_factor_of(tables, laws, ptr, code, constants, stack, reaction, state, params):
+    """Return the same for real ``state`` [S] ≥ 0; see `ReactionNetwork.propensities`.
+
+    Combinations are continued by max(0, n (n-1) … (n-m+1) / m!).
+    """
+    if laws is None or ptr[reaction] == ptr[reaction + 1]:
+        factor = 1.0
+        for j in range(tables.reactant_ptr[reaction], tables.reactant_ptr[reaction + 1]):
+            count = state[tables.reactant_species[j]]
+            for k in range(tables.reactant_order[j]):
+                factor *= max(count - k, 0.0) / (k + 1)
+        return factor
+    return evaluate(
+        code, constants, ptr[reaction], ptr[reaction + 1], state, params, NO_TIME, stack
+    )
+
+
+@numba.njit(inline="always")
 def is_valid(propensity):
     """Return whether a propensity is finite and not negative."""
     return 0.0 <= propensity < 1e300

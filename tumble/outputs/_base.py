@@ -52,7 +52,7 @@ class AbstractSummary(abc.ABC):
 
     Attributes: ``data``, an `xarray.Dataset`; ``codes``, how many runs ended how; ``params``;
     ``stats``, what it cost; ``interrupted``, whether it was stopped before the last run;
-    ``failures``, what went wrong, in a sentence; ``result``.
+    ``failures``, what went wrong, in a sentence; ``cited``, see `citations`; ``result``.
     """
 
     data: xr.Dataset
@@ -61,6 +61,7 @@ class AbstractSummary(abc.ABC):
     stats: Mapping[str, float] = field(default_factory=dict)
     interrupted: bool = False
     failures: str = ""
+    cited: tuple[str, ...] = ()
 
     @property
     def times(self) -> FloatArray:
@@ -119,4 +120,4 @@ class AbstractSummary(abc.ABC):
 
     def citations(self) -> tuple[str, ...]:
         """What to cite for the method that made this result."""
-        return ("Gillespie, J. Phys. Chem. 81 (1977), doi:10.1021/j100540a008",)
+        return self.cited

@@ -89,5 +89,12 @@ def _trajectory(runs: RunStream, columns: IntArray, states: Any, ended: IntArray
     )
     reactions = tuple(str(reaction) for reaction in plan.model.reactions)
     return Trajectory(
-        data, codes, plan.given, runs.stats, culprits, reactions, interrupted=runs.interrupted
+        data,
+        codes,
+        plan.given,
+        runs.stats,
+        culprits,
+        reactions,
+        interrupted=runs.interrupted,
+        simulator=plan.simulator,
     )

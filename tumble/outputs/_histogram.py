@@ -112,7 +112,7 @@ class Histogram(AbstractOutput[SampleHistogram]):
             here[..., -1] += counts[..., -1]
         return SampleHistogram(
             self._dataset(plan, columns, total), runs.counted, plan.given, runs.stats,
-            runs.interrupted, runs.failures,
+            runs.interrupted, runs.failures, plan.simulator.citations,
         )  # fmt: skip
 
     def _num_bins(self, shape: tuple[int, int, int]) -> int:

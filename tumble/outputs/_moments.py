@@ -105,7 +105,7 @@ class Moments(AbstractOutput[SampleMoments]):
         assert total is not None
         return SampleMoments(
             self._dataset(runs, columns, total), runs.counted, plan.given, runs.stats,
-            runs.interrupted, runs.failures,
+            runs.interrupted, runs.failures, plan.simulator.citations,
         )  # fmt: skip
 
     def _dataset(self, runs: RunStream, columns: IntArray, total: _Sums) -> xr.Dataset:

@@ -183,7 +183,13 @@ class Paths(AbstractOutput[SamplePaths]):
         some = times[: first[num_runs]], reactions[: first[num_runs]]
         data = _dataset(runs, num_events, codes[:num_runs].reshape(rows, samples), *some)
         return SamplePaths(
-            data, runs.counted, plan.given, runs.stats, runs.interrupted, runs.failures
+            data,
+            runs.counted,
+            plan.given,
+            runs.stats,
+            runs.interrupted,
+            runs.failures,
+            plan.simulator.citations,
         )
 
     def _count(self, runs: RunStream) -> tuple[IntArray, IntArray]:

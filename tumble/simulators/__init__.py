@@ -13,15 +13,22 @@ from tumble.simulators._base import (
 )
 from tumble.simulators._direct import DirectMethod
 from tumble.simulators._finite_state import FiniteStateProjection
+from tumble.simulators._langevin import Langevin
 from tumble.simulators._linear_noise import LinearNoise
+from tumble.simulators._mean_field import MeanField
+from tumble.simulators._next_reaction import NextReactionMethod
 from tumble.simulators._particle_filter import ParticleFilter
+from tumble.simulators._tau_leaping import TauLeaping
 
 __all__ = [
     "AbstractSimulator",
     "Batch",
     "DirectMethod",
     "FiniteStateProjection",
+    "Langevin",
     "LinearNoise",
+    "MeanField",
+    "NextReactionMethod",
     "PairSample",
     "ParticleFilter",
     "Sample",
@@ -30,4 +37,5 @@ __all__ = [
     "SupportsLikelihood",
     "SupportsPaths",
     "SupportsScore",
+    "TauLeaping",
 ]

@@ -39,12 +39,14 @@ class Batch:
 class Sample:
     """A batch of runs.
 
-    ``states`` [B, T, S] counts (-1 where a run failed); ``codes`` [B], see `SampleCode`;
-    ``events`` [B], reactions fired; ``culprits`` [B], the index of the reaction that made a run
-    fail, -1 where none is to blame, or None if the simulator does not say.
+    ``states`` [B, T, S] counts (-1 where a run failed), or real numbers (NaN where it failed) if
+    the simulator is not `AbstractSimulator.discrete`; ``codes`` [B], see `SampleCode`; ``events``
+    [B], reactions fired, 0 where a simulator does not count them; ``culprits`` [B], the index of
+    the reaction that made a run fail, -1 where none is to blame, or None if the simulator does not
+    say.
     """
 
-    states: IntArray
+    states: IntArray | FloatArray
     codes: IntArray
     events: IntArray
     culprits: IntArray | None = field(default=None, kw_only=True)
@@ -93,6 +95,12 @@ class AbstractSimulator(abc.ABC):
 
     exact: ClassVar[bool]
     """Whether samples follow the law of the model, without approximation."""
+
+    discrete: ClassVar[bool] = True
+    """Whether states are whole numbers; if not, they are real."""
+
+    citations: ClassVar[tuple[str, ...]] = ()
+    """What to cite for its samples."""
 
     @abc.abstractmethod
     def sample(self, model: Any, batch: Batch, *, executor: Any = None) -> Sample:

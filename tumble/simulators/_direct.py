@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from tumble._errors import ParameterError
-from tumble._execution import run_all, split
 from tumble._typing import FloatArray, IntArray
 from tumble.models import ReactionNetwork
 from tumble.simulators._autonomous import require_autonomous
@@ -23,7 +21,7 @@ from tumble.simulators._base import (
     SupportsPaths,
     SupportsScore,
 )
-from tumble.simulators._jump_runs import num_pieces, piece_of, record_piece, sample_jumps
+from tumble.simulators._jump_runs import in_pieces, piece_of, record_piece, sample_jumps
 
 
 @dataclass(frozen=True)
@@ -48,6 +46,9 @@ class DirectMethod(AbstractSimulator, SupportsScore, SupportsCoupling, SupportsP
 
     max_events: int = 10_000_000
     exact: ClassVar[bool] = True
+    citations: ClassVar[tuple[str, ...]] = (
+        "Gillespie, J. Phys. Chem. 81 (1977), doi:10.1021/j100540a008 (direct method)",
+    )
 
     def __post_init__(self) -> None:
         if not self.max_events >= 1:
@@ -65,7 +66,8 @@ class DirectMethod(AbstractSimulator, SupportsScore, SupportsCoupling, SupportsP
 
         The last event-free interval is included.
         """
-        pieces = _in_pieces(_simulate_with_score, model, batch, executor, self.max_events)
+        require_autonomous(model, "DirectMethod")
+        pieces = in_pieces(_simulate_with_score, model, batch, executor, self.max_events)
         states, codes, culprits, events, fired, exposure, of_laws = pieces
         score = np.zeros((*fired.shape[:2], batch.params.shape[1]))
         if of_laws.shape[2]:
@@ -87,7 +89,8 @@ class DirectMethod(AbstractSimulator, SupportsScore, SupportsCoupling, SupportsP
         self, model: ReactionNetwork, batch: Batch, *, executor: Any = None
     ) -> PairSample:
         """Run pairs under the split coupling; see `SupportsCoupling.sample_pairs`."""
-        states, codes, culprits, events = _in_pieces(
+        require_autonomous(model, "DirectMethod")
+        states, codes, culprits, events = in_pieces(
             _simulate_pairs, model, batch, executor, self.max_events
         )
         return PairSample(states, codes, events, culprits=culprits)
@@ -97,19 +100,6 @@ class DirectMethod(AbstractSimulator, SupportsScore, SupportsCoupling, SupportsP
     ) -> tuple[FloatArray, IntArray]:
         """See `SupportsPaths.record_paths`."""
         return record_piece(model, piece_of(batch, slice(None)), self.max_events, first)
-
-
-def _in_pieces(
-    function: Callable[..., Any], model: ReactionNetwork, batch: Batch, executor: Any, *extra: Any
-) -> list[Any]:
-    """Cut a batch into pieces, run them side by side, and put each output together again."""
-    require_autonomous(model, "DirectMethod")
-    tasks = []
-    for rows in split(len(batch.runs), num_pieces(len(batch.runs))):
-        piece = piece_of(batch, rows)
-        tasks.append((model, piece, *extra))
-    pieces = run_all(function, tasks, executor)
-    return [np.concatenate(column) for column in zip(*pieces, strict=True)]
 
 
 def _simulate_with_score(

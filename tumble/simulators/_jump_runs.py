@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -64,6 +65,17 @@ def piece_of(batch: Batch, rows: slice) -> Batch:
         times=np.require(batch.times, np.float64, ["C", "W"]),
         runs=np.require(batch.runs[rows], np.uint64, ["C", "W"]),
     )
+
+
+def in_pieces(
+    function: Callable[..., Any], model: ReactionNetwork, batch: Batch, executor: Any, *extra: Any
+) -> list[Any]:
+    """Cut a batch into pieces, run them side by side, and put each output together again."""
+    tasks = []
+    for rows in split(len(batch.runs), num_pieces(len(batch.runs))):
+        tasks.append((model, piece_of(batch, rows), *extra))
+    pieces = run_all(function, tasks, executor)
+    return [np.concatenate(column) for column in zip(*pieces, strict=True)]
 
 
 def run_piece(

@@ -12,10 +12,10 @@ from tumble._errors import DataError, ParameterError
 from tumble._typing import FloatArray, JaxArray
 from tumble.models import ReactionNetwork
 from tumble.simulators._base import SupportsLikelihood
+from tumble.simulators._integrate import integrate
 
 # Variance of rounding to whole numbers (Sheppard): see `tumble.noise.Exact`.
 _ROUNDING_VARIANCE = 1 / 12
-_MAX_SOLVER_STEPS = 4096
 
 
 class Moments(NamedTuple):
@@ -89,47 +89,24 @@ class LinearNoise(SupportsLikelihood):
         begin: JaxArray,
     ) -> Moments:
         """Return the moments a time ``span`` after ``begin``; NaN where the solver gave up."""
-        import diffrax
         import jax
         import jax.numpy as jnp
 
         change = jnp.asarray(model.stoichiometry, dtype=float)
 
-        def field(t: Any, y: Moments, args: Any) -> Moments:
+        def field(t: JaxArray, y: Moments) -> Moments:
             mean, covariance = y
 
             def propensities(state: JaxArray) -> JaxArray:
-                return model.propensities(state, params, begin + length * t, jnp)
+                return model.propensities(state, params, t, jnp)
 
             propensity = propensities(mean)
             flow = change @ jax.jacfwd(propensities)(mean) @ covariance
             noise = (change * propensity) @ change.T
             return Moments(change @ propensity, flow + flow.T + noise)
 
-        # A zero span would make the solver divide by it; its result is replaced below.
-        length = jnp.where(span > 0, span, 1.0)
-        solution = diffrax.diffeqsolve(
-            diffrax.ODETerm(
-                lambda t, y, args: jax.tree.map(lambda f: length * f, field(t, y, args))
-            ),
-            diffrax.Tsit5(),
-            t0=0.0,
-            t1=1.0,
-            dt0=None,
-            y0=moments,
-            saveat=diffrax.SaveAt(t1=True),
-            stepsize_controller=diffrax.PIDController(rtol=self.rtol, atol=self.rtol),
-            adjoint=diffrax.ForwardMode(),
-            max_steps=_MAX_SOLVER_STEPS,
-            throw=False,
-        )
-        solved = solution.result == diffrax.RESULTS.successful
-        return Moments(
-            *(
-                jnp.where(span > 0, jnp.where(solved, ys[0], jnp.nan), before)
-                for ys, before in zip(solution.ys, moments, strict=True)
-            )
-        )
+        after: Moments = integrate(field, moments, begin, span, self.rtol)
+        return after
 
     def likelihood(self, problem: Any) -> KalmanLikelihood:
         """Return the log likelihood of a problem's time series. Raises `DataError`."""
