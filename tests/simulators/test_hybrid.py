@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from scipy import integrate, linalg, stats
 
+import tumble as tb
 from tests import helpers
-from tumble._errors import CapabilityError, ParameterError
+from tumble._errors import CapabilityError, ModelError, ParameterError
 from tumble._random import Stream, run_ids
 from tumble._results import SampleCode
 from tumble.models import ReactionNetwork
-from tumble.simulators import Batch, DirectMethod
+from tumble.simulators import Batch, DirectMethod, FiniteStateProjection, LinearNoise
 
 RUNS = 10_000
 STREAM = Stream.from_seed(31)
@@ -551,3 +552,23 @@ def test_refusals(line, message):
         DirectMethod().sample_with_score(network, batch)
     with pytest.raises(CapabilityError, match=message):
         DirectMethod().sample_pairs(network, pairs)
+    with pytest.raises(CapabilityError, match=message):
+        FiniteStateProjection().distribution(network, [], [5], TIMES)
+    if "time" not in line:
+        data = {"time": [1.0, 2.0], "X": [3, 2]}
+        fixed = tb.Problem(network, data=data, initial={"X": 5})
+        with pytest.raises(CapabilityError, match=message):
+            LinearNoise().likelihood(fixed)
+
+
+def test_observables_cannot_read_variables_yet():
+    network = ReactionNetwork.from_text("V(0) = 1\nc = X / V\nX -> 0 ; k")
+    for formula in ("X / V", "c"):
+        with pytest.raises(ModelError, match=r"observable 'y' reads variable 'V', but observables"):
+            tb.Problem(
+                network,
+                data={"time": [1.0], "y": [3]},
+                initial={"X": 5},
+                observables={"y": formula},
+                parameters={"k": 1.0},
+            ).bindings
