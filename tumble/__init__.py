@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from tumble import (
         diagnostics,
         gradients,
+        inputs,
         io,
         models,
         noise,
@@ -54,6 +55,7 @@ _HOMES = {
     "ReactionNetwork": "tumble.models",
     "Ref": "tumble._parameters",
     "Trajectory": "tumble._trajectory",
+    "inputs": "tumble.inputs",
     "models": "tumble.models",
     "noise": "tumble.noise",
     "outputs": "tumble.outputs",
@@ -95,6 +97,7 @@ __all__ = [
     "diagnostics",
     "fit",
     "gradients",
+    "inputs",
     "io",
     "models",
     "noise",

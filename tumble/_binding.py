@@ -302,13 +302,19 @@ class Binding:
                     f"observable {name!r} depends on `time`, but observables are functions of the "
                     "state; let a rate or an experiment's condition depend on it."
                 )
+            for used in self._formulas[name].names:
+                if used in self.model.variables and used not in numbers:
+                    raise ModelError(
+                        f"observable {name!r} reads variable {used!r}, but observables are "
+                        "functions of counts and parameters so far; observe a species instead."
+                    )
             for used in (*observable.expression.names, *observable.noise.names):
                 if used in arrays:
                     raise ModelError(
                         f"observable {name!r} uses {used!r} as one number, but parameter {used!r} "
                         f"has shape {arrays[used]}; give it an entry of its own."
                     )
-            known = [*self.model.species, *numbers, *self.model.definitions]
+            known = [*self.model.species, *numbers, *self.model.definitions, *self.model.variables]
             require_known(observable.expression.with_constants(known).names, known,
                           what=f"observable {name!r} uses", owner="the problem",
                           error=ModelError)  # fmt: skip

@@ -13,6 +13,7 @@ from tumble._progress import showing
 from tumble._random import Stream
 from tumble._trajectory import Trajectory
 from tumble._typing import FloatArray, IntArray, Params
+from tumble.inputs import AbstractInput
 from tumble.models import ReactionNetwork
 from tumble.outputs import AbstractOutput, Counts
 from tumble.outputs._plan import ROW_STRIDE, Plan
@@ -77,8 +78,9 @@ def simulate(
 
     Arguments, most used first:
 
-    - ``model``, ``params``: a `ReactionNetwork` and a value for each of its parameters. Arrays [M]
-      among the values stand for M rows of parameters, of each of which ``num_samples`` are run.
+    - ``model``, ``params``: a `ReactionNetwork` and a value for each of its parameters: a number,
+      or a function of time from `tumble.inputs`, such as ``StepInput([0, 10], [2.0, 0.5])``. Arrays
+      [M] among the values stand for M rows of parameters, of each of which ``num_samples`` are run.
     - ``initial``: species → whole number at time ``start``.
     - ``times``: ascending, ≥ ``start``; shape [T].
     - ``num_samples``: independent runs. Default 1.
@@ -132,7 +134,10 @@ def _plan(
 ) -> Plan:
     grid = _check_times(times, start)
     counts = _check_initial(model, initial)
-    given, values = _check_params(model, params)
+    inputs = {k: v for k, v in params.items() if isinstance(v, AbstractInput)}
+    if inputs:
+        model = model.with_inputs(inputs)
+    given, values = _check_params(model, {k: v for k, v in params.items() if k not in inputs})
     if not isinstance(num_samples, (int, np.integer)):
         raise ParameterError(f"`num_samples` is {num_samples!r}, expected a whole number.")
     if num_samples < 1:
@@ -145,7 +150,7 @@ def _plan(
     stream = Stream.from_seed(seed).child("simulate")
     return Plan(
         model, simulator, values, given, has_rows, counts, grid, float(start), stream,
-        int(num_samples), bool(common),
+        int(num_samples), bool(common), inputs,
     )  # fmt: skip
 
 

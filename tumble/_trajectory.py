@@ -11,6 +11,7 @@ import numpy as np
 
 from tumble._results import ResultCode, describe_codes
 from tumble._typing import FloatArray, IntArray
+from tumble.inputs import AbstractInput
 from tumble.simulators import AbstractSimulator, DirectMethod
 
 if TYPE_CHECKING:
@@ -26,8 +27,11 @@ class Trajectory:
     ``discrete``; ``codes`` [sample], see `SampleCode`; ``params``; ``stats``, what it cost;
     ``culprits`` [sample], the index of the reaction that made a run fail, else -1, and
     ``reactions`` as text; ``interrupted``, whether it was stopped before the last run;
-    ``simulator``, what made them; ``result``. Where parameters were arrays, data, codes and
-    culprits have a first dimension ``params`` more.
+    ``simulator``, what made them; ``variables``, an `xarray.DataArray` with dimensions (sample,
+    time, variable), NaN in failed runs, or None for a network without; ``events`` as text, whose
+    index plus the number of reactions may be a culprit too; ``inputs``, the parameters that were
+    functions of time; ``result``. Where parameters were arrays, all have a first dimension
+    ``params`` more.
     """
 
     data: xr.DataArray
@@ -38,6 +42,9 @@ class Trajectory:
     reactions: tuple[str, ...] = ()
     interrupted: bool = False
     simulator: AbstractSimulator = field(default_factory=DirectMethod, kw_only=True)
+    events: tuple[str, ...] = field(default=(), kw_only=True)
+    variables: xr.DataArray | None = field(default=None, kw_only=True)
+    inputs: Mapping[str, AbstractInput] = field(default_factory=dict, kw_only=True)
 
     @property
     def times(self) -> FloatArray:
@@ -91,11 +98,15 @@ class Trajectory:
             f"{len(self.species)} species, t = {self.times[0]:g} … {self.times[-1]:g}",
             "  " + describe_params(self.params),
         ]
-        last = self.data.values[..., -1, :][self.codes == 0]
-        if len(last):
+        lines += [f"  {k} = {type(v).__name__}" for k, v in self.inputs.items()]
+        columns = {name: self.data.values[..., i] for i, name in enumerate(self.species)}
+        if self.variables is not None:
+            names = [str(name) for name in self.variables["variable"].values]
+            columns |= {name: self.variables.values[..., i] for i, name in enumerate(names)}
+        if np.any(self.codes == 0):
             where = "at the last time" + (", all rows" if self.has_rows else "")
-            for i, name in enumerate(self.species):
-                column = last[:, i]
+            for name, values in columns.items():
+                column = values[..., -1][self.codes == 0]
                 spread = column.std() if np.ptp(column) else 0.0
                 lines.append(f"  {name}: {column.mean():.6g} ± {spread:.3g} {where}")
         if not self.simulator.exact:
@@ -106,7 +117,7 @@ class Trajectory:
         if self.interrupted:
             lines.append(f"  {self.result.value}: {self.result.advice}")
         elif self.result is not ResultCode.SUCCESS:
-            failed = describe_codes(self.codes, self.culprits, self.reactions)
+            failed = describe_codes(self.codes, self.culprits, self.reactions, self.events)
             lines.append(f"  {self.result.value}: {failed}")
         return "\n".join(lines)
 
@@ -118,13 +129,21 @@ class Trajectory:
         return f"<pre>{html.escape(self.summary())}</pre>"
 
     def save(self, path: str | Path) -> Path:
-        """Write the runs to a netCDF file and return its path."""
+        """Write the runs to a netCDF file and return its path.
+
+        It holds ``counts``, ``code`` and, if there are any, ``variables``; the parameters are
+        attributes, ``param_`` or ``input_`` and their name.
+        """
         path = Path(path)
         dataset = self.data.to_dataset(name="counts")
         dataset["code"] = (self.data.dims[:-2], self.codes)
         numbers = {k: v for k, v in self.params.items() if np.ndim(v) == 0}
         dataset.attrs.update({f"param_{k}": v for k, v in numbers.items()})
         dataset.attrs["simulator"] = str(self.simulator)
+        if self.variables is not None:
+            dataset["variables"] = self.variables
+        for name, given in self.inputs.items():
+            dataset.attrs[f"input_{name}"] = str(given.expression)
         dataset.to_netcdf(path, engine="h5netcdf")
         return path
 

@@ -317,7 +317,6 @@ def test_what_a_law_is_beyond_reach_does_not_matter():
 @pytest.mark.parametrize(
     "make",
     [
-        lambda n: direct.sample(n, batch([1.0], [3], num_runs=2)),
         lambda n: direct.sample_with_score(n, batch([1.0], [3], num_runs=2)),
         lambda n: direct.sample_pairs(n, pairs([1.0], [3], 2)),
         lambda n: projection.distribution(n, [1.0], [3], TIMES),

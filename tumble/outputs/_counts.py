@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tumble._trajectory import Trajectory
-from tumble._typing import IntArray
+from tumble._typing import FloatArray, IntArray
 from tumble.outputs._base import AbstractOutput, check_size
 from tumble.outputs._plan import Piece, Plan
 from tumble.outputs._run_stream import Reduced, RunStream
@@ -41,17 +41,21 @@ class Counts(AbstractOutput[Trajectory]):
         plan = runs.plan
         columns = plan.columns(self.species)
         shape = (plan.num_runs, len(plan.times), len(columns))
+        num_variables = len(plan.model.variables)
         check_size(
-            "counts", shape,
+            "counts", (*shape[:2], len(columns) + num_variables),
             "fewer samples or times, or keep less: outputs=tb.outputs.Moments()",
         )  # fmt: skip
         states: Any = None
         ended = np.empty((plan.num_runs, 2), np.int64)  # codes and culprits
-        for piece, (some, how) in runs.each(_columns_of, lambda piece: (columns,)):
+        variables = np.empty((*shape[:2], num_variables))
+        for piece, (some, how, real) in runs.each(_columns_of, lambda piece: (columns,)):
             here = slice(piece.first, piece.stop)
             states = np.empty(shape, some.dtype) if states is None else states
             states[here], ended[here] = some, how
-        return _trajectory(runs, columns, states, ended)
+            if real is not None:
+                variables[here] = real
+        return _trajectory(runs, columns, states, ended, variables)
 
 
 def _columns_of(piece: Piece, columns: IntArray) -> Reduced:
@@ -61,7 +65,8 @@ def _columns_of(piece: Piece, columns: IntArray) -> Reduced:
         some = some[:, :, columns]
     blamed = np.full(len(some), -1) if sample.culprits is None else sample.culprits
     how = np.stack([sample.codes, blamed], axis=1)
-    return Reduced((some, how), sample.codes, sample.culprits, sample.events)
+    kept = some, how, sample.variables
+    return Reduced(kept, sample.codes, sample.culprits, sample.events)
 
 
 def whole_block(plan: Plan, num_done: int) -> tuple[int, int]:
@@ -72,29 +77,40 @@ def whole_block(plan: Plan, num_done: int) -> tuple[int, int]:
     return rows, samples
 
 
-def _trajectory(runs: RunStream, columns: IntArray, states: Any, ended: IntArray) -> Trajectory:
+def _trajectory(
+    runs: RunStream, columns: IntArray, states: Any, ended: IntArray, variables: FloatArray
+) -> Trajectory:
     import xarray as xr
 
     plan = runs.plan
     rows, samples = whole_block(plan, runs.done)
-    states = states[: rows * samples].reshape(rows, samples, *states.shape[1:])
+
+    def shaped(values: Any) -> Any:
+        return plan.shaped(values[: rows * samples].reshape(rows, samples, *values.shape[1:]))
+
+    coords = plan.coords(columns, rows)
     data = xr.DataArray(
-        plan.shaped(states),
-        dims=plan.dims("sample", "time", "species"),
-        coords=plan.coords(columns, rows),
-        name="counts",
+        shaped(states), dims=plan.dims("sample", "time", "species"), coords=coords, name="counts"
     )
-    codes, culprits = (
-        plan.shaped(column[: rows * samples].reshape(rows, samples)) for column in ended.T
-    )
-    reactions = tuple(str(reaction) for reaction in plan.model.reactions)
+    real = None
+    if plan.model.variables:
+        coords = {k: v for k, v in coords.items() if k != "species"}
+        real = xr.DataArray(
+            shaped(variables),
+            dims=plan.dims("sample", "time", "variable"),
+            coords=coords | {"variable": list(plan.model.variables)},
+            name="variables",
+        )
     return Trajectory(
         data,
-        codes,
+        shaped(ended[:, 0]),
         plan.given,
         runs.stats,
-        culprits,
-        reactions,
+        shaped(ended[:, 1]),
+        tuple(str(reaction) for reaction in plan.model.reactions),
         interrupted=runs.interrupted,
         simulator=plan.simulator,
+        events=tuple(str(event) for event in plan.model.events),
+        variables=real,
+        inputs=plan.inputs,
     )

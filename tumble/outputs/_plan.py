@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +13,7 @@ from tumble._errors import ModelError, require_known
 from tumble._execution import InPlace, num_workers
 from tumble._random import Stream
 from tumble._typing import FloatArray, IntArray
+from tumble.inputs import AbstractInput
 from tumble.models import ReactionNetwork
 from tumble.simulators import AbstractSimulator, Batch, Sample
 
@@ -32,7 +33,8 @@ class Plan:
 
     Arguments: ``params`` [M, Q]; ``given``, the parameters as the user gave them, numbers and
     arrays [M]; ``has_rows``, whether there are such arrays; ``initial`` [S]; ``times`` [T];
-    ``common``, whether rows share their run ids.
+    ``common``, whether rows share their run ids; ``inputs``, the parameters that are functions of
+    time, which are part of ``model`` already.
     """
 
     model: ReactionNetwork
@@ -46,6 +48,7 @@ class Plan:
     stream: Stream
     num_samples: int
     common: bool
+    inputs: Mapping[str, AbstractInput] = field(default_factory=dict)
 
     @property
     def num_runs(self) -> int:
@@ -54,8 +57,8 @@ class Plan:
 
     @property
     def bytes_a_run(self) -> int:
-        """What the counts of one run take."""
-        return 8 * len(self.times) * len(self.initial)
+        """What the counts and variables of one run take."""
+        return 8 * len(self.times) * (len(self.initial) + len(self.model.variables))
 
     @cached_property
     def runs_a_piece(self) -> int:

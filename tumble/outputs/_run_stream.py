@@ -92,7 +92,7 @@ class RunStream:
     @property
     def failures(self) -> str:
         """What went wrong in which reactions, in a sentence, empty where all went well."""
-        return describe_counts(self.outcomes, self.plan.model.reactions)
+        return describe_counts(self.outcomes, self.plan.model.reactions, self.plan.model.events)
 
     @property
     def stats(self) -> dict[str, float]:

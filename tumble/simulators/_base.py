@@ -42,14 +42,16 @@ class Sample:
     ``states`` [B, T, S] counts (-1 where a run failed), or real numbers (NaN where it failed) if
     the simulator is not `AbstractSimulator.discrete`; ``codes`` [B], see `SampleCode`; ``events``
     [B], reactions fired, 0 where a simulator does not count them; ``culprits`` [B], the index of
-    the reaction that made a run fail, -1 where none is to blame, or None if the simulator does not
-    say.
+    the reaction that made a run fail, or the number of reactions plus the index of the event, -1
+    where none is to blame, or None if the simulator does not say; ``variables`` [B, T, V], NaN
+    where a run failed, or None without.
     """
 
     states: IntArray | FloatArray
     codes: IntArray
     events: IntArray
     culprits: IntArray | None = field(default=None, kw_only=True)
+    variables: FloatArray | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
