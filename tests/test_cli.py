@@ -236,8 +236,8 @@ main()
 def test_a_fit_that_is_stopped_leaves_a_readable_folder(tumble, write, tmp_path, number, status):
     from tumble.io import RunFolder
 
-    # Exactness that is never reached: the fit goes on until it is stopped.
-    write(RUN.replace("fit: {", "fit: {objective: moment_matching, warm_start: false, "
+    # An error that is never reached: the fit goes on until it is stopped.
+    write(RUN.replace("fit: {", "fit: {objective: expected_loss, warm_start: false, "
                                 "tolerance: 1.0e-9, "))  # fmt: skip
     environment = os.environ | {
         "PYTHONPATH": str(Path(__file__).parents[1]),
