@@ -236,8 +236,8 @@ main()
 def test_a_fit_that_is_stopped_leaves_a_readable_folder(tumble, write, tmp_path, number, status):
     from tumble.io import RunFolder
 
-    # Exactness that is never reached: the fit goes on until it is stopped.
-    write(RUN.replace("fit: {", "fit: {objective: moment_matching, warm_start: false, "
+    # An error that is never reached: the fit goes on until it is stopped.
+    write(RUN.replace("fit: {", "fit: {objective: expected_loss, warm_start: false, "
                                 "tolerance: 1.0e-9, "))  # fmt: skip
     environment = os.environ | {
         "PYTHONPATH": str(Path(__file__).parents[1]),
@@ -354,9 +354,44 @@ def test_simulate_takes_its_values_from_where_they_are(finished, tumble, write):
     assert_refused(tumble("simulate", "run.yaml"), "'gamma' has no value", "--param gamma=")
 
 
+@pytest.mark.parametrize(("option", "name"), [("--moments", "mean"), ("--histogram", "num_runs")])
+def test_simulate_keeps_what_is_asked_for(tumble, write, option, name):
+    import pandas as pd
+    import xarray as xr
+
+    write()
+    result = tumble("simulate", "run.yaml", "-n", 300, option, "--output", "kept.nc")
+    assert result.exit_code == 0, result.output
+    assert "300 runs" in result.stdout
+    with xr.open_dataset("kept.nc", engine="h5netcdf") as data:
+        kept = data[name].load()
+    assert kept.dims[:2] == ("time", "species")
+    arguments = ("-n", 300, option, "--species", "X", "--output", "kept.csv", "--quiet")
+    assert tumble("simulate", "run.yaml", *arguments).stdout == ""
+    table = pd.read_csv("kept.csv", index_col=list(kept.dims))
+    assert table[name].to_numpy() == pytest.approx(kept.values.ravel())
+
+
+def test_simulate_that_is_interrupted_writes_what_is_complete(tumble, write, monkeypatch):
+    import tumble as package
+    from tests.outputs.cases import StopsAfter
+
+    def interrupted(*arguments, **options):
+        return simulate(*arguments, **options, executor=StopsAfter(2))
+
+    simulate = package.simulate
+    write()
+    monkeypatch.setattr(package, "simulate", interrupted)
+    result = tumble("simulate", "run.yaml", "-n", 500, "--output", "kept.csv")
+    assert result.exit_code == 130 and result.stderr.endswith("interrupted\n")
+    assert "256 runs" in result.stdout and Path("kept.csv").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (("--moments", "--histogram"), ("`--moments` and `--histogram` exclude each other",)),
+        (("--species", "Y"), ("`species` has 'Y', but the network has X",)),
         (("--output", "runs.txt"), ("ends in .nc or .csv",)),
         (("--output", "nowhere/runs.csv"), ("cannot write", "nowhere")),
         (("--param", "gamma"), ("expected a name and a number",)),

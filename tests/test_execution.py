@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from tumble._execution import num_workers, run_all, split
+from tumble._execution import InPlace, num_workers, run_all, run_in_order, split
 
 
 class Recorder:
@@ -86,3 +86,45 @@ def test_pieces_cover_everything_once_and_evenly(count, pieces):
     assert len(slices) == max(1, min(pieces, count))
     lengths = [s.stop - s.start for s in slices]
     assert max(lengths) - min(lengths) <= 1
+
+
+# -- in order, a few at a time ---------------------------------------------------------------------
+
+
+def test_results_are_yielded_in_order_whatever_the_window():
+    for window in (1, 3, 100):
+        assert list(run_in_order(power, TASKS, None, window)) == [b**e for b, e in TASKS]
+        recorder = Recorder()
+        assert list(run_in_order(power, TASKS, recorder, window)) == [b**e for b, e in TASKS]
+        assert recorder.submitted == TASKS
+
+
+def test_no_more_tasks_are_on_their_way_than_the_window():
+    recorder = Recorder()
+    results = run_in_order(power, iter(TASKS), recorder, 3)
+    for taken in range(1, len(TASKS) + 1):
+        next(results)
+        assert len(recorder.submitted) == min(taken + 3, len(TASKS))
+
+
+def test_what_was_not_begun_is_canceled_when_nobody_listens():
+    started = threading.Event()
+    futures = []
+
+    class Remembering(ThreadPoolExecutor):
+        def submit(self, *args):
+            futures.append(super().submit(*args))
+            return futures[-1]
+
+    with Remembering(1) as pool:
+        results = run_in_order(started.wait, [(0.01,)] * 5, pool, 5)
+        next(results)
+        results.close()
+    assert futures[-1].cancelled()
+
+
+def test_in_place_means_at_once_and_in_this_thread():
+    future = InPlace().submit(threading.get_ident)
+    assert future.done() and future.result() == threading.get_ident()
+    with pytest.raises(ZeroDivisionError):
+        InPlace().submit(power, 0, -1)

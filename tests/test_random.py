@@ -48,6 +48,26 @@ def test_keys_are_distinct_and_their_bits_are_fair():
         assert np.abs(same - 0.5).max() < 4.5 * error * np.sqrt(len(bits) / (len(bits) - step))
 
 
+def test_a_million_paths_have_a_million_keys():
+    """By chance alone two of them share a key in 3 of 10⁸ seed trees."""
+    steps = [Stream.from_seed(seed).child("fit", "step") for seed in range(1000)]
+    keys = {stream.child(k).key for stream in steps for k in range(1000)}
+    assert len(keys) == 1_000_000
+
+
+def test_one_bit_of_a_seed_changes_half_of_the_bits_of_the_key():
+    """All 64 × 64 shares of 300 flips at once: Σ z² has mean 4096 and variance 2 · 4096."""
+    n = 300
+    seeds = [int(s) for s in np.random.default_rng(0).integers(0, 2**64, n, dtype=np.uint64)]
+    keys = np.array([Stream.from_seed(s).key for s in seeds], dtype=np.uint64)
+    flipped = [[Stream.from_seed(s ^ 1 << b).key for s in seeds] for b in range(64)]
+    changed = np.array(flipped, dtype=np.uint64) ^ keys
+    bits = np.unpackbits(changed[..., None].view(np.uint8), axis=-1)
+    z = (bits.mean(axis=1) - 0.5) * 2 * np.sqrt(n)
+    assert abs(np.sum(z**2) - z.size) < 4 * np.sqrt(2 * z.size)
+    assert np.abs(z).max() < 5
+
+
 def test_numbers_of_siblings_are_independent():
     n = 40_000
     draws = np.stack(

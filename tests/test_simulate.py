@@ -198,7 +198,7 @@ def test_codes_in_words():
         ({"start": 0.5}, ParameterError, r"`times` begin at 0, before `start` = 0\.5"),
         ({"num_samples": 0}, ParameterError, r"`num_samples` is 0, expected at least 1\."),
         ({"num_samples": 10**9}, ParameterError,
-         r"the counts would take 67 GiB; ask for fewer samples or times\."),
+         r"the counts would take 67 GiB; ask for fewer samples or times, or keep less: outputs="),
         ({"seed": -1}, ParameterError, r"`seed` is -1, expected 0 <= seed < 2\*\*64\."),
         ({"seed": "x"}, ParameterError, r"`seed` is 'x', expected an integer such as seed=0\."),
         ({"simulator": DirectMethod(max_events=1), "num_samples": 3, "times": [99.0]},

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import cache
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -38,6 +39,47 @@ def run_all(
         for future in futures:
             future.cancel()
         raise
+
+
+def run_in_order(
+    function: Callable[..., T], tasks: Iterable[tuple[Any, ...]], executor: Any, window: int
+) -> Iterator[T]:
+    """Yield ``function(*task)`` for each of ``tasks``, computed side by side, in order.
+
+    At most ``window`` tasks are on their way at a time, so that results which nobody has taken yet
+    do not pile up. ``executor`` as in `run_all`. Those not begun are canceled when the iteration
+    ends early.
+    """
+    pool = _thread_pool() if executor is None else executor
+    tasks = iter(tasks)
+    pending: deque[Any] = deque()
+    try:
+        pending.extend(pool.submit(function, *task) for task in islice(tasks, window))
+        while pending:
+            result = pending.popleft().result()
+            pending.extend(pool.submit(function, *task) for task in islice(tasks, 1))
+            yield result
+    finally:
+        for future in pending:
+            future.cancel()
+
+
+class InPlace:
+    """An executor that runs each task at once, in the thread that submits it. Final.
+
+    A worker gives it to what would otherwise share its work out again. Arguments: ``runs_ahead``,
+    how many runs this worker is going to do after the present ones, which decides nothing but
+    whether preparations for speed pay.
+    """
+
+    def __init__(self, runs_ahead: float = 0.0) -> None:
+        self.runs_ahead = runs_ahead
+
+    def submit(self, function: Callable[..., T], *args: Any) -> Future[T]:
+        """Run the task; return its future, which is done."""
+        future: Future[T] = Future()
+        future.set_result(function(*args))
+        return future
 
 
 def split(count: int, pieces: int) -> list[slice]:

@@ -101,6 +101,11 @@ def _observed(data: Any) -> ObservedData:
     import xarray as xr
 
     if isinstance(data, Trajectory):
+        if data.has_rows:
+            raise DataError(
+                f"`data` is a Trajectory of {data.data.sizes['params']} rows of parameters, "
+                "expected one of a single row; simulate each row, or pass its runs as an array."
+            )
         good = data.data.values[data.codes == 0].astype(float)
         return ObservedData(good, data.times, data.species)
     if isinstance(data, Mapping):

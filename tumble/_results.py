@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ class SampleCode(enum.IntEnum):
     INVALID_RATE = 2
     OVERFLOW = 3
     NEGATIVE_COUNT = 4
+    INVALID_ASSIGNMENT = 5
+    ENDLESS_EVENTS = 6
     INTEGRATION = 7
     MAX_STEPS = 8
 
@@ -44,13 +46,22 @@ _SAMPLE_ADVICE = {
         "a reaction fired without enough reactants, so that a count would have been negative; its "
         "rate law has to be 0 there"
     ),
-    SampleCode.INTEGRATION: (
-        "the differential equations could not be integrated; they diverge or are very stiff at "
-        "these parameters: check the rates and times"
-    ),
     SampleCode.MAX_STEPS: (
         "the run took more than `max_steps` steps before its last time; allow larger steps, check "
         "the rates and times, or raise `max_steps`"
+    ),
+    SampleCode.INVALID_ASSIGNMENT: (
+        "an event gave a species something else than a whole number ≥ 0, or a value, an initial "
+        "value or a delay was not a finite number, or a delay was negative; use floor or max in it"
+    ),
+    SampleCode.ENDLESS_EVENTS: (
+        "more than 10,000 events followed one another at one time, or waited for their delay; make "
+        "sure that what an event assigns does not trigger it again"
+    ),
+    SampleCode.INTEGRATION: (
+        "the differential equations could not be integrated: they diverge, are very stiff, switch "
+        "without end, or take more than 1,000,000 steps between two reactions; check the "
+        "equations, parameters and units"
     ),
 }
 
@@ -111,28 +122,43 @@ _RESULT_ADVICE = {
 
 
 def describe_codes(
-    codes: IntArray, culprits: IntArray | None = None, reactions: Sequence[Any] = ()
+    codes: IntArray,
+    culprits: IntArray | None = None,
+    reactions: Sequence[Any] = (),
+    events: Sequence[Any] = (),
 ) -> str:
     """Return a sentence on the failed runs of a batch, or an empty string when all are well.
 
-    With ``culprits`` [B], the index of the reaction that made each run fail or -1, it names those
-    of ``reactions``.
+    With ``culprits`` [B], the index of the reaction that made each run fail, or their number plus
+    the index of the event, or -1, it names those of ``reactions`` and ``events``.
     """
+    return describe_counts(count_outcomes(codes, culprits), reactions, events)
+
+
+def count_outcomes(codes: IntArray, culprits: IntArray | None = None) -> dict[tuple[int, int], int]:
+    """Return how many runs ended with which code by the fault of which reaction, -1 for none."""
+    blamed = np.full(codes.shape, -1) if culprits is None else culprits
+    pairs, counts = np.unique(np.stack([codes.ravel(), blamed.ravel()]), axis=1, return_counts=True)
+    return {
+        (int(code), int(culprit)): int(n)
+        for (code, culprit), n in zip(pairs.T, counts, strict=True)
+    }
+
+
+def describe_counts(
+    outcomes: Mapping[tuple[int, int], int],
+    reactions: Sequence[Any] = (),
+    events: Sequence[Any] = (),
+) -> str:
+    """Return the sentence of `describe_codes` for runs that were counted by `count_outcomes`."""
+    total = sum(outcomes.values())
+    names = [f"reaction '{r}'" for r in reactions] + [f"event '{e}'" for e in events]
     parts = []
     for code in SampleCode:
-        failed = codes == code
-        count = int(np.sum(failed))
-        if code is SampleCode.OK or not count:
+        of_code = {culprit: n for (c, culprit), n in outcomes.items() if c == code}
+        if code is SampleCode.OK or not of_code:
             continue
-        part = f"{count} of {codes.size} runs: {code.advice} ({code.name})"
-        if culprits is not None:
-            part += _blamed(culprits[failed], reactions)
-        parts.append(part)
+        part = f"{sum(of_code.values())} of {total} runs: {code.advice} ({code.name})"
+        named = [f"{names[i]} in {n}" for i, n in sorted(of_code.items()) if 0 <= i < len(names)]
+        parts.append(f"{part}: {', '.join(named)}" if named else part)
     return "; ".join(parts)
-
-
-def _blamed(culprits: IntArray, reactions: Sequence[Any]) -> str:
-    """Return ``": reaction 'A -> B ; k' in 3"``, or nothing where none is to blame."""
-    index, counts = np.unique(culprits[culprits >= 0], return_counts=True)
-    named = [f"reaction '{reactions[r]}' in {n}" for r, n in zip(index, counts, strict=True)]
-    return f": {', '.join(named)}" if named else ""

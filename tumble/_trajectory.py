@@ -11,6 +11,7 @@ import numpy as np
 
 from tumble._results import ResultCode, describe_codes
 from tumble._typing import FloatArray, IntArray
+from tumble.inputs import AbstractInput
 from tumble.simulators import AbstractSimulator, DirectMethod
 
 if TYPE_CHECKING:
@@ -23,18 +24,27 @@ class Trajectory:
 
     Attributes: ``data``, an `xarray.DataArray` of counts with dimensions (sample, time, species),
     -1 in failed runs, or of real numbers, NaN in failed runs, where the simulator is not
-    ``discrete``; ``codes`` [sample], see `SampleCode`; ``culprits`` [sample], the index of the
-    reaction that made a run fail, else -1, and ``reactions`` as text; ``stats``, what it cost;
-    ``simulator``, what made them; ``result``.
+    ``discrete``; ``codes`` [sample], see `SampleCode`; ``params``; ``stats``, what it cost;
+    ``culprits`` [sample], the index of the reaction that made a run fail, else -1, and
+    ``reactions`` as text; ``interrupted``, whether it was stopped before the last run;
+    ``simulator``, what made them; ``variables``, an `xarray.DataArray` with dimensions (sample,
+    time, variable), NaN in failed runs, or None for a network without; ``events`` as text, whose
+    index plus the number of reactions may be a culprit too; ``inputs``, the parameters that were
+    functions of time; ``result``. Where parameters were arrays, all have a first dimension
+    ``params`` more.
     """
 
     data: xr.DataArray
     codes: IntArray
-    params: Mapping[str, float]
+    params: Mapping[str, Any]
     stats: Mapping[str, float] = field(default_factory=dict)
     culprits: IntArray | None = None
     reactions: tuple[str, ...] = ()
+    interrupted: bool = False
     simulator: AbstractSimulator = field(default_factory=DirectMethod, kw_only=True)
+    events: tuple[str, ...] = field(default=(), kw_only=True)
+    variables: xr.DataArray | None = field(default=None, kw_only=True)
+    inputs: Mapping[str, AbstractInput] = field(default_factory=dict, kw_only=True)
 
     @property
     def times(self) -> FloatArray:
@@ -48,17 +58,28 @@ class Trajectory:
 
     @property
     def num_samples(self) -> int:
-        """Runs, failed ones included."""
+        """Runs (of each row of parameters), failed ones included."""
         return self.data.sizes["sample"]
 
     @property
+    def has_rows(self) -> bool:
+        """Whether there are runs of several rows of parameters."""
+        return "params" in self.data.dims
+
+    @property
     def result(self) -> ResultCode:
-        """`ResultCode.SUCCESS`, or `ResultCode.PARTIAL` when runs failed."""
+        """`ResultCode.SUCCESS`, `PARTIAL` when runs failed, or `INTERRUPTED`."""
+        if self.interrupted:
+            return ResultCode.INTERRUPTED
         return ResultCode.PARTIAL if np.any(self.codes) else ResultCode.SUCCESS
 
     @property
     def valid(self) -> xr.DataArray:
-        """The runs that did not fail."""
+        """The runs that did not fail; with rows of parameters, all runs, NaN where they failed."""
+        if self.has_rows:
+            import xarray as xr
+
+            return self.data.where(xr.DataArray(self.codes == 0, dims=("params", "sample")))
         return self.data.isel(sample=np.flatnonzero(self.codes == 0))
 
     def mean(self) -> xr.DataArray:
@@ -71,24 +92,32 @@ class Trajectory:
 
     def summary(self) -> str:
         """Return a few lines on the runs."""
-        last = self.valid.isel(time=-1).values
+        rows = f"{self.data.sizes['params']} rows x " if self.has_rows else ""
         lines = [
-            f"Trajectory: {self.num_samples} runs x {len(self.times)} times x "
+            f"Trajectory: {rows}{self.num_samples} runs x {len(self.times)} times x "
             f"{len(self.species)} species, t = {self.times[0]:g} … {self.times[-1]:g}",
-            "  " + ", ".join(f"{k} = {v:g}" for k, v in self.params.items()),
+            "  " + describe_params(self.params),
         ]
-        if len(last):
-            for i, name in enumerate(self.species):
-                column = last[:, i]
+        lines += [f"  {k} = {type(v).__name__}" for k, v in self.inputs.items()]
+        columns = {name: self.data.values[..., i] for i, name in enumerate(self.species)}
+        if self.variables is not None:
+            names = [str(name) for name in self.variables["variable"].values]
+            columns |= {name: self.variables.values[..., i] for i, name in enumerate(names)}
+        if np.any(self.codes == 0):
+            where = "at the last time" + (", all rows" if self.has_rows else "")
+            for name, values in columns.items():
+                column = values[..., -1][self.codes == 0]
                 spread = column.std() if np.ptp(column) else 0.0
-                lines.append(f"  {name}: {column.mean():.6g} ± {spread:.3g} at the last time")
+                lines.append(f"  {name}: {column.mean():.6g} ± {spread:.3g} {where}")
         if not self.simulator.exact:
             lines.append(f"  approximate, by {self.simulator}")
         if self.stats:
             events = f"{self.stats['events']:.3g} events in " if self.simulator.discrete else ""
             lines.append(f"  {events}{self.stats['seconds']:.3g} s")
-        if self.result is not ResultCode.SUCCESS:
-            failed = describe_codes(self.codes, self.culprits, self.reactions)
+        if self.interrupted:
+            lines.append(f"  {self.result.value}: {self.result.advice}")
+        elif self.result is not ResultCode.SUCCESS:
+            failed = describe_codes(self.codes, self.culprits, self.reactions, self.events)
             lines.append(f"  {self.result.value}: {failed}")
         return "\n".join(lines)
 
@@ -100,15 +129,35 @@ class Trajectory:
         return f"<pre>{html.escape(self.summary())}</pre>"
 
     def save(self, path: str | Path) -> Path:
-        """Write the runs to a netCDF file and return its path."""
+        """Write the runs to a netCDF file and return its path.
+
+        It holds ``counts``, ``code`` and, if there are any, ``variables``; the parameters are
+        attributes, ``param_`` or ``input_`` and their name.
+        """
         path = Path(path)
         dataset = self.data.to_dataset(name="counts")
-        dataset["code"] = ("sample", self.codes)
-        dataset.attrs.update({f"param_{k}": v for k, v in self.params.items()})
+        dataset["code"] = (self.data.dims[:-2], self.codes)
+        numbers = {k: v for k, v in self.params.items() if np.ndim(v) == 0}
+        dataset.attrs.update({f"param_{k}": v for k, v in numbers.items()})
         dataset.attrs["simulator"] = str(self.simulator)
+        if self.variables is not None:
+            dataset["variables"] = self.variables
+        for name, given in self.inputs.items():
+            dataset.attrs[f"input_{name}"] = str(given.expression)
         dataset.to_netcdf(path, engine="h5netcdf")
         return path
 
     def citations(self) -> tuple[str, ...]:
         """What to cite for the method that made this result."""
         return self.simulator.citations
+
+
+def describe_params(params: Mapping[str, Any]) -> str:
+    """Return ``beta = 0.1 … 0.3 (5 values), gamma = 2``."""
+    return ", ".join(f"{name} = {_value(value)}" for name, value in params.items())
+
+
+def _value(value: Any) -> str:
+    if np.ndim(value) == 0:
+        return f"{value:g}"
+    return f"{np.min(value):g} … {np.max(value):g} ({len(value)} values)"

@@ -133,14 +133,25 @@ def simulate(
         Path | None,
         typer.Option("--output", "-o", help="A file that ends in .nc or .csv.", show_default=False),
     ] = None,
+    moments: Annotated[
+        bool, typer.Option("--moments", help="Keep means and variances, not the runs.")
+    ] = False,
+    histogram: Annotated[
+        bool, typer.Option("--histogram", help="Keep how many runs have which count.")
+    ] = False,
+    species: Annotated[
+        list[str] | None,
+        typer.Option("--species", metavar="NAME", help="Keep this one; can be given again."),
+    ] = None,
     param: Annotated[list[str] | None, _PARAM] = None,
     seed: Annotated[int | None, _SEED] = None,
     quiet: Annotated[bool, _QUIET] = False,
 ) -> None:
-    """Run the model of a run file, or of a run at its estimate, and write its trajectories."""
-    from tumble.cli._simulate_command import run_simulate
+    """Run the model of a run file, or of a run at its estimate, and write what is to be kept."""
+    from tumble.cli._simulate_command import choose_outputs, run_simulate
 
-    run_simulate(run, num_samples, output, param or [], seed, quiet)
+    outputs = choose_outputs(moments, histogram, species)
+    run_simulate(run, num_samples, output, outputs, param or [], seed, quiet)
 
 
 @app.command()

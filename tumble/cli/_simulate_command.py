@@ -11,14 +11,28 @@ import numpy as np
 from tumble._errors import ParameterError, require_known
 
 if TYPE_CHECKING:
-    from tumble._trajectory import Trajectory
     from tumble.io import RunConfig
+    from tumble.outputs import AbstractOutput
+
+
+def choose_outputs(
+    moments: bool, histogram: bool, species: Sequence[str] | None
+) -> AbstractOutput[Any]:
+    """Return what the options ask to keep. Raises `ParameterError` where they ask for two."""
+    from tumble.outputs import Counts, Histogram, Moments
+
+    if moments and histogram:
+        raise ParameterError("`--moments` and `--histogram` exclude each other; give one of them.")
+    if moments:
+        return Moments(species=species or None)
+    return Histogram(species=species or None) if histogram else Counts(species or None)
 
 
 def run_simulate(
     run: Path,
     num_samples: int | None,
     output: Path | None,
+    outputs: AbstractOutput[Any],
     param: Sequence[str],
     seed: int | None,
     quiet: bool,
@@ -35,12 +49,16 @@ def run_simulate(
                   owner="the run file", error=ParameterError)  # fmt: skip
     values = _values(config, estimate | given)
     count = num_samples or config.simulate.num_samples
-    trajectory = _simulate(config, values, count, config.fit.seed if seed is None else seed, quiet)
+    kept = _simulate(
+        config, values, count, config.fit.seed if seed is None else seed, outputs, quiet
+    )
     if output is not None:
-        _write(trajectory, output)
+        _write(kept, output)
     if not quiet:
-        print(trajectory.summary())
-        print("use --output to keep the runs" if output is None else f"written to {output}")
+        print(kept.summary())
+        print("use --output to keep this" if output is None else f"written to {output}")
+    if kept.result.name == "INTERRUPTED":
+        raise KeyboardInterrupt
 
 
 def _check_output(output: Path | None) -> None:
@@ -74,8 +92,13 @@ def _values(config: RunConfig, given: Mapping[str, float]) -> dict[str, float]:
 
 
 def _simulate(
-    config: RunConfig, values: Mapping[str, float], num_samples: int, seed: int, quiet: bool
-) -> Trajectory:
+    config: RunConfig,
+    values: Mapping[str, float],
+    num_samples: int,
+    seed: int,
+    outputs: AbstractOutput[Any],
+    quiet: bool,
+) -> Any:
     from tumble import simulate
     from tumble.io._algorithms import make
 
@@ -89,6 +112,7 @@ def _simulate(
         times=_times(config),
         num_samples=num_samples,
         seed=seed,
+        outputs=outputs,
         simulator=simulator,
         start=entry.start,
         progress=None if not quiet else False,
@@ -140,14 +164,17 @@ def _times(config: RunConfig) -> Any:
     return np.linspace(entry.start, last, 101)
 
 
-def _write(trajectory: Trajectory, output: Path) -> None:
+def _write(kept: Any, output: Path) -> None:
+    from tumble import Trajectory
     from tumble.io import replacing
 
     with replacing(output) as temporary:
         if output.suffix == ".nc":
-            trajectory.save(temporary)
-            return
-        # One line a sample and time, as `read_data` reads it; failed runs hold no numbers.
-        table = trajectory.valid.to_series().unstack("species")[list(trajectory.species)]
-        table.index = table.index.set_levels(np.flatnonzero(trajectory.codes == 0), level="sample")
-        table.to_csv(temporary)
+            kept.save(temporary)
+        elif isinstance(kept, Trajectory):
+            # One line a sample and time, as `read_data` reads it; failed runs hold no numbers.
+            table = kept.valid.to_series().unstack("species")[list(kept.species)]
+            table.index = table.index.set_levels(np.flatnonzero(kept.codes == 0), level="sample")
+            table.to_csv(temporary)
+        else:
+            kept.data.to_dataframe().to_csv(temporary)

@@ -51,11 +51,14 @@ def direct_method(
     score of the rate laws.
     """
     state = np.empty(initial.shape[1], np.int64)
+    no_times, no_reactions = np.empty(0), np.empty(0, np.int32)
     for b in range(rates.shape[0]):
-        state[:] = initial[b]
+        for i in range(state.shape[0]):
+            state[i] = initial[b, i]
         codes[b], culprits[b], events[b] = follow(
             tables, laws, slopes, rates[b], params[b], state, times[0] - start, 0, np.uint64(0),
             times, key, runs[b], max_events, states[b], fired[b], exposure[b], scores[b],
+            no_times, no_reactions,
         )  # fmt: skip
         if codes[b] != OK:
             states[b, :, :] = -1
@@ -83,11 +86,14 @@ def follow(
     fired,
     exposure,
     scores,
+    path_times,
+    path_reactions,
 ):
     """Follow one run from ``state`` [S], a time ``left`` before output ``k``, to the last output.
 
     ``draw`` (uint64) is the number of events so far; the rest is one row of `direct_method`'s.
-    Fills the outputs from k on; returns code, culprit and number of events.
+    Fills the outputs from k on, and the first of the events into ``path_times`` and
+    ``path_reactions`` as far as they reach; returns code, culprit and number of events.
     """
     num_reactions = rates.shape[0]
     sufficient = fired.shape[1] > 0
@@ -99,6 +105,7 @@ def follow(
     count = np.zeros(num_reactions, np.int64)
     integral = np.zeros(num_reactions)
     score = np.zeros(scores.shape[1])
+    passed = -np.inf
     for r in range(num_reactions):
         factor[r] = factor_of(tables, laws, ptr, program, constants, stack, r, state, params)
         propensity[r] = rates[r] * factor[r]
@@ -123,14 +130,18 @@ def follow(
                 states[k, i] = state[i]
             if sufficient:
                 _pass_time(factor, slope, parameter, since, integral, score)
-                fired[k] = count
-                exposure[k] = integral
-                scores[k] = score
+                # Loops, since assigning whole rows takes Numba seconds to compile.
+                for r in range(num_reactions):
+                    fired[k, r] = count[r]
+                    exposure[k, r] = integral[r]
+                for q in range(score.shape[0]):
+                    scores[k, q] = score[q]
             k += 1
             if k == times.shape[0]:
                 return OK, -1, np.int64(draw)
             since = times[k] - times[k - 1]
             left += since
+            passed = times[k - 1]
         if np.int64(draw) == max_events:
             return MAX_EVENTS, -1, np.int64(draw)
         draw += np.uint64(1)
@@ -140,6 +151,7 @@ def follow(
             count[chosen] += 1
             for p in range(first[chosen], first[chosen + 1]):
                 score[parameter[p]] += slope[p] / propensity[chosen]
+        note(path_times, path_reactions, draw, times[k] - left, passed, chosen)
         code = fire(tables, chosen, state)
         if code != OK:
             return code, chosen, np.int64(draw)
@@ -154,6 +166,17 @@ def follow(
                     first, slope_ptr, slope_code, slope_constants, stack, r, state, params,
                     propensity[r], slope,
                 )  # fmt: skip
+
+
+@numba.njit(inline="always", error_model="numpy")
+def note(path_times, path_reactions, number, time, passed, reaction):
+    """Write down event ``number`` = 1, 2, … if there is room.
+
+    It came after the output time ``passed``, and is not rounded back to it.
+    """
+    if np.int64(number) <= path_times.shape[0]:
+        path_times[np.int64(number) - 1] = max(time, np.nextafter(passed, np.inf))
+        path_reactions[np.int64(number) - 1] = reaction
 
 
 @numba.njit(inline="always", error_model="numpy")

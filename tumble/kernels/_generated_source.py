@@ -43,7 +43,7 @@ def run(job):
     output = np.zeros(LANES, np.int64)
     times, states, codes, events = job.times, job.states, job.codes, job.events
     max_events, until_check = job.max_events, job.max_events
-    todo, idle = refill(w, ids, row, output, job, 0, A)
+    todo, idle = refill(w, ids, row, output, job, np.int64(0), np.int64(A))
     active = LANES - idle
     while active > FEW or todo < job.rates.shape[0]:
         draw(w, ids, job.key, LANES)
@@ -58,7 +58,7 @@ def run(job):
                 events,
             )
             if num_over > 0:
-                todo, idle = refill(w, ids, row, output, job, todo, B)
+                todo, idle = refill(w, ids, row, output, job, todo, np.int64(B))
                 active -= idle
         draw(w, ids, job.key, LANES)
         flagged = back(w, flags)
@@ -72,7 +72,7 @@ def run(job):
                 events,
             )
             if num_over > 0:
-                todo, idle = refill(w, ids, row, output, job, todo, A)
+                todo, idle = refill(w, ids, row, output, job, todo, np.int64(A))
                 active -= idle
     finish(w, ids, row, output, job, A)
 """

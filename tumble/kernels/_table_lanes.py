@@ -35,10 +35,12 @@ def direct_method_in_lanes(job):
     flags = np.zeros(LANES, np.uint8)
     row = np.full(LANES, OVER)
     output = np.zeros(LANES, np.int64)
-    before, after = FIRST_STATE, FIRST_STATE + num_species
+    # Not literal numbers, for which Numba would compile every function a second time.
+    nobody, before = np.int64(0), np.int64(FIRST_STATE)
+    after = before + num_species
     times, states, codes, events = job.times, job.states, job.codes, job.events
     max_events, until_check = job.max_events, job.max_events
-    todo, idle = refill(w, ids, row, output, job, 0, before)
+    todo, idle = refill(w, ids, row, output, job, nobody, before)
     active = LANES - idle
     while active > FEW or todo < job.rates.shape[0]:
         draw(w, ids, job.key, LANES)

@@ -48,10 +48,10 @@ class LawTables(NamedTuple):
 def network_tables(network: ReactionNetwork) -> NetworkTables:
     """Return the tables of ``network``."""
     orders, changes = network.reactant_orders, network.stoichiometry
-    reactant_ptr, reactant_species, reactant_order = _rows(orders)
-    change_ptr, change_species, change_amount = _rows(changes)
+    reactant_ptr, reactant_species, reactant_order = compressed_rows(orders)
+    change_ptr, change_species, change_amount = compressed_rows(changes)
     touches = (changes != 0).astype(np.int64).T @ network.reads.astype(np.int64)
-    affected_ptr, affected, _ = _rows(touches.T)
+    affected_ptr, affected, _ = compressed_rows(touches.T)
     return NetworkTables(
         reactant_ptr,
         reactant_species,
@@ -91,7 +91,7 @@ def law_tables(network: ReactionNetwork) -> LawTables | None:
     )
 
 
-def _rows(columns: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+def compressed_rows(columns: IntArray) -> tuple[IntArray, IntArray, IntArray]:
     """Return (ptr, index, value) of the nonzero entries of each column."""
     per_column = [np.flatnonzero(column) for column in columns.T]
     ptr = np.concatenate([[0], np.cumsum([len(index) for index in per_column])])

@@ -13,6 +13,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from tumble.kernels._direct import note
 from tumble.kernels._laws import factor_of, is_valid, opened
 from tumble.kernels._mass_action import INVALID_RATE, MAX_EVENTS, OK, fire
 from tumble.kernels._philox import two_uniforms
@@ -22,28 +23,56 @@ from tumble.kernels._uniforms import exponential
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def direct_method_in_trees(job):
     """Run a `tumble.kernels._lanes.Job` of a network of many reactions."""
-    num_reactions = job.rates.shape[1]
-    width = 1
-    while width < num_reactions:
-        width *= 2
-    # Node n has the children 2n and 2n + 1; reaction r is the leaf width + r; 1 is the root.
+    width = leaves(job.rates.shape[1])
     tree = np.zeros(2 * width)
     state = np.empty(job.initial.shape[1], np.int64)
+    no_times, no_reactions = np.empty(0), np.empty(0, np.int32)
     for b in range(job.rates.shape[0]):
-        state[:] = job.initial[b]
-        job.codes[b], job.culprits[b], job.events[b] = _follow(
+        for i in range(state.shape[0]):
+            state[i] = job.initial[b, i]
+        job.codes[b], job.culprits[b], job.events[b] = follow_in_tree(
             job.tables, job.laws, job.rates[b], job.params[b], state, tree, width, job.start,
-            job.times, job.key, job.runs[b], job.max_events, job.states[b],
+            job.times, job.key, job.runs[b], job.max_events, job.states[b], no_times,
+            no_reactions,
         )  # fmt: skip
         if job.codes[b] != OK:
             job.states[b, :, :] = -1
 
 
+@numba.njit(cache=True, error_model="numpy")
+def leaves(num_reactions):
+    """Return the number of leaves of a tree: the first power of two that is enough.
+
+    Node n has the children 2n and 2n + 1; reaction r is the leaf ``leaves + r``; 1 is the root.
+    """
+    width = 1
+    while width < num_reactions:
+        width *= 2
+    return width
+
+
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _follow(
-    tables, laws, rates, params, state, tree, width, start, times, key, run, max_events, states
+def follow_in_tree(
+    tables,
+    laws,
+    rates,
+    params,
+    state,
+    tree,
+    width,
+    start,
+    times,
+    key,
+    run,
+    max_events,
+    states,
+    path_times,
+    path_reactions,
 ):
-    """Follow one run to its last output; fill ``states`` [T, S]; return code, culprit, events."""
+    """Follow one run to its last output; fill ``states`` [T, S]; return code, culprit, events.
+
+    ``path_times`` and ``path_reactions`` take the first events, as far as they reach.
+    """
     ptr, program, constants, stack = opened(laws)
     for r in range(rates.shape[0]):
         tree[width + r] = rates[r] * factor_of(
@@ -57,6 +86,7 @@ def _follow(
     draw = np.uint64(0)
     left = times[0] - start
     k = 0
+    passed = -np.inf
     while True:
         total = tree[1]
         if not total < 1e300:
@@ -70,10 +100,12 @@ def _follow(
             if k == times.shape[0]:
                 return OK, -1, np.int64(draw)
             left += times[k] - times[k - 1]
+            passed = times[k - 1]
         if np.int64(draw) == max_events:
             return MAX_EVENTS, -1, np.int64(draw)
         draw += np.uint64(1)
         chosen = find(tree, width, v * total)
+        note(path_times, path_reactions, draw, times[k] - left, passed, chosen)
         code = fire(tables, chosen, state)
         if code != OK:
             return code, chosen, np.int64(draw)

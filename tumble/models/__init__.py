@@ -1,14 +1,17 @@
 """Models: what is simulated."""
 
 from tumble.models._conservation import ConservationLaw
+from tumble.models._events import Event
 from tumble.models._kinetics import RateSlope
 from tumble.models._rate_laws import AbstractRate, Hill, MassAction, MichaelisMenten, RateLaw
 from tumble.models._reaction import Reaction
 from tumble.models._reaction_network import ReactionNetwork
+from tumble.models._variables import Variable
 
 __all__ = [
     "AbstractRate",
     "ConservationLaw",
+    "Event",
     "Hill",
     "MassAction",
     "MichaelisMenten",
@@ -16,4 +19,5 @@ __all__ = [
     "RateSlope",
     "Reaction",
     "ReactionNetwork",
+    "Variable",
 ]

@@ -27,7 +27,8 @@ class Kinetics:
 
     Arguments: ``species``, ``parameters``, names in order; ``reactants``, of each reaction;
     ``rates``, an expression of species, parameters and ``time`` for each: the constant of mass
-    action, or the whole propensity; ``is_mass_action`` [R], which of the two.
+    action, or the whole propensity; ``is_mass_action`` [R], which of the two; ``variables``, names
+    of the real-valued quantities that rates may read beside the counts.
     """
 
     species: tuple[str, ...]
@@ -35,6 +36,7 @@ class Kinetics:
     reactants: tuple[Mapping[str, int], ...]
     rates: tuple[Expression, ...]
     is_mass_action: BoolArray
+    variables: tuple[str, ...] = ()
 
     # -- structure ---------------------------------------------------
 
@@ -76,7 +78,7 @@ class Kinetics:
 
     # -- values ------------------------------------------------------
 
-    def constants(self, params: Any, time: Any = 0.0, xp: Any = np) -> Any:
+    def constants(self, params: Any, time: Any = 0.0, xp: Any = np, variables: Any = None) -> Any:
         """Return the constant of mass action of each reaction, 1 for a rate law; [..., R]."""
         if self.parameters:
             picked = xp.take(params, np.maximum(self.index, 0), axis=-1)
@@ -85,7 +87,7 @@ class Kinetics:
         plain = xp.where(self.index >= 0, picked, self._numbers)
         if not self._composed:
             return plain
-        values = self.values(None, params, time)
+        values = self.values(None, params, time, variables=variables)
         columns = [plain[..., r] for r in range(len(self.rates))]
         for r in self._composed:
             columns[r] = self.rates[r](values, xp)
@@ -103,23 +105,30 @@ class Kinetics:
             columns.append(factor)
         return xp.stack(columns, axis=-1)
 
-    def propensities(self, state: Any, params: Any, time: Any = 0.0, xp: Any = np) -> Any:
+    def propensities(
+        self, state: Any, params: Any, time: Any = 0.0, xp: Any = np, variables: Any = None
+    ) -> Any:
         """Return the propensities [..., R] of states [..., S] at parameters [..., Q]."""
-        mass_action = self.constants(params, time, xp) * self.combinations(state, xp)
+        constants = self.constants(params, time, xp, variables)
+        mass_action = constants * self.combinations(state, xp)
         if np.all(self.is_mass_action):
             return mass_action
-        values = self.values(state, params, time, xp)
+        values = self.values(state, params, time, xp, variables)
         columns = [
             mass_action[..., r] if self.is_mass_action[r] else rate(values, xp)
             for r, rate in enumerate(self.rates)
         ]
         return xp.stack(xp.broadcast_arrays(*columns), axis=-1)
 
-    def values(self, state: Any, params: Any, time: Any = 0.0, xp: Any = np) -> dict[str, Any]:
+    def values(
+        self, state: Any, params: Any, time: Any = 0.0, xp: Any = np, variables: Any = None
+    ) -> dict[str, Any]:
         """Return what the names in rates stand for; real counts below 0 stand for 0."""
         values: dict[str, Any] = {TIME: time}
         for q, name in enumerate(self.parameters):
             values[name] = params[..., q]
+        for v, name in enumerate(self.variables if variables is not None else ()):
+            values[name] = variables[..., v]
         if state is not None:
             counts = xp.where(state < 0, 0, state) * np.float64(1.0)
             values.update({name: counts[..., s] for s, name in enumerate(self.species)})

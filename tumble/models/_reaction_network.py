@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,13 +12,26 @@ import numpy as np
 from tumble._errors import ModelError, require_known
 from tumble._expressions import TIME, Expression
 from tumble._typing import BoolArray, FloatArray, IntArray
+from tumble.inputs import AbstractInput
 from tumble.models._conservation import ConservationLaw, left_null_space
 from tumble.models._definitions import expand
+from tumble.models._events import Event
 from tumble.models._kinetics import Kinetics, RateSlope
 from tumble.models._names import check_name
-from tumble.models._rate_laws import as_expression
-from tumble.models._reaction import Reaction, format_side
+from tumble.models._network_checks import (
+    check_assigned,
+    check_distinct,
+    check_initial_values,
+    check_inputs,
+    check_mass_action,
+    checked_definitions,
+    checked_variables,
+    vector_of,
+)
+from tumble.models._network_display import network_html, network_summary, network_text
+from tumble.models._reaction import Reaction
 from tumble.models._reaction_text import parse_network
+from tumble.models._variables import Variable
 
 
 @dataclass(frozen=True)
@@ -33,8 +45,11 @@ class ReactionNetwork:
       Naming them makes a misspelt species an error, and lets a rate law read one that no reaction
       changes.
     - ``parameters``: names of what else the rates use, in order; by default by appearance.
-    - ``definitions``: name → expression of species, parameters, ``time`` and other definitions,
-      for use in rates and as observables.
+    - ``definitions``: name → expression of species, parameters, variables, ``time`` and other
+      definitions, for use in rates and as observables.
+    - ``variables``: name → `Variable`, a real-valued quantity beside the counts.
+    - ``events``: `Event` objects, assignments of species and variables when a condition becomes
+      true.
 
     In rates, ``time`` is the model's time, and ``pi`` and ``e`` are numbers unless something is
     declared by that name.
@@ -62,24 +77,33 @@ class ReactionNetwork:
     species: tuple[str, ...] = ()
     parameters: tuple[str, ...] = ()
     definitions: Mapping[str, Any] = field(default_factory=dict)
+    variables: Mapping[str, Variable] = field(default_factory=dict)
+    events: tuple[Event, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reactions", tuple(self.reactions))
         if not self.reactions:
             raise ModelError("`reactions` is empty; a network needs at least one reaction.")
-        object.__setattr__(self, "definitions", _checked_definitions(self.definitions))
+        object.__setattr__(self, "definitions", checked_definitions(self.definitions))
+        object.__setattr__(self, "variables", checked_variables(self.variables))
+        object.__setattr__(self, "events", tuple(self.events))
         sides = [side for r in self.reactions for side in (r.reactants, r.products)]
         self._declare("species", _unique(name for side in sides for name in side))
         places = [f"reaction '{reaction}'" for reaction in self.reactions]
         check_mass_action(self.reactions, places, self.species, self.definitions)
         self._declare("parameters", self._used_parameters())
-        clash = set(self.species) & set(self.parameters)
-        if clash:
-            raise ModelError(f"{sorted(clash)[0]!r} names both a species and a parameter.")
-        clash = set(self.definitions) & {*self.species, *self.parameters}
-        if clash:
-            kind = "species" if set(self.species) & clash else "parameter"
-            raise ModelError(f"{sorted(clash)[0]!r} names both a {kind} and a definition.")
+        check_distinct(
+            {
+                "species": self.species,
+                "parameter": self.parameters,
+                "variable": self.variables,
+                "definition": self.definitions,
+            }
+        )
+        check_initial_values(self.variables, self.definitions)
+        places = [f"event '{event}'" for event in self.events]
+        fixed = [*self.parameters, *self.definitions]
+        check_assigned(self.events, places, self.species, self.variables, fixed)
         for reaction in self.reactions:
             if reaction.reactants == reaction.products:
                 raise ModelError(f"reaction '{reaction}' changes nothing; leave it out.")
@@ -98,6 +122,7 @@ class ReactionNetwork:
         parameters. ``=>`` takes the whole propensity: ``S => P ; Vmax * S / (Km + S)``. Both have a
         reversible form, ``A <-> B ; k1, k2``. ``N = S + I`` defines a name. ``mm(S, V, K)``,
         ``hill(S, V, K, n)`` and ``hillr(S, V, K, n)`` are the laws of `MichaelisMenten` and `Hill`.
+        ``V(0) = V0`` and ``V' = -k * V`` make a `Variable`, ``at time >= 25: X = 50`` an `Event`.
         ``0`` (or ``∅``) stands for nothing, ``#`` starts a comment. ``species`` and ``parameters``
         as in the class. Raises `ModelError` naming the line.
         """
@@ -105,7 +130,23 @@ class ReactionNetwork:
         sides = [side for r in read.reactions for side in (r.reactants, r.products)]
         known = [*species, *(name for side in sides for name in side)]
         check_mass_action(read.reactions, read.places, known, read.definitions)
-        return cls(read.reactions, tuple(species), tuple(parameters), read.definitions)
+        constants = [name for r in read.reactions for name in r.rate.expression.names]
+        fixed = [*parameters, *read.definitions, *constants]
+        check_assigned(read.events, read.event_places, known, read.variables, fixed)
+        names = (tuple(species), tuple(parameters))
+        return cls(read.reactions, *names, read.definitions, read.variables, read.events)
+
+    def with_inputs(self, inputs: Mapping[str, AbstractInput]) -> ReactionNetwork:
+        """Return the network with parameters that are functions of time: they become definitions.
+
+        Arguments: ``inputs``, parameter → a member of `tumble.inputs`. Raises `ModelError`.
+        """
+        check_inputs(inputs, self.parameters)
+        for name, given in inputs.items():
+            self._check_values(name, given.knots)
+        definitions = {**{k: v.expression for k, v in inputs.items()}, **self.definitions}
+        left = tuple(name for name in self.parameters if name not in inputs)
+        return replace(self, parameters=left, definitions=definitions)
 
     # -- structure ---------------------------------------------------
 
@@ -121,9 +162,16 @@ class ReactionNetwork:
 
     @cached_property
     def conservation_laws(self) -> tuple[ConservationLaw, ...]:
-        """Independent weighted sums of species that every reaction leaves unchanged."""
+        """Independent weighted sums of species that all reactions and events leave unchanged.
+
+        What an event assigns is in none of them.
+        """
         laws = []
-        for row in left_null_space(self.stoichiometry):
+        assigned = {name for event in self.events for name in event.assignments}
+        columns = np.eye(len(self.species), dtype=np.int64)[
+            :, [s in assigned for s in self.species]
+        ]
+        for row in left_null_space(np.hstack([self.stoichiometry, columns])):
             weights = {s: int(w) for s, w in zip(self.species, row, strict=True) if w}
             laws.append(ConservationLaw(weights))
         return tuple(laws)
@@ -135,8 +183,16 @@ class ReactionNetwork:
 
     @property
     def is_autonomous(self) -> bool:
-        """Whether no rate depends on ``time``."""
-        return self._kinetics.is_autonomous
+        """Whether nothing depends on ``time``: neither rates, nor variables, nor events."""
+        return not any(TIME in formula.names for formula in self._formulas)
+
+    @property
+    def is_jump_process(self) -> bool:
+        """Whether rates change only when a reaction fires: no variables, no events, no ``time``.
+
+        This is what methods for Markov jump processes with constant rates can take.
+        """
+        return self.is_autonomous and not self.variables and not self.events
 
     @property
     def reads(self) -> BoolArray:
@@ -145,12 +201,28 @@ class ReactionNetwork:
 
     @cached_property
     def resolved_definitions(self) -> dict[str, Expression]:
-        """Each definition as an expression of species, parameters and ``time``."""
+        """Each definition as an expression of species, parameters, variables and ``time``."""
         return {k: self._resolve(v) for k, v in self.definitions.items()}
+
+    @cached_property
+    def resolved_variables(self) -> dict[str, Variable]:
+        """The variables with all definitions put in."""
+        return {
+            name: Variable(
+                self._resolve(variable.initial),
+                None if variable.rate is None else self._resolve(variable.rate),
+            )
+            for name, variable in self.variables.items()
+        }
+
+    @cached_property
+    def resolved_events(self) -> tuple[Event, ...]:
+        """The events with all definitions put in."""
+        return tuple(event.mapped(self._resolve) for event in self.events)
 
     @property
     def rate_expressions(self) -> tuple[Expression, ...]:
-        """Each reaction's rate as an expression of species, parameters and ``time``.
+        """Each reaction's rate as an expression of species, parameters, variables and ``time``.
 
         The constant of mass action, or the whole propensity: see `is_mass_action`.
         """
@@ -168,16 +240,24 @@ class ReactionNetwork:
 
     # -- propensities ------------------------------------------------
 
-    def propensities(self, state: Any, params: Any, time: Any = 0.0, xp: Any = np) -> Any:
+    def propensities(
+        self, state: Any, params: Any, time: Any = 0.0, xp: Any = np, variables: Any = None
+    ) -> Any:
         """Return how often each reaction fires per unit of time, [..., R].
 
-        Arguments: ``state`` [..., S] counts, ``params`` [..., Q], ``time``, and the namespace
-        ``xp`` to compute with, NumPy or `jax.numpy`. Real-valued states are allowed: combinations
-        are continued by max(0, n (n-1) … (n-m+1) / m!), and rate laws read 0 for a count below 0.
+        Arguments: ``state`` [..., S] counts, ``params`` [..., Q], ``time``, the namespace ``xp`` to
+        compute with, NumPy or `jax.numpy`, and the values of ``variables`` [..., V], needed if
+        there are any. Real-valued states are allowed: combinations are continued by
+        max(0, n (n-1) … (n-m+1) / m!), and rate laws read 0 for a count below 0.
 
         The value of a rate law is returned as it is, be it negative or infinite.
         """
-        return self._kinetics.propensities(state, params, time, xp)
+        if self.variables and variables is None:
+            raise ModelError(
+                f"`variables` is None, but the network has {', '.join(self.variables)}; give their "
+                "values [..., V]."
+            )
+        return self._kinetics.propensities(state, params, time, xp, variables)
 
     def rates(self, params: Any, time: Any = 0.0, xp: Any = np) -> Any:
         """Return the constant of each mass-action reaction, and 1 for rate laws; [..., R].
@@ -203,20 +283,9 @@ class ReactionNetwork:
 
     def params_vector(self, params: Mapping[str, float]) -> FloatArray:
         """Return the values of ``params`` in the network's order, shape [Q]; checks the names."""
-        require_known(params, self.parameters, what="`params` has parameter", owner="the network",
-                      error=ModelError)  # fmt: skip
-        missing = [name for name in self.parameters if name not in params]
-        if missing:
-            raise ModelError(
-                f"`params` has no value for {missing[0]!r}; give one for each of "
-                f"{', '.join(self.parameters)}."
-            )
-        values = np.array([float(params[name]) for name in self.parameters])
+        values = vector_of(params, self.parameters)
         for name, value in zip(self.parameters, values, strict=True):
-            if not self.allows(name, value):
-                raise ModelError(
-                    f"`params[{name!r}]` is {value}, expected {self.expected_value(name)}."
-                )
+            self._check_values(name, [value])
         return values
 
     def allows(self, name: str, value: float) -> bool:
@@ -231,41 +300,31 @@ class ReactionNetwork:
 
     def to_text(self) -> str:
         """Return the network in the notation that `from_text` reads."""
-        return "\n".join([*self._definition_lines(), *(str(r) for r in self.reactions)])
+        return network_text(self)
 
     def __repr__(self) -> str:
-        head = f"ReactionNetwork: {len(self.species)} species, {len(self.reactions)} reactions"
-        width = max(len(r.equation) for r in self.reactions)
-        lines = [f"  {line}" for line in self._definition_lines()]
-        lines += [f"  {r.equation:<{width}} ; {r.rate}" for r in self.reactions]
-        laws = [f"  conserved: {law}" for law in self.conservation_laws]
-        return "\n".join([head, *lines, *laws])
+        return network_summary(self)
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td style='text-align:left'>{_side_html(r.reactants)}</td>"
-            f"<td>{'→' if r.is_mass_action else '⇒'}</td>"
-            f"<td style='text-align:left'>{_side_html(r.products)}</td>"
-            f"<td><i>{html.escape(str(r.rate))}</i></td></tr>"
-            for r in self.reactions
-        )
-        notes = [*self._definition_lines(), *(f"conserved: {x}" for x in self.conservation_laws)]
-        return (
-            f"<div><b>ReactionNetwork</b> · {len(self.species)} species · "
-            f"{len(self.reactions)} reactions<table>{rows}</table>"
-            + "".join(f"<div>{html.escape(note)}</div>" for note in notes)
-            + "</div>"
-        )
+        return network_html(self)
 
     def __hash__(self) -> int:
         return self._hash
 
     # -- private -----------------------------------------------------
 
+    def _check_values(self, name: str, values: Iterable[float]) -> None:
+        for value in values:
+            if not self.allows(name, value):
+                expected = self.expected_value(name)
+                raise ModelError(f"`params[{name!r}]` is {value}, expected {expected}.")
+
     @cached_property
     def _hash(self) -> int:
         definitions = frozenset(self.definitions.items())
-        return hash((self.reactions, self.species, self.parameters, definitions))
+        variables = frozenset(self.variables.items())
+        names = (self.species, self.parameters)
+        return hash((self.reactions, *names, definitions, variables, self.events))
 
     @cached_property
     def _kinetics(self) -> Kinetics:
@@ -275,6 +334,7 @@ class ReactionNetwork:
             tuple(r.reactants for r in self.reactions),
             tuple(self._resolve(r.rate.expression) for r in self.reactions),
             np.array([r.is_mass_action for r in self.reactions]),
+            tuple(self.variables),
         )
 
     @cached_property
@@ -296,16 +356,21 @@ class ReactionNetwork:
         plain = [
             str(r.rate) for r in self.reactions if r.is_mass_action and r.rate.expression.is_name
         ]
-        return frozenset([*self.species, *self.parameters, *self.definitions, *plain])
+        names = (*self.species, *self.parameters, *self.definitions, *self.variables)
+        return frozenset([*names, *plain])
+
+    @cached_property
+    def _formulas(self) -> list[Expression]:
+        """Everything that is computed, without definitions."""
+        found = [r.rate.expression for r in self.reactions]
+        found += [x for variable in self.variables.values() for x in variable.expressions]
+        found += [x for event in self.events for x in event.expressions]
+        return [self._resolve(formula) for formula in found]
 
     def _used_parameters(self) -> list[str]:
-        rates = [self._resolve(r.rate.expression) for r in self.reactions]
-        rates += [self._resolve(definition) for definition in self.definitions.values()]
-        others = {TIME, *self.species}
-        return _unique(name for rate in rates for name in rate.names if name not in others)
-
-    def _definition_lines(self) -> list[str]:
-        return [f"{name} = {formula}" for name, formula in self.definitions.items()]
+        formulas = [*self._formulas, *map(self._resolve, self.definitions.values())]
+        others = {TIME, *self.species, *self.variables}
+        return _unique(name for used in formulas for name in used.names if name not in others)
 
     def _declare(self, label: str, used: list[str]) -> None:
         declared = tuple(getattr(self, label))
@@ -329,38 +394,6 @@ class ReactionNetwork:
             for name, count in getattr(reaction, side).items():
                 table[self.species.index(name), r] = count
         return table
-
-
-def check_mass_action(
-    reactions: Sequence[Reaction],
-    places: Sequence[str],
-    species: Iterable[str],
-    definitions: Mapping[str, Expression],
-) -> None:
-    """Raise `ModelError` at the place of a mass-action reaction whose constant reads a species."""
-    known, expanded = set(species), expand(definitions)
-    for reaction, place in zip(reactions, places, strict=True):
-        read = reaction.rate.expression.substitute(expanded).names
-        wrong = [name for name in read if name in known]
-        if reaction.is_mass_action and wrong:
-            law = f"{reaction.equation.replace('->', '=>')} ; {reaction.rate}"
-            raise ModelError(
-                f"{place}: the rate depends on species {wrong[0]!r}, but '->' is mass action, "
-                "which multiplies the rate constant by the reactant counts itself. Leave them out, "
-                f"or write '=>' if the rate is the whole propensity: '{law}'."
-            )
-
-
-def _checked_definitions(definitions: Mapping[str, Any]) -> dict[str, Expression]:
-    checked = {}
-    for name, formula in dict(definitions).items():
-        check_name(name, "a name in `definitions`")
-        checked[name] = as_expression(formula, f"`definitions[{name!r}]`")
-    return checked
-
-
-def _side_html(side: Mapping[str, int]) -> str:
-    return html.escape(format_side(side)) if side else "∅"
 
 
 def _unique(names: Iterable[Any]) -> list[Any]:

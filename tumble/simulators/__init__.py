@@ -8,6 +8,7 @@ from tumble.simulators._base import (
     ScoredSample,
     SupportsCoupling,
     SupportsLikelihood,
+    SupportsPaths,
     SupportsScore,
 )
 from tumble.simulators._direct import DirectMethod
@@ -34,6 +35,7 @@ __all__ = [
     "ScoredSample",
     "SupportsCoupling",
     "SupportsLikelihood",
+    "SupportsPaths",
     "SupportsScore",
     "TauLeaping",
 ]

@@ -1,4 +1,4 @@
-"""The one place that refuses rates that read the time."""
+"""The one place that refuses networks that are more than a jump process."""
 
 from __future__ import annotations
 
@@ -8,11 +8,29 @@ from tumble.models import ReactionNetwork
 
 
 def require_autonomous(model: ReactionNetwork, method: str) -> None:
-    """Raise `CapabilityError` when a rate of ``model`` depends on ``time``."""
+    """Raise `CapabilityError` unless rates only change when a reaction fires.
+
+    That is so without variables, without events, and when no rate depends on ``time``.
+    """
+    require_reactions_alone(model, method)
     for reaction, rate in zip(model.reactions, model.rate_expressions, strict=True):
         if TIME in rate.names:
             raise CapabilityError(
                 f"the rate of reaction '{reaction}' depends on `time`, but {method} needs rates "
-                "that only change when a reaction fires; make it depend on the state, or split the "
-                "time into experiments with constant rates."
+                "that only change when a reaction fires; simulate it with DirectMethod, fit time "
+                "series with LinearNoise, or split the time into experiments with constant rates."
             )
+
+
+def require_reactions_alone(model: ReactionNetwork, method: str) -> None:
+    """Raise `CapabilityError` when a network has variables or events."""
+    if model.events:
+        what = f"event '{model.events[0]}'"
+    elif model.variables:
+        what = f"variable {next(iter(model.variables))!r}"
+    else:
+        return
+    raise CapabilityError(
+        f"the network has {what}, but {method} takes networks of reactions alone; DirectMethod can "
+        "simulate it. To fit, say the same by reactions and rates, or leave it out."
+    )

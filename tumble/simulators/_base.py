@@ -42,14 +42,16 @@ class Sample:
     ``states`` [B, T, S] counts (-1 where a run failed), or real numbers (NaN where it failed) if
     the simulator is not `AbstractSimulator.discrete`; ``codes`` [B], see `SampleCode`; ``events``
     [B], reactions fired, 0 where a simulator does not count them; ``culprits`` [B], the index of
-    the reaction that made a run fail, -1 where none is to blame, or None if the simulator does not
-    say.
+    the reaction that made a run fail, or the number of reactions plus the index of the event, -1
+    where none is to blame, or None if the simulator does not say; ``variables`` [B, T, V], NaN
+    where a run failed, or None without.
     """
 
     states: IntArray | FloatArray
     codes: IntArray
     events: IntArray
     culprits: IntArray | None = field(default=None, kw_only=True)
+    variables: FloatArray | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ class AbstractSimulator(abc.ABC):
     discrete: ClassVar[bool] = True
     """Whether states are whole numbers; if not, they are real."""
 
-    citations: ClassVar[tuple[str, ...]]
+    citations: ClassVar[tuple[str, ...]] = ()
     """What to cite for its samples."""
 
     @abc.abstractmethod
@@ -121,6 +123,21 @@ class SupportsCoupling(abc.ABC):
     @abc.abstractmethod
     def sample_pairs(self, model: Any, batch: Batch, *, executor: Any = None) -> PairSample:
         """Run a coupled pair a row of ``batch``."""
+
+
+class SupportsPaths(abc.ABC):
+    """Can write down every event of a run."""
+
+    @abc.abstractmethod
+    def record_paths(
+        self, model: Any, batch: Batch, first: IntArray
+    ) -> tuple[FloatArray, IntArray]:
+        """Return the times and the reactions (their indices) of all events, run after run.
+
+        ``first`` [B + 1]: the events of run b are numbers ``first[b] … first[b + 1] - 1``. There
+        are as many as `AbstractSimulator.sample` says, or none for a run that is not wanted. Times
+        ascend, and those of events after an output time are later than it. Runs in this thread.
+        """
 
 
 class SupportsLikelihood(abc.ABC):

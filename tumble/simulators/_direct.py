@@ -18,32 +18,46 @@ from tumble.simulators._base import (
     Sample,
     ScoredSample,
     SupportsCoupling,
+    SupportsPaths,
     SupportsScore,
 )
-from tumble.simulators._jump_runs import in_pieces, sample_jumps
+from tumble.simulators._hybrid import simulate_hybrid_rows
+from tumble.simulators._jump_runs import in_pieces, piece_of, record_piece, sample_jumps
 
 
 @dataclass(frozen=True)
-class DirectMethod(AbstractSimulator, SupportsScore, SupportsCoupling):
+class DirectMethod(AbstractSimulator, SupportsScore, SupportsCoupling, SupportsPaths):
     """Exact stochastic simulation of a `ReactionNetwork` by the direct method.
 
     Definition: in state n reaction r has propensity a_r(n; θ); the waiting time to the next
-    reaction is exponential with rate Σ a_r, and it is reaction r with probability a_r / Σ a.
+    reaction is exponential with rate Σ a_r, and it is reaction r with probability a_r / Σ a. Where
+    rates depend on ``time`` or on variables, the next reaction comes when ∫ Σ a_r dt has reached an
+    exponential of mean 1; events take place when their trigger becomes true.
 
-    Guarantee: exact in law (float64, 52-bit uniforms). Absorbing states are kept to the last time.
+    Guarantee: exact in law (float64, 52-bit uniforms). Where rates are piecewise constant in time,
+    so are their breakpoints; where they or variables change continuously, up to the error of a
+    Runge-Kutta pair of order 5 at a relative ``tolerance``.
+
+    Absorbing states are kept to the last time.
     A run in which a propensity is negative or not finite, or a reaction fires without enough
     reactants, ends with a code, and `Sample.culprits` says which reaction it was.
 
     Arguments: ``max_events``, the largest number of reactions one run may fire; a run that needs
-    more ends with `SampleCode.MAX_EVENTS` and its outputs are -1. Default 10⁷.
+    more ends with `SampleCode.MAX_EVENTS` and its outputs are -1; events of the network count, too.
+    Default 10⁷. ``tolerance``, the relative error that a step of the integrator may make. Default
+    10⁻⁹. ``max_step``, its longest step. Default infinite; set it where rates have smooth bursts
+    that are much shorter than what comes before them, which a long step could miss.
 
-    When: always, unless counts are so large that events can no longer be simulated one by one.
-    Not for rates that read ``time``.
+    When: always, unless counts are so large that events can no longer be simulated one by one. The
+    score and coupled pairs are not available for rates that read ``time``, variables and events.
 
-    Reference: Gillespie, J. Phys. Chem. 81 (1977), doi:10.1021/j100540a008.
+    References: Gillespie, J. Phys. Chem. 81 (1977), doi:10.1021/j100540a008; with rates that change
+    continuously, Alfonsi et al., ESAIM: Proc. 14 (2005), doi:10.1051/proc:2005001.
     """
 
     max_events: int = 10_000_000
+    tolerance: float = 1e-9
+    max_step: float = np.inf
     exact: ClassVar[bool] = True
     citations: ClassVar[tuple[str, ...]] = (
         "Gillespie, J. Phys. Chem. 81 (1977), doi:10.1021/j100540a008 (direct method)",
@@ -52,10 +66,18 @@ class DirectMethod(AbstractSimulator, SupportsScore, SupportsCoupling):
     def __post_init__(self) -> None:
         if not self.max_events >= 1:
             raise ParameterError(f"`max_events` is {self.max_events}, expected at least 1.")
+        if not 1e-13 <= self.tolerance <= 0.1:
+            raise ParameterError(f"`tolerance` is {self.tolerance}, expected 1e-13 to 0.1.")
+        if not self.max_step > 0:
+            raise ParameterError(f"`max_step` is {self.max_step}, expected a time > 0.")
 
     def sample(self, model: ReactionNetwork, batch: Batch, *, executor: Any = None) -> Sample:
         """See `AbstractSimulator.sample`."""
-        require_autonomous(model, "DirectMethod")
+        if not model.is_jump_process:
+            options = (self.max_events, self.tolerance, self.max_step)
+            *rest, variables = in_pieces(simulate_hybrid_rows, model, batch, executor, *options)
+            states, codes, culprits, events = rest
+            return Sample(states, codes, events, culprits=culprits, variables=variables)
         return sample_jumps(model, batch, self.max_events, executor)
 
     def sample_with_score(
@@ -65,7 +87,7 @@ class DirectMethod(AbstractSimulator, SupportsScore, SupportsCoupling):
 
         The last event-free interval is included.
         """
-        require_autonomous(model, "DirectMethod")
+        require_autonomous(model, "the score of DirectMethod")
         pieces = in_pieces(_simulate_with_score, model, batch, executor, self.max_events)
         states, codes, culprits, events, fired, exposure, of_laws = pieces
         score = np.zeros((*fired.shape[:2], batch.params.shape[1]))
@@ -88,11 +110,17 @@ class DirectMethod(AbstractSimulator, SupportsScore, SupportsCoupling):
         self, model: ReactionNetwork, batch: Batch, *, executor: Any = None
     ) -> PairSample:
         """Run pairs under the split coupling; see `SupportsCoupling.sample_pairs`."""
-        require_autonomous(model, "DirectMethod")
+        require_autonomous(model, "a coupled pair of DirectMethod")
         states, codes, culprits, events = in_pieces(
             _simulate_pairs, model, batch, executor, self.max_events
         )
         return PairSample(states, codes, events, culprits=culprits)
+
+    def record_paths(
+        self, model: ReactionNetwork, batch: Batch, first: IntArray
+    ) -> tuple[FloatArray, IntArray]:
+        """See `SupportsPaths.record_paths`."""
+        return record_piece(model, piece_of(batch, slice(None)), self.max_events, first)
 
 
 def _simulate_with_score(

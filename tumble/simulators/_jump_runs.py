@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from tumble._execution import num_workers, run_all, split
+from tumble._execution import InPlace, num_workers, run_all, split
 from tumble._results import SampleCode
-from tumble._typing import IntArray
+from tumble._typing import FloatArray, IntArray
 from tumble.models import ReactionNetwork
 from tumble.simulators._base import Batch, Sample
 
@@ -32,12 +32,15 @@ def sample_jumps(model: ReactionNetwork, batch: Batch, max_events: int, executor
     """Run a network once a row of ``batch``; see `DirectMethod`."""
     num_runs = len(batch.runs)
     shape = (num_runs, len(batch.times), batch.initial.shape[1])
+    ahead_of_all, pieces_wanted = 0.0, num_pieces(num_runs)
+    if isinstance(executor, InPlace):
+        ahead_of_all, pieces_wanted, executor = executor.runs_ahead, 1, None
     # Threads write into one set of arrays; other executors send theirs back.
     whole = _empty(shape) if executor is None else None
     tasks = []
-    for rows in split(num_runs, num_pieces(num_runs)):
+    for rows in split(num_runs, pieces_wanted):
         views = None if whole is None else tuple(part[rows] for part in whole)
-        ahead = (num_runs - rows.stop) / num_workers()
+        ahead = ahead_of_all + (num_runs - rows.stop) / num_workers()
         tasks.append((model, piece_of(batch, rows), max_events, ahead, views))
     pieces = run_all(run_piece, tasks, executor)
     if whole is None:
@@ -134,6 +137,24 @@ def _find_culprits(job: Any) -> None:
     _one_by_one(again)
     job.codes[failed], job.culprits[failed] = again.codes, again.culprits
     job.events[failed] = again.events
+
+
+def record_piece(
+    model: ReactionNetwork, batch: Batch, max_events: int, first: IntArray
+) -> tuple[FloatArray, IntArray]:
+    """Run one piece again and write down its events; see `SupportsPaths.record_paths`."""
+    from tumble.kernels._record import record, record_in_trees
+    from tumble.kernels._tables import law_tables, network_tables
+
+    tables = network_tables(model)
+    times, reactions = np.empty(first[-1]), np.empty(first[-1], np.int32)
+    kernel = record_in_trees if _is_large(tables) else record
+    kernel(
+        tables, law_tables(model), model.rates(batch.params), batch.params, batch.initial,
+        float(batch.start), batch.times, np.uint64(batch.stream.key), batch.runs, int(max_events),
+        first, times, reactions,
+    )  # fmt: skip
+    return times, reactions
 
 
 def _empty(shape: tuple[int, int, int]) -> Outputs:

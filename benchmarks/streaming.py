@@ -1,0 +1,121 @@
+"""Moments of ten million epidemics, and the memory that they take.
+
+Each number of runs is measured in a process of its own, so that its peak is its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from typing import Any
+
+from _report import Page, arguments, progress
+
+_POPULATION, _INFECTED = 1000, 10
+_BETA, _GAMMA = 3.0, 1.0
+_LAST, _TIMES = 30.0, 31
+_MIB = 2**20
+
+
+def measure(num_runs: int, keep: str) -> dict[str, Any]:
+    """Simulate; return seconds, events, peak memory, and the mean and its error at the end."""
+    import numpy as np
+
+    import tumble as tb
+
+    sir = tb.ReactionNetwork.from_text("S + I -> 2 I ; beta\nI -> R ; gamma")
+    outputs = {"moments": tb.outputs.Moments(), "histogram": tb.outputs.Histogram()}[keep]
+    before = time.process_time()
+    kept = tb.simulate(
+        sir,
+        {"beta": _BETA / _POPULATION, "gamma": _GAMMA},
+        initial={"S": _POPULATION - _INFECTED, "I": _INFECTED, "R": 0},
+        times=np.linspace(0, _LAST, _TIMES),
+        num_samples=num_runs,
+        outputs=outputs,
+        progress=None,
+    )
+    found = {
+        "seconds": kept.stats["seconds"],
+        "processor": time.process_time() - before,
+        "events": kept.stats["events"],
+        "peak": _peak_bytes() / _MIB,
+    }
+    if isinstance(kept, tb.outputs.SampleMoments):
+        last = kept.data.isel(time=-1).sel(species="R")
+        found |= {"mean": float(last["mean"]), "error": float(last["standard_error"])}
+    return found
+
+
+def measured_apart(num_runs: int, keep: str) -> dict[str, Any]:
+    """Measure in a new process; its progress bar goes to this terminal."""
+    command = [sys.executable, __file__, "--one", str(num_runs), keep]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout)
+    progress(f"{num_runs:,} runs: {found}")
+    return found
+
+
+def main() -> None:
+    """Print the page, or measure one number of runs."""
+    parser = arguments(__doc__)
+    parser.add_argument("--runs", type=int, default=10**7, help="the largest number of runs")
+    parser.add_argument("--one", nargs=2, metavar=("RUNS", "KEEP"), help="measure here, print JSON")
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(measure(int(options.one[0]), options.one[1])))
+        return
+    page = Page("streaming", "Ten million runs in the memory of a thousand")
+    page.text(
+        f"""SIR in a population of {_POPULATION:,} with {_INFECTED} infected at first, β N =
+        {_BETA:g} and γ = {_GAMMA:g} up to t = {_LAST:g}, {_TIMES} output times and about 1,900
+        events a run. `tb.simulate(…, outputs=tb.outputs.Moments())` keeps means and variances,
+        `Histogram()` the number of runs at each count. Each line is a process of its own, after
+        one of 1,000 runs that left the compiled kernels behind; its peak memory includes Python,
+        the libraries and the compiled code."""
+    )
+    measured_apart(1000, "moments")
+    rows = []
+    means = []
+    for keep in ("moments", "histogram"):
+        for num_runs in sorted({1000, min(options.runs, 100_000), options.runs}):
+            found = measured_apart(num_runs, keep)
+            rows.append([f"{num_runs:,}", keep, *_cells(num_runs, found)])
+            if "mean" in found:
+                means.append([f"{num_runs:,}", f"{found['mean']:.3f}", f"{found['error']:.2g}"])
+    page.table(
+        ["runs", "kept", "peak memory, MiB", "counts would take, MiB", "seconds",
+         "million events a second", "a processor second"],
+        rows,
+    )  # fmt: skip
+    page.heading("The mean number of recovered at the end")
+    page.table(["runs", "mean", "standard error"], means)
+    page.finish(options.save)
+
+
+def _cells(num_runs: int, found: dict[str, Any]) -> list[str]:
+    millions = found["events"] / 1e6
+    return [
+        f"{found['peak']:.0f}",
+        f"{num_runs * _TIMES * 3 * 8 / _MIB:,.0f}",
+        f"{found['seconds']:.1f}",
+        f"{millions / found['seconds']:.0f}",
+        f"{millions / found['processor']:.0f}",
+    ]
+
+
+def _peak_bytes() -> int:
+    """Return the largest memory that this process has had."""
+    if os.name != "posix":
+        raise SystemExit("peak memory is read as on POSIX systems only.")
+    import resource
+
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return largest if sys.platform == "darwin" else 1024 * largest
+
+
+if __name__ == "__main__":
+    main()

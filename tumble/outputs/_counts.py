@@ -1,0 +1,116 @@
+"""Keep the counts of every run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tumble._trajectory import Trajectory
+from tumble._typing import FloatArray, IntArray
+from tumble.outputs._base import AbstractOutput, check_size
+from tumble.outputs._plan import Piece, Plan
+from tumble.outputs._run_stream import Reduced, RunStream
+
+
+@dataclass(frozen=True)
+class Counts(AbstractOutput[Trajectory]):
+    """Keep the counts of every run at every time: what `simulate` does by default.
+
+    Arguments: ``species``, names of those to keep; default all, in the order of the model.
+
+    Returns a `Trajectory`. Raises `ModelError` for unknown names, and `ParameterError` when the
+    counts would take more than 8 GiB.
+
+    When: up to some millions of runs at few times. Memory is 8 bytes a run, time and species.
+
+    >>> from tumble import ReactionNetwork, outputs, simulate
+    >>> chain = ReactionNetwork.from_text("A -> B ; k\\nB -> 0 ; k")
+    >>> run = simulate(chain, {"k": 1.0}, initial={"A": 9, "B": 0}, times=[0.0, 1.0],
+    ...                num_samples=50, outputs=outputs.Counts(["B"]))
+    >>> run.species, run.data.shape
+    (('B',), (50, 2, 1))
+    """
+
+    species: Sequence[str] | None = None
+
+    def collect(self, runs: RunStream) -> Trajectory:
+        """See `AbstractOutput.collect`."""
+        plan = runs.plan
+        columns = plan.columns(self.species)
+        shape = (plan.num_runs, len(plan.times), len(columns))
+        num_variables = len(plan.model.variables)
+        check_size(
+            "counts", (*shape[:2], len(columns) + num_variables),
+            "fewer samples or times, or keep less: outputs=tb.outputs.Moments()",
+        )  # fmt: skip
+        states: Any = None
+        ended = np.empty((plan.num_runs, 2), np.int64)  # codes and culprits
+        variables = np.empty((*shape[:2], num_variables))
+        for piece, (some, how, real) in runs.each(_columns_of, lambda piece: (columns,)):
+            here = slice(piece.first, piece.stop)
+            states = np.empty(shape, some.dtype) if states is None else states
+            states[here], ended[here] = some, how
+            if real is not None:
+                variables[here] = real
+        return _trajectory(runs, columns, states, ended, variables)
+
+
+def _columns_of(piece: Piece, columns: IntArray) -> Reduced:
+    sample = piece.sample()
+    some = sample.states
+    if len(columns) < some.shape[2]:
+        some = some[:, :, columns]
+    blamed = np.full(len(some), -1) if sample.culprits is None else sample.culprits
+    how = np.stack([sample.codes, blamed], axis=1)
+    kept = some, how, sample.variables
+    return Reduced(kept, sample.codes, sample.culprits, sample.events)
+
+
+def whole_block(plan: Plan, num_done: int) -> tuple[int, int]:
+    """Return (rows, samples) of what is complete. Raises KeyboardInterrupt where no row is."""
+    rows, samples = plan.whole_rows(num_done)
+    if rows == 0:
+        raise KeyboardInterrupt
+    return rows, samples
+
+
+def _trajectory(
+    runs: RunStream, columns: IntArray, states: Any, ended: IntArray, variables: FloatArray
+) -> Trajectory:
+    import xarray as xr
+
+    plan = runs.plan
+    rows, samples = whole_block(plan, runs.done)
+
+    def shaped(values: Any) -> Any:
+        return plan.shaped(values[: rows * samples].reshape(rows, samples, *values.shape[1:]))
+
+    coords = plan.coords(columns, rows)
+    data = xr.DataArray(
+        shaped(states), dims=plan.dims("sample", "time", "species"), coords=coords, name="counts"
+    )
+    real = None
+    if plan.model.variables:
+        coords = {k: v for k, v in coords.items() if k != "species"}
+        real = xr.DataArray(
+            shaped(variables),
+            dims=plan.dims("sample", "time", "variable"),
+            coords=coords | {"variable": list(plan.model.variables)},
+            name="variables",
+        )
+    return Trajectory(
+        data,
+        shaped(ended[:, 0]),
+        plan.given,
+        runs.stats,
+        shaped(ended[:, 1]),
+        tuple(str(reaction) for reaction in plan.model.reactions),
+        interrupted=runs.interrupted,
+        simulator=plan.simulator,
+        events=tuple(str(event) for event in plan.model.events),
+        variables=real,
+        inputs=plan.inputs,
+    )
