@@ -146,10 +146,10 @@ def test_counts_are_never_negative_and_sums_are_kept(network, initial, data):
 
 
 def test_a_step_that_would_go_below_zero_is_taken_again():
-    """With hardly any reaction critical and ε = 0.9, many steps would."""
+    """With ε = 0.9 a leap has Poisson(0.9 x) deaths of x: near x = 30 often too many."""
     method = TauLeaping(epsilon=0.9, num_critical=1)
-    network = ReactionNetwork.from_text("X -> 0 ; k\n2 X -> 0 ; h")
-    got = method.sample(network, batch_of([1.0, 0.01], [500], 2000, [1.0, 3.0, 20.0]))
+    network = ReactionNetwork.from_text("X -> 0 ; k")
+    got = method.sample(network, batch_of([1.0], [500], 2000, [1.0, 3.0, 20.0]))
     assert np.all(got.codes == 0)
     assert np.all(got.states >= 0)
     assert np.all(got.states[:, 2] == 0)
