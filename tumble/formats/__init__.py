@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tumble.formats._antimony import read_antimony, write_antimony
     from tumble.formats._imported_model import ImportedModel
+    from tumble.formats._oddities import find_oddities
+    from tumble.formats._read_model import read_model
     from tumble.formats._sbml_read import read_sbml
     from tumble.formats._sbml_write import write_sbml
 
 _HOMES = {
     "ImportedModel": "_imported_model",
+    "find_oddities": "_oddities",
     "read_antimony": "_antimony",
+    "read_model": "_read_model",
     "read_sbml": "_sbml_read",
     "write_antimony": "_antimony",
     "write_sbml": "_sbml_write",
@@ -21,7 +25,9 @@ _HOMES = {
 
 __all__ = [
     "ImportedModel",
+    "find_oddities",
     "read_antimony",
+    "read_model",
     "read_sbml",
     "write_antimony",
     "write_sbml",

@@ -33,8 +33,8 @@ def read_antimony(path_or_text: str | os.PathLike[str]) -> ImportedModel:
 
     Arguments: ``path_or_text``, the path of a file, or the text itself.
 
-    Returns an `ImportedModel`. Raises `ModelError` that names the line. Files that import others are
-    refused. Needs ``pip install "tumble[sbml]"``.
+    Returns an `ImportedModel`. Raises `ModelError` that names the line. Files that import others
+    are refused. Needs ``pip install "tumble[sbml]"``.
 
     Reference: Smith et al., Bioinformatics 25 (2009), doi:10.1093/bioinformatics/btp401.
     """
@@ -61,8 +61,8 @@ def write_antimony(
     """Write a model in Antimony.
 
     The text is that of the library antimony for what `write_sbml` writes. It rounds numbers to 15
-    digits. Arguments, returns and raises as `write_sbml`; `ModelError` also for names that are words
-    of Antimony.
+    digits. Arguments, returns and raises as `write_sbml`; `ModelError` also for names that are
+    words of Antimony.
     """
     sbml = write_sbml(model, params=params, initial=initial, name=name)
     with _library() as antimony:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from tumble.models import ReactionNetwork
 
@@ -21,6 +21,7 @@ class ImportedModel:
     - ``name``: that of the model.
     - ``reaction_ids``: what the file calls each reaction of the network; one that was split in two
       gives its name to both.
+    - ``substance_unit``: in which amounts are given; they are counts if it is ``item``.
 
     >>> import tumble as tb
     >>> m = tb.read_antimony("A -> B; k * A; k = 0.5; A = 10; B = 0")  # doctest: +SKIP
@@ -32,7 +33,8 @@ class ImportedModel:
     initial: Mapping[str, int]
     notes: tuple[str, ...] = ()
     name: str = ""
-    reaction_ids: tuple[str, ...] = field(default=())
+    reaction_ids: tuple[str, ...] = ()
+    substance_unit: str = "item"
 
     def __repr__(self) -> str:
         lines = [f"ImportedModel {self.name!r}".rstrip()]

@@ -8,12 +8,18 @@ from math import factorial, prod
 from typing import NamedTuple
 
 from tumble._expressions import Expression, Name
-from tumble.formats._polynomial import Polynomial, combinations, multiply, split
-from tumble.formats._polynomial import to_node, to_polynomial
+from tumble.formats._polynomial import (
+    Polynomial,
+    combinations,
+    multiply,
+    split,
+    to_node,
+    to_polynomial,
+)
 
 
 class FoundMassAction(NamedTuple):
-    """A law as ``constant`` × combinations, of which ``counts`` copies of each species are taken."""
+    """A law as ``constant`` × combinations, with the ``counts`` of each species taken."""
 
     constant: Expression
     counts: dict[str, int]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 from tumble._errors import ModelError
@@ -148,7 +149,7 @@ def _chained(function: str, empty: float) -> Callable[[Sequence[Node]], Node]:
 
 def _compared(function: str) -> Callable[[Sequence[Node]], Node]:
     def build(parts: Sequence[Node]) -> Node:
-        links = [Call(function, (a, b)) for a, b in zip(parts, parts[1:], strict=False)]
+        links = [Call(function, (a, b)) for a, b in pairwise(parts)]
         return _chained("and", 1.0)(links)
 
     return build

@@ -2,8 +2,9 @@
 
 A polynomial maps monomials to coefficients that are not 0; a monomial is a set of pairs of a factor
 and its whole exponent. Factors are names, and parts of the expression that cannot be taken apart,
-such as ``exp(k)``. What is free of the variables may have negative exponents, which is how quotients
-are written. Equal polynomials have equal values, so what is decided by comparing them is proved.
+such as ``exp(k)``. What is free of the variables may have negative exponents, which is how
+quotients are written. Equal polynomials have equal values, so what is decided by comparing them is
+proved.
 """
 
 from __future__ import annotations

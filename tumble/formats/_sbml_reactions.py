@@ -63,8 +63,8 @@ class ReactionReader:
     """Turns reactions into those of a network.
 
     Arguments: ``model``; ``table`` of symbols; ``changing``, names that change in time other than
-    species; ``definitions``, those that do so, as expressions of what they are made of; ``factors``,
-    species → conversion factor; ``signs``, what is known to be positive.
+    species; ``definitions``, those that do so, as expressions of what they are made of;
+    ``factors``, species → conversion factor; ``signs``, what is known to be positive.
     """
 
     model: Any

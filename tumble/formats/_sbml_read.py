@@ -12,9 +12,9 @@ from tumble._expressions import TIME, Call, Expression, Name
 from tumble.formats._imported_model import ImportedModel
 from tumble.formats._sbml_document import each, open_sbml, where
 from tumble.formats._sbml_events import read_events
-from tumble.formats._sbml_reactions import ReactionReader, read_laws, reacts
+from tumble.formats._sbml_reactions import ReactionReader, reacts, read_laws
 from tumble.formats._sbml_symbols import Role, Symbol, SymbolTable, event_targets, read_symbols
-from tumble.formats._sbml_units import conversion_factors, unit_notes
+from tumble.formats._sbml_units import conversion_factors, substance_unit, unit_notes
 from tumble.formats._sbml_values import InitialValues, is_concentration
 from tumble.formats._signs import Signs
 from tumble.formats._source import load_text
@@ -37,9 +37,9 @@ def read_sbml(path_or_text: str | os.PathLike[str]) -> ImportedModel:
     Arguments: ``path_or_text``, the path of a file, or the text itself.
 
     Returns an `ImportedModel`. Raises `ModelError` that names the element and its line: for what is
-    not valid, and for algebraic rules, fast reactions, delays in formulas, variable stoichiometries,
-    reversible reactions whose directions cannot be told apart, initial amounts that are no whole
-    numbers, and packages that are required. Needs ``pip install "tumble[sbml]"``.
+    not valid, and for algebraic rules, fast reactions, delays in formulas, stoichiometries that
+    vary, reversible reactions whose directions cannot be told apart, initial amounts that are no
+    whole numbers, and packages that are required. Needs ``pip install "tumble[sbml]"``.
 
     Reference: Keating et al., Mol. Syst. Biol. 16 (2020), doi:10.15252/msb.20199110.
     """
@@ -89,6 +89,7 @@ def _read(model: Any, notes: list[str]) -> ImportedModel:
         tuple(table.notes),
         model.getName() or model.getId(),
         tuple(ids),
+        substance_unit(model),
     )  # fmt: skip
 
 
@@ -247,15 +248,19 @@ def _reaction_reader(
         if {*species, *variables} & set(formula.names)
     }
     positive = {*species, "pi", "e", TIME}
-    for symbol in table.symbols.values():
-        if symbol.kind in ("species", "compartment") and symbol.role is not Role.DEFINITION:
-            positive.add(symbol.name)
-        elif symbol.role is Role.PARAMETER and (
-            not values.has_value(symbol.name) or values.value(symbol.name) >= 0
-        ):
-            positive.add(symbol.name)
+    positive |= {s.name for s in table.symbols.values() if _is_positive(s, values)}
     known = Signs(frozenset(positive), species)
     positive |= {name for name, formula in expanded.items() if known.nonnegative(formula)}
     signs = Signs(frozenset(positive), species)
     factors = conversion_factors(model, table, values)
     return ReactionReader(model, table, frozenset(variables), moving, factors, signs)
+
+
+def _is_positive(symbol: Symbol, values: InitialValues) -> bool:
+    """Whether a symbol is known never to be negative: by its nature, or by its constant value."""
+    if symbol.role is Role.DEFINITION:
+        return False
+    if symbol.kind in ("species", "compartment"):
+        return True
+    constant = symbol.role is Role.PARAMETER
+    return constant and (not values.has_value(symbol.name) or values.value(symbol.name) >= 0)

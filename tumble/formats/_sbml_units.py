@@ -25,11 +25,20 @@ def unit_notes(model: Any) -> list[str]:
     return notes
 
 
+def substance_unit(model: Any) -> str:
+    """Return the unit of amounts of the model, in words; ``item`` where it has none."""
+    for unit, what in _substance_units(model).items():
+        if what == "the model":
+            return _described(model, unit)
+    return "item"
+
+
 def _substance_units(model: Any) -> dict[str, str]:
     """Return each unit of substance, with what is measured in it."""
     units: dict[str, str] = {}
     if model.getLevel() == 2:
-        units["substance"] = "the model"
+        if not all(s.isSetSubstanceUnits() for s in each(model.getListOfSpecies())):
+            units["substance"] = "the model"
     elif model.isSetSubstanceUnits():
         units[model.getSubstanceUnits()] = "the model"
     if model.isSetExtentUnits():

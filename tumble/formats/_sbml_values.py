@@ -27,7 +27,7 @@ class InitialValues:
     _above: list[str] = field(default_factory=list)
 
     def value(self, name: str) -> float:
-        """Return what ``name`` is at time 0 in formulas. Raises `ModelError` where it is nothing."""
+        """Return what ``name`` is at time 0 in formulas. Raises `ModelError` without a value."""
         if name in self._known:
             return self._known[name]
         if name in self._above:

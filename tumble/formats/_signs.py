@@ -8,7 +8,6 @@ negative at whole numbers. The test errs on one side only: what it accepts is ne
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from tumble._expressions import Call, Expression, Name, Node, Number
