@@ -20,6 +20,7 @@ from tumble.models import ReactionNetwork
 # The library keeps what it reads in one place for the process.
 _LOCK = threading.Lock()
 _IMPORT = re.compile(r'^\s*import\s+"', re.MULTILINE)
+_LINE = re.compile(r" \(line \d+\)")
 _MAX_CHARACTERS = 2**20
 _MAX_NESTING = 100
 
@@ -44,8 +45,12 @@ def read_antimony(path_or_text: str | os.PathLike[str]) -> ImportedModel:
         if antimony.loadAntimonyString(text) < 0:
             raise ModelError(f"{name} is not valid Antimony: {_last_error(antimony)}")
         sbml = antimony.getSBMLString(antimony.getMainModuleName())
+    if not sbml:
+        raise ModelError(f"{name} holds no model in Antimony that can be translated to SBML.")
     try:
         return parse_sbml(sbml, name)
+    except ModelError as error:  # lines would be those of the translation
+        raise ModelError(_LINE.sub("", str(error))) from None
     except RecursionError:
         raise ModelError(f"{name} holds formulas that nest too deep; split them up.") from None
 
@@ -61,8 +66,8 @@ def write_antimony(
     """Write a model in Antimony.
 
     The text is that of the library antimony for what `write_sbml` writes. It rounds numbers to 15
-    digits. Arguments, returns and raises as `write_sbml`; `ModelError` also for names that are
-    words of Antimony.
+    digits, lists parameters in order of use, and appends ``_`` to names that are words of Antimony,
+    such as ``gamma``. Arguments, returns and raises as `write_sbml`.
     """
     sbml = write_sbml(model, params=params, initial=initial, name=name)
     with _library() as antimony:
@@ -106,4 +111,8 @@ def _check(text: str, name: str) -> None:
 
 
 def _last_error(antimony: Any) -> str:
-    return " ".join(antimony.getLastError().split()).removeprefix("Error in model string, ")
+    try:
+        message = antimony.getLastError()
+    except UnicodeDecodeError:  # it quotes a part of the text, and may cut a letter in two
+        message = "it has letters other than a to z where they are not allowed"
+    return " ".join(message.split()).removeprefix("Error in model string, ")

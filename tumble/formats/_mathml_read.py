@@ -15,6 +15,7 @@ _MAX_DEPTH = 150
 _LONGEST_CHAIN = 40
 _LARGEST = 1e300
 _ZERO, _ONE, _TWO = Number(0.0), Number(1.0), Number(2.0)
+_ROWS = ("plus", "times", "and", "or", "max", "min")
 _COMPARISONS = ("less", "less_equal", "greater", "greater_equal", "equal", "not_equal")
 _TRUTHS = {*_COMPARISONS, "and", "or", "not"}
 
@@ -94,7 +95,8 @@ class _Walk:
             name = node.getName() or "an element"
             raise ModelError(f"{self.where} holds MathML {name!r}, which is not supported.")
         build, least, most = _BUILDERS[kind]
-        count = node.getNumChildren()
+        children = _children(node, kind)
+        count = len(children)
         if not least <= count <= most:
             expected = str(least) if least == most else f"{least} or more"
             raise ModelError(
@@ -105,7 +107,7 @@ class _Walk:
                 f"{self.where} has a piecewise without 'otherwise', which has no value where no "
                 "condition holds; add one."
             )
-        return build([self.read(node.getChild(i), depth - 1) for i in range(count)])
+        return build([self.read(child, depth - 1) for child in children])
 
     def _number(self, value: float) -> Node:
         if not abs(value) <= _LARGEST:
@@ -127,6 +129,18 @@ class _Walk:
         body = self.reader.body(name, self.where, self.above)
         given = [Expression(self.read(node.getChild(i), depth - 1)) for i in range(count)]
         return body.substitute(dict(zip(arguments, given, strict=True))).tree
+
+
+def _children(node: Any, kind: str) -> list[Any]:
+    """Return the arguments; libSBML reads ``a + b + c`` as ``(a + b) + c``, here it is one row."""
+    children: list[Any] = []  # from the last to the first
+    while True:
+        count = node.getNumChildren()
+        children += [node.getChild(i) for i in range(count - 1, -1, -1)]
+        first = children[-1] if children else None
+        if kind not in _ROWS or count < 2 or first.getType() != node.getType():
+            return children[::-1]
+        node = children.pop()
 
 
 # -- builders: arguments to a tree ----------------------------------------------------------------

@@ -162,6 +162,7 @@ class _Look:
         counts = np.array([state[s] for s in network.species])
         params = np.array([self.model.params[p] for p in network.parameters], dtype=float)
         values = {**state, **self.model.params, TIME: 0.0}
+        values = {name: np.float64(value) for name, value in values.items()}
         started = [float(v.initial(values)) for v in network.resolved_variables.values()]
         with np.errstate(all="ignore"):
             return np.asarray(

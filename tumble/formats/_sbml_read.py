@@ -15,7 +15,7 @@ from tumble.formats._sbml_events import read_events
 from tumble.formats._sbml_reactions import ReactionReader, reacts, read_laws
 from tumble.formats._sbml_symbols import Role, Symbol, SymbolTable, event_targets, read_symbols
 from tumble.formats._sbml_units import conversion_factors, substance_unit, unit_notes
-from tumble.formats._sbml_values import InitialValues, is_concentration
+from tumble.formats._sbml_values import InitialValues, has_amount, is_concentration
 from tumble.formats._signs import Signs
 from tumble.formats._source import load_text
 from tumble.models import Reaction, ReactionNetwork, Variable
@@ -145,6 +145,8 @@ def _add_species(model: Any, table: SymbolTable, values: InitialValues) -> None:
             if is_concentration(element) and _volume(table, element) is not None:
                 table.notes.append(f"{name!r} is a concentration, as its rule says.")
         else:
+            if not has_amount(element) and name not in table.initially:
+                table.notes.append(f"Species {name!r} has no initial amount; it starts with 0.")
             amount = values.amount(name)
             role = Role.SPECIES
             if not _is_whole(amount):
@@ -257,10 +259,13 @@ def _reaction_reader(
 
 
 def _is_positive(symbol: Symbol, values: InitialValues) -> bool:
-    """Whether a symbol is known never to be negative: by its nature, or by its constant value."""
+    """Whether a symbol is taken never to be negative: by its nature, or by its value at time 0.
+
+    A variable may still turn negative later. Then the run says so.
+    """
     if symbol.role is Role.DEFINITION:
         return False
     if symbol.kind in ("species", "compartment"):
         return True
-    constant = symbol.role is Role.PARAMETER
-    return constant and (not values.has_value(symbol.name) or values.value(symbol.name) >= 0)
+    valued = symbol.role in (Role.PARAMETER, Role.VARIABLE)
+    return valued and (not values.has_value(symbol.name) or values.value(symbol.name) >= 0)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from tumble._errors import ModelError
 from tumble._expressions import CONSTANTS, TIME, Expression
 from tumble.formats._sbml_document import where
@@ -44,7 +46,7 @@ class InitialValues:
             return True
         element = self.elements[name]
         if is_species(element):
-            return bool(element.isSetInitialAmount() or element.isSetInitialConcentration())
+            return True  # without a value, it is taken to be absent
         return bool(element.isSetSize() if is_compartment(element) else element.isSetValue())
 
     def of_formula(self, formula: Expression, owner: str) -> float:
@@ -61,7 +63,7 @@ class InitialValues:
                 values[name] = CONSTANTS[name]
             elif name != TIME:
                 raise ModelError(f"{owner} uses {name!r}, which the model does not declare.")
-        found = float(formula(values))
+        found = float(formula({k: np.float64(v) for k, v in values.items()}))
         if not math.isfinite(found):
             raise ModelError(f"{owner} is {found} at time 0, expected a finite number.")
         return found
@@ -93,8 +95,8 @@ class InitialValues:
             return float(element.getSize())
         if not is_species(element):
             return float(element.getValue())
-        if element.isSetInitialAmount():
-            amount = float(element.getInitialAmount())
+        if not element.isSetInitialConcentration():
+            amount = float(element.getInitialAmount()) if element.isSetInitialAmount() else 0.0
             return amount / self._volume(element) if is_concentration(element) else amount
         density = float(element.getInitialConcentration())
         return density if is_concentration(element) else density * self._volume(element)
@@ -110,6 +112,11 @@ class InitialValues:
         if not size > 0:
             raise ModelError(f"compartment {name!r} has size {size:g}, expected one > 0.")
         return size
+
+
+def has_amount(species: Any) -> bool:
+    """Whether a species says with how much of it the model starts."""
+    return bool(species.isSetInitialAmount() or species.isSetInitialConcentration())
 
 
 def is_species(element: Any) -> bool:

@@ -23,8 +23,8 @@ _ZERO = Number(0.0)
 class Signs:
     """What is known about signs.
 
-    Arguments: ``positive``, names that are never negative; ``species``, those of them that are
-    whole numbers.
+    Arguments: ``positive``, names that are taken never to be negative; ``species``, those of them
+    that are whole numbers.
     """
 
     positive: frozenset[str]

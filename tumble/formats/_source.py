@@ -25,12 +25,12 @@ def load_text(path_or_text: str | os.PathLike[str], signs: str) -> tuple[str, st
         raise ModelError("the model is empty; give the path of a file, or its text.")
     path = Path(path_or_text)
     try:
-        if path.is_file():
-            _check_size(path.stat().st_size, path.name)
-        content = path.read_bytes()
+        size = path.stat().st_size if path.is_file() else 0
+        content = path.read_bytes() if size <= _MAX_BYTES else b""
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ModelError(f"'{path}' cannot be read: {reason}; check the path.") from None
+    _check_size(size, path.name)
     return path.name, _decoded(content, path.name)
 
 
