@@ -275,6 +275,12 @@ class Binding:
                         f"observable {name!r} uses {used!r} as one number, but parameter {used!r} "
                         f"has shape {arrays[used]}; give it an entry of its own."
                     )
+            for used in observable.expression.names:
+                if used in self.model.variables:
+                    raise ModelError(
+                        f"observable {name!r} reads variable {used!r}, but observables can be "
+                        "formulas of counts and parameters only; observe a species instead."
+                    )
             require_known(observable.expression.names, [*self.model.species, *numbers],
                           what=f"observable {name!r} uses", owner="the problem",
                           error=ModelError)  # fmt: skip

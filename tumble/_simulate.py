@@ -15,8 +15,9 @@ from tumble._random import Stream, run_ids
 from tumble._results import describe_codes
 from tumble._trajectory import Trajectory
 from tumble._typing import FloatArray, IntArray, Params
+from tumble.inputs import AbstractInput
 from tumble.models import ReactionNetwork
-from tumble.simulators import AbstractSimulator, Batch, DirectMethod
+from tumble.simulators import AbstractSimulator, Batch, DirectMethod, Sample
 
 _LARGEST_OUTPUT = 8 * 2**30
 
@@ -38,7 +39,8 @@ def simulate(
 
     Arguments, most used first:
 
-    - ``model``, ``params``: a `ReactionNetwork` and a value for each of its parameters.
+    - ``model``, ``params``: a `ReactionNetwork` and a value for each of its parameters: a number,
+      or a function of time from `tumble.inputs`, such as ``StepInput([0, 10], [2.0, 0.5])``.
     - ``initial``: species → whole number at time ``start``.
     - ``times``: ascending, ≥ ``start``; shape [T].
     - ``num_samples``: independent runs. Default 1.
@@ -60,12 +62,16 @@ def simulate(
     simulator = DirectMethod() if simulator is None else simulator
     grid = _check_times(times, start)
     counts = _check_initial(model, initial)
-    values = model.params_vector(params)
+    inputs = {k: v for k, v in params.items() if isinstance(v, AbstractInput)}
+    numbers = {k: float(v) for k, v in params.items() if k not in inputs}
+    if inputs:
+        model = model.with_inputs(inputs)
+    values = model.params_vector(numbers)
     if not isinstance(num_samples, (int, np.integer)):
         raise ParameterError(f"`num_samples` is {num_samples!r}, expected a whole number.")
     if num_samples < 1:
         raise ParameterError(f"`num_samples` is {num_samples}, expected at least 1.")
-    size = 8 * num_samples * len(grid) * len(model.species)
+    size = 8 * num_samples * len(grid) * (len(model.species) + len(model.variables))
     if size > _LARGEST_OUTPUT:
         raise ParameterError(
             f"the counts would take {size / 2**30:.0f} GiB; ask for fewer samples or times."
@@ -82,13 +88,14 @@ def simulate(
     with showing(progress, "simulate"):
         sample = simulator.sample(model, batch, executor=executor)
     if np.all(sample.codes != 0):
-        raise SimulationError(f"every run failed: {describe_codes(sample.codes)}.")
+        causes = describe_codes(sample.codes, sample.culprits, model.reactions, model.events)
+        raise SimulationError(f"every run failed: {causes}.")
     stats = {
         "seconds": time.perf_counter() - began,
         "events": float(sample.events.sum()),
         "runs": float(num_samples),
     }
-    return _trajectory(model, params, grid, sample.states, sample.codes, stats)
+    return _trajectory(model, numbers, inputs, grid, sample, stats)
 
 
 def _check_times(times: Any, start: float) -> FloatArray:
@@ -124,18 +131,26 @@ def _check_initial(model: ReactionNetwork, initial: Mapping[str, int]) -> IntArr
 
 def _trajectory(
     model: ReactionNetwork,
-    params: Params,
+    numbers: Mapping[str, float],
+    inputs: Mapping[str, AbstractInput],
     times: FloatArray,
-    states: IntArray,
-    codes: IntArray,
+    sample: Sample,
     stats: dict[str, float],
 ) -> Trajectory:
     import xarray as xr
 
     data = xr.DataArray(
-        states,
+        sample.states,
         dims=("sample", "time", "species"),
         coords={"time": times, "species": list(model.species)},
         name="counts",
     )
-    return Trajectory(data, codes, {k: float(v) for k, v in params.items()}, stats)
+    variables = None
+    if model.variables:
+        variables = xr.DataArray(
+            sample.variables,
+            dims=("sample", "time", "variable"),
+            coords={"time": times, "variable": list(model.variables)},
+            name="variables",
+        )
+    return Trajectory(data, sample.codes, numbers, stats, variables, inputs)

@@ -11,6 +11,7 @@ import numpy as np
 
 from tumble._results import ResultCode, describe_codes
 from tumble._typing import FloatArray, IntArray
+from tumble.inputs import AbstractInput
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -21,13 +22,18 @@ class Trajectory:
     """Runs of a simulator at given times.
 
     Attributes: ``data``, an `xarray.DataArray` of counts with dimensions (sample, time, species),
-    -1 in failed runs; ``codes`` [sample], see `SampleCode`; ``stats``, what it cost; ``result``.
+    -1 in failed runs; ``codes`` [sample], see `SampleCode`; ``params``, the numbers given;
+    ``stats``, what it cost; ``variables``, an `xarray.DataArray` with dimensions (sample, time,
+    variable), NaN in failed runs, or None for a network without; ``inputs``, the parameters that
+    were functions of time; ``result``.
     """
 
     data: xr.DataArray
     codes: IntArray
     params: Mapping[str, float]
     stats: Mapping[str, float] = field(default_factory=dict)
+    variables: xr.DataArray | None = None
+    inputs: Mapping[str, AbstractInput] = field(default_factory=dict)
 
     @property
     def times(self) -> FloatArray:
@@ -70,10 +76,13 @@ class Trajectory:
             f"{len(self.species)} species, t = {self.times[0]:g} … {self.times[-1]:g}",
             "  " + ", ".join(f"{k} = {v:g}" for k, v in self.params.items()),
         ]
+        lines += [f"  {k} = {type(v).__name__}" for k, v in self.inputs.items()]
         if len(last):
             for i, name in enumerate(self.species):
                 column = last[:, i]
                 lines.append(f"  {name}: {column.mean():.6g} ± {column.std():.3g} at the last time")
+            if self.variables is not None:
+                lines += _last_values(self.variables.values[self.codes == 0, -1], self.variables)
         if self.stats:
             lines.append(f"  {self.stats['events']:.3g} events in {self.stats['seconds']:.3g} s")
         if self.result is not ResultCode.SUCCESS:
@@ -88,14 +97,30 @@ class Trajectory:
         return f"<pre>{html.escape(self.summary())}</pre>"
 
     def save(self, path: str | Path) -> Path:
-        """Write the runs to a netCDF file and return its path."""
+        """Write the runs to a netCDF file and return its path.
+
+        It holds ``counts``, ``code`` and, if there are any, ``variables``; the parameters are
+        attributes, ``param_`` or ``input_`` and their name.
+        """
         path = Path(path)
         dataset = self.data.to_dataset(name="counts")
         dataset["code"] = ("sample", self.codes)
+        if self.variables is not None:
+            dataset["variables"] = self.variables
         dataset.attrs.update({f"param_{k}": v for k, v in self.params.items()})
+        for name, given in self.inputs.items():
+            dataset.attrs[f"input_{name}"] = str(given.expression)
         dataset.to_netcdf(path, engine="h5netcdf")
         return path
 
     def citations(self) -> tuple[str, ...]:
         """What to cite for the method that made this result."""
         return ("Gillespie, J. Phys. Chem. 81 (1977), doi:10.1021/j100540a008",)
+
+
+def _last_values(last: FloatArray, variables: xr.DataArray) -> list[str]:
+    names = [str(name) for name in variables["variable"].values]
+    return [
+        f"  {name}: {column.mean():.6g} ± {column.std():.3g} at the last time"
+        for name, column in zip(names, last.T, strict=True)
+    ]

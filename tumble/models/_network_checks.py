@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from tumble._errors import ModelError, did_you_mean
+import numpy as np
+
+from tumble._errors import ModelError, did_you_mean, require_known
 from tumble._expressions import Expression
+from tumble._typing import FloatArray
+from tumble.inputs import AbstractInput
 from tumble.models._definitions import expand
 from tumble.models._events import Event
 from tumble.models._names import check_name
@@ -103,4 +107,28 @@ def check_assigned(
             raise ModelError(
                 f"{place} assigns {name!r}, but what can be assigned are the species and variables "
                 f"{', '.join(known)}.{advice}"
+            )
+
+
+def vector_of(params: Mapping[str, float], names: Sequence[str]) -> FloatArray:
+    """Return the values of ``params`` in the order of ``names``. Raises `ModelError`."""
+    require_known(params, names, what="`params` has parameter", owner="the network",
+                  error=ModelError)  # fmt: skip
+    missing = [name for name in names if name not in params]
+    if missing:
+        raise ModelError(
+            f"`params` has no value for {missing[0]!r}; give one for each of {', '.join(names)}."
+        )
+    return np.array([float(params[name]) for name in names])
+
+
+def check_inputs(inputs: Mapping[str, Any], names: Sequence[str]) -> None:
+    """Raise `ModelError` unless ``inputs`` are members of `tumble.inputs` for some parameters."""
+    require_known(inputs, names, what="`inputs` has parameter", owner="the network",
+                  error=ModelError)  # fmt: skip
+    for name, given in inputs.items():
+        if not isinstance(given, AbstractInput):
+            raise ModelError(
+                f"`inputs[{name!r}]` is {given!r}, expected a member of tumble.inputs such as "
+                "StepInput([0, 10], [2.0, 0.5])."
             )

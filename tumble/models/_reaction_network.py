@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from tumble._errors import ModelError, require_known
 from tumble._expressions import TIME, Expression
 from tumble._typing import FloatArray, IntArray
+from tumble.inputs import AbstractInput
 from tumble.models._conservation import ConservationLaw, left_null_space
 from tumble.models._definitions import expand
 from tumble.models._events import Event
@@ -21,9 +22,11 @@ from tumble.models._network_checks import (
     check_assigned,
     check_distinct,
     check_initial_values,
+    check_inputs,
     check_mass_action,
     checked_definitions,
     checked_variables,
+    vector_of,
 )
 from tumble.models._network_display import network_html, network_summary, network_text
 from tumble.models._reaction import Reaction
@@ -99,7 +102,8 @@ class ReactionNetwork:
         )
         check_initial_values(self.variables, self.definitions)
         places = [f"event '{event}'" for event in self.events]
-        check_assigned(self.events, places, self.species, self.variables, self._fixed)
+        fixed = [*self.parameters, *self.definitions]
+        check_assigned(self.events, places, self.species, self.variables, fixed)
         for reaction in self.reactions:
             if reaction.reactants == reaction.products:
                 raise ModelError(f"reaction '{reaction}' changes nothing; leave it out.")
@@ -126,17 +130,23 @@ class ReactionNetwork:
         sides = [side for r in read.reactions for side in (r.reactants, r.products)]
         known = [*species, *(name for side in sides for name in side)]
         check_mass_action(read.reactions, read.places, known, read.definitions)
-        names = [name for r in read.reactions for name in r.rate.expression.names]
-        fixed = [*parameters, *read.definitions, *names]
+        constants = [name for r in read.reactions for name in r.rate.expression.names]
+        fixed = [*parameters, *read.definitions, *constants]
         check_assigned(read.events, read.event_places, known, read.variables, fixed)
-        return cls(
-            read.reactions,
-            tuple(species),
-            tuple(parameters),
-            read.definitions,
-            read.variables,
-            read.events,
-        )
+        names = (tuple(species), tuple(parameters))
+        return cls(read.reactions, *names, read.definitions, read.variables, read.events)
+
+    def with_inputs(self, inputs: Mapping[str, AbstractInput]) -> ReactionNetwork:
+        """Return the network with parameters that are functions of time: they become definitions.
+
+        Arguments: ``inputs``, parameter → a member of `tumble.inputs`. Raises `ModelError`.
+        """
+        check_inputs(inputs, self.parameters)
+        for name, given in inputs.items():
+            self._check_values(name, given.knots)
+        definitions = {**{k: v.expression for k, v in inputs.items()}, **self.definitions}
+        left = tuple(name for name in self.parameters if name not in inputs)
+        return replace(self, parameters=left, definitions=definitions)
 
     # -- structure ---------------------------------------------------
 
@@ -273,20 +283,9 @@ class ReactionNetwork:
 
     def params_vector(self, params: Mapping[str, float]) -> FloatArray:
         """Return the values of ``params`` in the network's order, shape [Q]; checks the names."""
-        require_known(params, self.parameters, what="`params` has parameter", owner="the network",
-                      error=ModelError)  # fmt: skip
-        missing = [name for name in self.parameters if name not in params]
-        if missing:
-            raise ModelError(
-                f"`params` has no value for {missing[0]!r}; give one for each of "
-                f"{', '.join(self.parameters)}."
-            )
-        values = np.array([float(params[name]) for name in self.parameters])
+        values = vector_of(params, self.parameters)
         for name, value in zip(self.parameters, values, strict=True):
-            if not self.allows(name, value):
-                raise ModelError(
-                    f"`params[{name!r}]` is {value}, expected {self.expected_value(name)}."
-                )
+            self._check_values(name, [value])
         return values
 
     def allows(self, name: str, value: float) -> bool:
@@ -313,6 +312,12 @@ class ReactionNetwork:
         return self._hash
 
     # -- private -----------------------------------------------------
+
+    def _check_values(self, name: str, values: Iterable[float]) -> None:
+        for value in values:
+            if not self.allows(name, value):
+                expected = self.expected_value(name)
+                raise ModelError(f"`params[{name!r}]` is {value}, expected {expected}.")
 
     @cached_property
     def _hash(self) -> int:
@@ -361,10 +366,6 @@ class ReactionNetwork:
         found += [x for variable in self.variables.values() for x in variable.expressions]
         found += [x for event in self.events for x in event.expressions]
         return [self._resolve(formula) for formula in found]
-
-    @property
-    def _fixed(self) -> list[str]:
-        return [*self.parameters, *self.definitions]
 
     def _used_parameters(self) -> list[str]:
         formulas = [*self._formulas, *map(self._resolve, self.definitions.values())]
