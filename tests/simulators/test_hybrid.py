@@ -97,7 +97,9 @@ def integral(shape, t):
 @pytest.mark.parametrize("arrow", ["->", "=>"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_births_at_a_rate_that_depends_on_time_are_poisson(shape, arrow):
-    got = sample(f"0 {arrow} X ; {SHAPES[shape][0]}", [4.0], num_runs=RUNS if arrow == "->" else 4000)
+    got = sample(
+        f"0 {arrow} X ; {SHAPES[shape][0]}", [4.0], num_runs=RUNS if arrow == "->" else 4000
+    )
     assert np.all(got.codes == 0)
     for i, t in enumerate(TIMES[1:], start=1):
         assert_poisson(got.states[:, i, 0], 4.0 * integral(shape, t))
@@ -284,7 +286,9 @@ def test_a_delay_by_state():
 
 def test_not_persistent_events_are_cancelled():
     """A dies at rate g; what would follow 1 later happens only if A is still there then."""
-    text = "A -> 0 ; g\nat time >= 1 and A > 0 [delay = 1, persistent = false]: X = 1\nX -> X + Y ; 0"
+    text = (
+        "A -> 0 ; g\nat time >= 1 and A > 0 [delay = 1, persistent = false]: X = 1\nX -> X + Y ; 0"
+    )
     got = sample(text, [0.5], [1, 0, 0], [1.9, 2.0])
     happened = got.states[:, 1, 1] == 1
     np.testing.assert_array_equal(happened, got.states[:, 1, 0] == 1)
@@ -293,7 +297,9 @@ def test_not_persistent_events_are_cancelled():
     assert not got.states[:, 0, 1].any()
     kept = sample(text.replace("false", "true"), [0.5], [1, 0, 0], [2.0])
     exact = np.exp(-0.5)
-    assert abs((kept.states[:, 0, 1] == 1).mean() - exact) <= 4 * np.sqrt(exact * (1 - exact) / RUNS)
+    assert abs((kept.states[:, 0, 1] == 1).mean() - exact) <= 4 * np.sqrt(
+        exact * (1 - exact) / RUNS
+    )
 
 
 # -- order and values of events -------------------------------------------------------------------
@@ -379,7 +385,10 @@ def test_events_may_wait_in_any_number_and_order():
 def test_the_time_at_which_a_variable_crosses(text, at):
     """An event takes a note of the time; X is 3 all the while."""
     _, values = single(
-        f"X -> 0 ; 0\nnoted(0) = -1\nV(0) = 5\n{text}: noted = time", [], [3], [at - 1e-6, at + 1e-6]
+        f"X -> 0 ; 0\nnoted(0) = -1\nV(0) = 5\n{text}: noted = time",
+        [],
+        [3],
+        [at - 1e-6, at + 1e-6],
     )
     noted = values[:, 0]
     assert noted[0] == -1

@@ -138,7 +138,7 @@ def _children(node: Any, kind: str) -> list[Any]:
         count = node.getNumChildren()
         children += [node.getChild(i) for i in range(count - 1, -1, -1)]
         first = children[-1] if children else None
-        if kind not in _ROWS or count < 2 or first.getType() != node.getType():
+        if first is None or kind not in _ROWS or count < 2 or first.getType() != node.getType():
             return children[::-1]
         node = children.pop()
 

@@ -24,4 +24,3 @@ def borrowed(context: Any, array: Any) -> Any:
         return view._getvalue()
 
     return array(array), generate
-
