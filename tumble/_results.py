@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +18,10 @@ class SampleCode(enum.IntEnum):
     MAX_EVENTS = 1
     INVALID_RATE = 2
     OVERFLOW = 3
+    NEGATIVE_COUNT = 4
+    INVALID_ASSIGNMENT = 5
+    ENDLESS_EVENTS = 6
+    INTEGRATION = 7
 
     @property
     def advice(self) -> str:
@@ -34,6 +40,22 @@ _SAMPLE_ADVICE = {
     ),
     SampleCode.OVERFLOW: (
         "a count passed 2**62; the network explodes at these parameters: check rates and times"
+    ),
+    SampleCode.NEGATIVE_COUNT: (
+        "a reaction fired without enough reactants, so that a count would have been negative; its "
+        "rate law has to be 0 there"
+    ),
+    SampleCode.INVALID_ASSIGNMENT: (
+        "an event gave a species something else than a whole number ≥ 0, or a value, an initial "
+        "value or a delay was not a finite number, or a delay was negative; use floor or max in it"
+    ),
+    SampleCode.ENDLESS_EVENTS: (
+        "more than 10,000 events followed one another at one time, or waited for their delay; make "
+        "sure that what an event assigns does not trigger it again"
+    ),
+    SampleCode.INTEGRATION: (
+        "the variables or the rates could not be integrated: they diverge, switch without end, or "
+        "take more than 1,000,000 steps between two reactions; check the equations and units"
     ),
 }
 
@@ -93,11 +115,34 @@ _RESULT_ADVICE = {
 }
 
 
-def describe_codes(codes: IntArray) -> str:
-    """Return a sentence on the failed runs of a batch, or an empty string when all are well."""
+def describe_codes(
+    codes: IntArray,
+    culprits: IntArray | None = None,
+    reactions: Sequence[Any] = (),
+    events: Sequence[Any] = (),
+) -> str:
+    """Return a sentence on the failed runs of a batch, or an empty string when all are well.
+
+    With ``culprits`` [B], the index of the reaction that made each run fail, or their number plus
+    the index of the event, or -1, it names those of ``reactions`` and ``events``.
+    """
     parts = []
     for code in SampleCode:
-        count = int(np.sum(codes == code))
-        if code is not SampleCode.OK and count:
-            parts.append(f"{count} of {codes.size} runs: {code.advice} ({code.name})")
+        failed = codes == code
+        count = int(np.sum(failed))
+        if code is SampleCode.OK or not count:
+            continue
+        part = f"{count} of {codes.size} runs: {code.advice} ({code.name})"
+        if culprits is not None:
+            part += _blamed(culprits[failed], reactions, events)
+        parts.append(part)
     return "; ".join(parts)
+
+
+def _blamed(culprits: IntArray, reactions: Sequence[Any], events: Sequence[Any]) -> str:
+    """Return ``": reaction 'A -> B ; k' in 3"``, or nothing where none is to blame."""
+    index, counts = np.unique(culprits[culprits >= 0], return_counts=True)
+    names = [f"reaction '{r}'" for r in reactions] + [f"event '{e}'" for e in events]
+    known = zip(index, counts, strict=True)
+    named = [f"{names[i]} in {n}" for i, n in known if i < len(names)]
+    return f": {', '.join(named)}" if named else ""

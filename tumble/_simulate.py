@@ -153,4 +153,14 @@ def _trajectory(
             coords={"time": times, "variable": list(model.variables)},
             name="variables",
         )
-    return Trajectory(data, sample.codes, numbers, stats, variables, inputs)
+    return Trajectory(
+        data,
+        sample.codes,
+        numbers,
+        stats,
+        sample.culprits,
+        tuple(str(reaction) for reaction in model.reactions),
+        tuple(str(event) for event in model.events),
+        variables,
+        inputs,
+    )

@@ -23,15 +23,20 @@ class Trajectory:
 
     Attributes: ``data``, an `xarray.DataArray` of counts with dimensions (sample, time, species),
     -1 in failed runs; ``codes`` [sample], see `SampleCode`; ``params``, the numbers given;
-    ``stats``, what it cost; ``variables``, an `xarray.DataArray` with dimensions (sample, time,
-    variable), NaN in failed runs, or None for a network without; ``inputs``, the parameters that
-    were functions of time; ``result``.
+    ``culprits`` [sample], the index of the reaction that made a run fail, or their number plus the
+    index of the event, else -1, with ``reactions`` and ``events`` as text; ``stats``, what it cost;
+    ``variables``, an `xarray.DataArray` with dimensions (sample, time, variable), NaN in failed
+    runs, or None for a network without; ``inputs``, the parameters that were functions of time;
+    ``result``.
     """
 
     data: xr.DataArray
     codes: IntArray
     params: Mapping[str, float]
     stats: Mapping[str, float] = field(default_factory=dict)
+    culprits: IntArray | None = None
+    reactions: tuple[str, ...] = ()
+    events: tuple[str, ...] = ()
     variables: xr.DataArray | None = None
     inputs: Mapping[str, AbstractInput] = field(default_factory=dict)
 
@@ -86,7 +91,8 @@ class Trajectory:
         if self.stats:
             lines.append(f"  {self.stats['events']:.3g} events in {self.stats['seconds']:.3g} s")
         if self.result is not ResultCode.SUCCESS:
-            lines.append(f"  {self.result.value}: {describe_codes(self.codes)}")
+            failed = describe_codes(self.codes, self.culprits, self.reactions, self.events)
+            lines.append(f"  {self.result.value}: {failed}")
         return "\n".join(lines)
 
     __repr__ = summary

@@ -112,9 +112,8 @@ def _band(
     sample = problem.simulator.sample(problem.model, batch, executor=executor)
     good = sample.codes == 0
     if np.mean(good) < 0.99:
-        raise SimulationError(
-            f"the posterior predictive check failed: {describe_codes(sample.codes)}."
-        )
+        failed = describe_codes(sample.codes, sample.culprits, problem.model.reactions)
+        raise SimulationError(f"the posterior predictive check failed: {failed}.")
     rng = stream.child("noise").numpy()
     data = np.stack(
         [

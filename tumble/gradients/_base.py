@@ -16,6 +16,7 @@ from tumble._random import Stream
 from tumble._results import describe_codes
 from tumble._typing import FloatArray, IntArray
 from tumble.objectives import BoundOutputs
+from tumble.simulators import PairSample, Sample
 
 # Per-run Jacobians of a batch are held at once; larger batches are cut into pieces of this size.
 _LARGEST_PIECE = 2**27
@@ -229,12 +230,12 @@ def _pool(parts: list[tuple[int, GradientEstimate]], seconds: float) -> Gradient
     )
 
 
-def require_valid(codes: IntArray) -> None:
+def require_valid(sample: Sample | PairSample, model: Any) -> None:
     """Raise `SimulationError` when any run failed: leaving it out would bias the gradient."""
-    if np.any(codes != 0):
+    if np.any(sample.codes != 0):
+        failed = describe_codes(sample.codes, sample.culprits, model.reactions)
         raise SimulationError(
-            f"the gradient needs every run, but {describe_codes(codes)}. Leaving runs out would "
-            "bias it."
+            f"the gradient needs every run, but {failed}. Leaving runs out would bias it."
         )
 
 

@@ -146,5 +146,5 @@ def _pairs(
     )  # fmt: skip
     simulator: Any = problem.simulator
     sample = simulator.sample_pairs(problem.model, batch, executor=executor)
-    require_valid(sample.codes)
+    require_valid(sample, problem.model)
     return sample.states, int(sample.events.sum())

@@ -93,7 +93,7 @@ def _sample_experiment(
     )  # fmt: skip
     simulator: Any = problem.simulator
     sample = simulator.sample_with_score(problem.model, batch, executor=executor)
-    require_valid(sample.codes)
+    require_valid(sample, problem.model)
     slope = problem.space.slope(z)
     from_initial = initial_score @ (binding.initial_slopes * slope)
     score = sample.score_along(binding.model_slopes * slope) + from_initial[:, None, :]

@@ -13,8 +13,7 @@ from numba.core import types
 from numba.extending import intrinsic
 
 
-@intrinsic
-def borrowed(context: Any, array: Any) -> Any:
+def _borrowed(context: Any, array: Any) -> Any:
     """Return the same array, not counted."""
 
     def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -24,3 +23,6 @@ def borrowed(context: Any, array: Any) -> Any:
         return view._getvalue()
 
     return array(array), generate
+
+
+borrowed: Any = intrinsic(_borrowed)

@@ -12,40 +12,59 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from tumble.kernels._mass_action import (
-    INVALID_RATE,
-    MAX_EVENTS,
-    OK,
-    OVERFLOW,
-    combinations,
-    fire,
-    rates_are_valid,
-)
+from tumble.kernels._direct import NO_TIME
+from tumble.kernels._interpreter import evaluate, is_valid
+from tumble.kernels._mass_action import INVALID_RATE, MAX_EVENTS, OK, combinations, fire
 from tumble.kernels._philox import two_uniforms
 
 
 @numba.njit(cache=True, nogil=True)
 def coupled_pair(
-    tables, rates, initial, start, times, key, runs, max_events, states, codes, events
+    tables,
+    laws,
+    rates,
+    params,
+    initial,
+    start,
+    times,
+    key,
+    runs,
+    max_events,
+    states,
+    codes,
+    culprits,
+    events,
 ):
     """Simulate pairs and fill the outputs.
 
-    Inputs: ``rates`` [B, 2, R], ``initial`` [B, 2, S], ``start``, ``times`` [T], ``key`` uint64,
-    ``runs`` [B] uint64. Outputs: ``states`` [B, 2, T, S], ``codes`` [B], ``events`` [B].
+    ``laws`` is None for mass action, else the `LawTables`. Inputs: ``rates`` [B, 2, R], ``params``
+    [B, 2, Q], ``initial`` [B, 2, S], ``start``, ``times`` [T], ``key`` uint64, ``runs`` [B] uint64.
+    Outputs: ``states`` [B, 2, T, S], ``codes`` [B], ``culprits`` [B], the reaction that made a pair
+    fail, else -1, ``events`` [B].
     """
     num_pairs, _, num_reactions = rates.shape
     num_times = times.shape[0]
     num_species = initial.shape[2]
     state = np.empty((2, num_species), np.int64)
     propensity = np.empty((2, num_reactions))
+    if laws is not None:
+        law_ptr, program, constants = laws.programs.ptr, laws.programs.code, laws.programs.constants
+    stack = np.empty(0 if laws is None else laws.depth)
     for b in range(num_pairs):
-        code = OK
+        code, culprit = OK, -1
         for side in range(2):
             state[side] = initial[b, side]
-            if not rates_are_valid(rates[b, side]):
-                code = INVALID_RATE
             for r in range(num_reactions):
-                propensity[side, r] = rates[b, side, r] * combinations(tables, r, state[side])
+                if laws is None or law_ptr[r] == law_ptr[r + 1]:
+                    factor = combinations(tables, r, state[side])
+                else:
+                    factor = evaluate(
+                        program, constants, law_ptr[r], law_ptr[r + 1], state[side],
+                        params[b, side], NO_TIME, stack,
+                    )  # fmt: skip
+                propensity[side, r] = rates[b, side, r] * factor
+                if not (is_valid(rates[b, side, r]) and is_valid(propensity[side, r])):
+                    code, culprit = INVALID_RATE, r
         draw = np.uint64(0)
         num_events = 0
         k = 0
@@ -90,18 +109,27 @@ def coupled_pair(
                 below -= width
             inside = target - below
             num_events += 1
-            too_large = False
             for side in range(2):
-                if inside < propensity[side, chosen]:
-                    too_large |= fire(tables, chosen, state[side])
-            if too_large:
-                code = OVERFLOW
+                if inside < propensity[side, chosen] and code == OK:
+                    code = fire(tables, chosen, state[side])
+            if code != OK:
+                culprit = chosen
                 break
             for j in range(tables.affected_ptr[chosen], tables.affected_ptr[chosen + 1]):
                 r = tables.affected[j]
                 for side in range(2):
-                    propensity[side, r] = rates[b, side, r] * combinations(tables, r, state[side])
+                    if laws is None or law_ptr[r] == law_ptr[r + 1]:
+                        factor = combinations(tables, r, state[side])
+                    else:
+                        factor = evaluate(
+                            program, constants, law_ptr[r], law_ptr[r + 1], state[side],
+                            params[b, side], NO_TIME, stack,
+                        )  # fmt: skip
+                    propensity[side, r] = rates[b, side, r] * factor
+                    if not is_valid(propensity[side, r]):
+                        code, culprit = INVALID_RATE, r
         codes[b] = code
+        culprits[b] = culprit
         events[b] = num_events
         if code != OK:
             states[b] = -1

@@ -68,9 +68,9 @@ def hybrid_method(
 ):
     """Simulate every row of ``params`` and fill the outputs.
 
-    Inputs: `HybridTables` and `Work`, ``params`` [B, Q], ``initial`` [B, S], ``start`` scalar, ``times`` [T] ascending and
-    ≥ start, ``key`` uint64, ``runs`` [B] uint64. Outputs: ``states`` [B, T, S]; ``variables``
-    [B, T, V]; ``codes`` [B]; ``culprits`` [B], the reaction, or R plus the event, that made a run
+    Inputs: `HybridTables` and `Work`; ``params`` [B, Q], ``initial`` [B, S], ``start`` scalar,
+    ``times`` [T] ascending and ≥ start, ``key`` uint64, ``runs`` [B] uint64. Outputs: ``states``
+    [B, T, S]; ``variables`` [B, T, V]; ``codes`` [B]; ``culprits`` [B], the reaction, or R plus the event, that made a run
     fail, else -1; ``events`` [B], reactions fired.
     """
     tables, work = borrow(owned_tables, owned_work)

@@ -16,7 +16,6 @@ from tumble.kernels._hybrid_tables import (
     CHANGE_SPECIES,
     FIRST_RATE,
     FLOWING,
-    HAS_PRIORITY,
     IS_LAW,
     KIND,
     LAYOUT,

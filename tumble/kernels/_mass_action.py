@@ -1,10 +1,10 @@
-"""Propensities of mass-action reactions, for Numba."""
+"""Propensities of mass-action reactions, and what firing does, for Numba."""
 
 from __future__ import annotations
 
 import numba
 
-OK, MAX_EVENTS, INVALID_RATE, OVERFLOW = 0, 1, 2, 3
+OK, MAX_EVENTS, INVALID_RATE, OVERFLOW, NEGATIVE_COUNT = 0, 1, 2, 3, 4
 LARGEST_COUNT = 2**62
 
 
@@ -21,13 +21,16 @@ def combinations(tables, reaction, state):
 
 @numba.njit(inline="always")
 def fire(tables, reaction, state):
-    """Apply ``reaction`` to ``state``; return whether a count grew too large."""
-    too_large = False
+    """Apply ``reaction`` to ``state``; return OK, or what is wrong with the counts then."""
+    code = OK
     for j in range(tables.change_ptr[reaction], tables.change_ptr[reaction + 1]):
         species = tables.change_species[j]
         state[species] += tables.change_amount[j]
-        too_large |= state[species] > LARGEST_COUNT
-    return too_large
+        if state[species] > LARGEST_COUNT:
+            code = OVERFLOW
+        elif state[species] < 0:
+            code = NEGATIVE_COUNT
+    return code
 
 
 @numba.njit(inline="always")

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tumble._expressions import TIME, Expression, Number
-from tumble._typing import FloatArray, IntArray
-
-BoolArray: TypeAlias = NDArray[np.bool_]
+from tumble._typing import BoolArray, FloatArray, IntArray
 
 
 class RateSlope(NamedTuple):

@@ -11,12 +11,12 @@ import numpy as np
 
 from tumble._errors import ModelError, require_known
 from tumble._expressions import TIME, Expression
-from tumble._typing import FloatArray, IntArray
+from tumble._typing import BoolArray, FloatArray, IntArray
 from tumble.inputs import AbstractInput
 from tumble.models._conservation import ConservationLaw, left_null_space
 from tumble.models._definitions import expand
 from tumble.models._events import Event
-from tumble.models._kinetics import BoolArray, Kinetics, RateSlope
+from tumble.models._kinetics import Kinetics, RateSlope
 from tumble.models._names import check_name
 from tumble.models._network_checks import (
     check_assigned,

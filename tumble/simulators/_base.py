@@ -7,7 +7,7 @@ classes, which estimators and objectives name in their ``requires``.
 from __future__ import annotations
 
 import abc
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -40,12 +40,16 @@ class Sample:
     """A batch of runs.
 
     ``states`` [B, T, S] counts (-1 where a run failed); ``codes`` [B], see `SampleCode`;
-    ``events`` [B], reactions fired.
+    ``events`` [B], reactions fired; ``culprits`` [B], the index of the reaction that made a run
+    fail, or the number of reactions plus the index of the event, -1 where none is to blame, or None
+    if the simulator does not say; ``variables`` [B, T, V], NaN where a run failed, or None without.
     """
 
     states: IntArray
     codes: IntArray
     events: IntArray
+    culprits: IntArray | None = field(default=None, kw_only=True)
+    variables: FloatArray | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -73,11 +77,12 @@ class ScoredSample(Sample):
 
 @dataclass(frozen=True)
 class PairSample:
-    """A batch of coupled pairs: ``states`` [B, 2, T, S], ``codes`` [B], ``events`` [B]."""
+    """A batch of coupled pairs: ``states`` [B, 2, T, S]; the rest as in `Sample`."""
 
     states: IntArray
     codes: IntArray
     events: IntArray
+    culprits: IntArray | None = field(default=None, kw_only=True)
 
 
 class AbstractSimulator(abc.ABC):

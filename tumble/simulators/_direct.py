@@ -12,6 +12,7 @@ from tumble._errors import ParameterError
 from tumble._execution import num_workers, run_all, split
 from tumble._typing import FloatArray, IntArray
 from tumble.models import ReactionNetwork
+from tumble.simulators._autonomous import require_autonomous
 from tumble.simulators._base import (
     AbstractSimulator,
     Batch,
@@ -21,6 +22,7 @@ from tumble.simulators._base import (
     SupportsCoupling,
     SupportsScore,
 )
+from tumble.simulators._hybrid import simulate_hybrid_rows
 
 _TASKS_PER_WORKER = 4
 _SMALLEST_TASK = 16
@@ -30,53 +32,91 @@ _SMALLEST_TASK = 16
 class DirectMethod(AbstractSimulator, SupportsScore, SupportsCoupling):
     """Exact stochastic simulation of a `ReactionNetwork` by the direct method.
 
-    Definition: in state n reaction r has propensity a_r = θ_r h_r(n); the waiting time to the next
-    reaction is exponential with rate Σ a_r, and it is reaction r with probability a_r / Σ a.
+    Definition: in state n reaction r has propensity a_r(n; θ); the waiting time to the next
+    reaction is exponential with rate Σ a_r, and it is reaction r with probability a_r / Σ a. Where
+    rates depend on ``time`` or on variables, the next reaction comes when ∫ Σ a_r dt has reached an
+    exponential of mean 1; events take place when their trigger becomes true.
 
-    Guarantee: exact in law (float64, 52-bit uniforms). Absorbing states are kept to the last time.
+    Guarantee: exact in law (float64, 52-bit uniforms). Where rates are piecewise constant in time,
+    so are their breakpoints; where they or variables change continuously, up to the error of a
+    Runge-Kutta pair of order 5 at a relative ``tolerance``.
+
+    Absorbing states are kept to the last time.
+    A run in which a propensity is negative or not finite, or a reaction fires without enough
+    reactants, ends with a code, and `Sample.culprits` says which reaction it was.
 
     Arguments: ``max_events``, the largest number of reactions one run may fire; a run that needs
-    more ends with `SampleCode.MAX_EVENTS` and its outputs are -1. Default 10⁷.
+    more ends with `SampleCode.MAX_EVENTS` and its outputs are -1; events of the network count, too.
+    Default 10⁷. ``tolerance``, the relative error that a step of the integrator may make. Default
+    10⁻⁹. ``max_step``, its longest step. Default infinite; set it where rates have smooth bursts
+    that are much shorter than what comes before them, which a long step could miss.
 
-    When: always, unless counts are so large that events can no longer be simulated one by one.
+    When: always, unless counts are so large that events can no longer be simulated one by one. The
+    score and coupled pairs are not available for rates that read ``time``, variables and events.
 
-    Reference: Gillespie, J. Phys. Chem. 81 (1977), doi:10.1021/j100540a008.
+    References: Gillespie, J. Phys. Chem. 81 (1977), doi:10.1021/j100540a008; with rates that change
+    continuously, Alfonsi et al., ESAIM: Proc. 14 (2005), doi:10.1051/proc:2005001.
     """
 
     max_events: int = 10_000_000
+    tolerance: float = 1e-9
+    max_step: float = np.inf
     exact: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not self.max_events >= 1:
             raise ParameterError(f"`max_events` is {self.max_events}, expected at least 1.")
+        if not 1e-13 <= self.tolerance <= 0.1:
+            raise ParameterError(f"`tolerance` is {self.tolerance}, expected 1e-13 to 0.1.")
+        if not self.max_step > 0:
+            raise ParameterError(f"`max_step` is {self.max_step}, expected a time > 0.")
 
     def sample(self, model: ReactionNetwork, batch: Batch, *, executor: Any = None) -> Sample:
         """See `AbstractSimulator.sample`."""
+        if not model.is_jump_process:
+            options = (self.max_events, self.tolerance, self.max_step)
+            *rest, variables = _in_pieces(simulate_hybrid_rows, model, batch, executor, *options)
+            states, codes, culprits, events = rest
+            return Sample(states, codes, events, culprits=culprits, variables=variables)
         pieces = _in_pieces(_simulate_rows, model, batch, executor, self.max_events, False)
-        states, codes, events, _, _ = pieces
-        return Sample(states, codes, events)
+        states, codes, culprits, events, *_ = pieces
+        return Sample(states, codes, events, culprits=culprits)
 
     def sample_with_score(
         self, model: ReactionNetwork, batch: Batch, *, executor: Any = None
     ) -> ScoredSample:
-        """Run with the score Σ_events 1/θ_r − ∫ h_r ds, the last event-free interval included."""
+        """Run with the score Σ_events ∂ log a_r − ∫ Σ_r ∂a_r ds, ∂ being ∂ / ∂ params.
+
+        The last event-free interval is included.
+        """
+        require_autonomous(model, "the score of DirectMethod")
         pieces = _in_pieces(_simulate_rows, model, batch, executor, self.max_events, True)
-        states, codes, events, fired, exposure = pieces
-        index = model.rate_index
+        states, codes, culprits, events, fired, exposure, of_laws = pieces
         score = np.zeros((*fired.shape[:2], batch.params.shape[1]))
-        for r in np.flatnonzero(index >= 0):
-            rate = batch.params[:, index[r], None]
+        if of_laws.shape[2]:
+            score += of_laws
+        rates = model.rates(batch.params)
+        values = model.rate_values(None, batch.params)
+        # Mass action, a_r = c_r h_r: the number of firings and ∫ h_r ds say all.
+        for r, q, expression in model.rate_slopes:
+            if not model.is_mass_action[r]:
+                continue
+            rate, slope = rates[:, r, None], np.reshape(expression(values), (-1, 1))
             per_rate = np.divide(
                 fired[:, :, r], rate, out=np.full(fired.shape[:2], np.nan), where=rate > 0
             )
-            score[:, :, index[r]] += per_rate - exposure[:, :, r]
-        return ScoredSample(states, codes, events, score)
+            score[:, :, q] += slope * (per_rate - exposure[:, :, r])
+        return ScoredSample(states, codes, events, score, culprits=culprits)
 
     def sample_pairs(
         self, model: ReactionNetwork, batch: Batch, *, executor: Any = None
     ) -> PairSample:
         """Run pairs under the split coupling; see `SupportsCoupling.sample_pairs`."""
-        return PairSample(*_in_pieces(_simulate_pairs, model, batch, executor, self.max_events))
+        require_autonomous(model, "a coupled pair of DirectMethod")
+        states, codes, culprits, events = _in_pieces(
+            _simulate_pairs, model, batch, executor, self.max_events
+        )
+        return PairSample(states, codes, events, culprits=culprits)
 
 
 def _num_tasks(num_runs: int) -> int:
@@ -104,39 +144,41 @@ def _in_pieces(
 
 def _simulate_rows(
     model: ReactionNetwork, batch: Batch, max_events: int, sufficient: bool
-) -> tuple[IntArray, IntArray, IntArray, IntArray, FloatArray]:
+) -> tuple[IntArray, IntArray, IntArray, IntArray, IntArray, FloatArray, FloatArray]:
     """Run one piece of a batch; a function of plain values, so that any executor can take it."""
     from tumble.kernels._direct import direct_method
-    from tumble.kernels._tables import network_tables
+    from tumble.kernels._tables import law_tables, network_tables
 
     num_runs, num_times = len(batch.runs), len(batch.times)
     width = len(model.reactions) if sufficient else 0
     states = np.empty((num_runs, num_times, batch.initial.shape[1]), np.int64)
     fired = np.empty((num_runs, num_times, width), np.int64)
     exposure = np.empty((num_runs, num_times, width))
-    codes = np.empty(num_runs, np.int64)
-    events = np.empty(num_runs, np.int64)
+    laws = law_tables(model)
+    slopes = laws if sufficient else None
+    scores = np.empty((num_runs, num_times, 0 if slopes is None else batch.params.shape[1]))
+    codes, culprits, events = (np.empty(num_runs, np.int64) for _ in range(3))
     direct_method(
-        network_tables(model), model.rates(batch.params), batch.initial, float(batch.start),
-        batch.times, np.uint64(batch.stream.key), batch.runs, max_events,
-        states, fired, exposure, codes, events,
+        network_tables(model), laws, slopes, model.rates(batch.params), batch.params,
+        batch.initial, float(batch.start), batch.times, np.uint64(batch.stream.key), batch.runs,
+        max_events, states, fired, exposure, scores, codes, culprits, events,
     )  # fmt: skip
-    return states, codes, events, fired, exposure
+    return states, codes, culprits, events, fired, exposure, scores
 
 
 def _simulate_pairs(
     model: ReactionNetwork, batch: Batch, max_events: int
-) -> tuple[IntArray, IntArray, IntArray]:
+) -> tuple[IntArray, IntArray, IntArray, IntArray]:
     """Run one piece of a batch of pairs."""
     from tumble.kernels._coupled import coupled_pair
-    from tumble.kernels._tables import network_tables
+    from tumble.kernels._tables import law_tables, network_tables
 
     num_pairs, num_times = len(batch.runs), len(batch.times)
     states = np.empty((num_pairs, 2, num_times, batch.initial.shape[2]), np.int64)
-    codes = np.empty(num_pairs, np.int64)
-    events = np.empty(num_pairs, np.int64)
+    codes, culprits, events = (np.empty(num_pairs, np.int64) for _ in range(3))
     coupled_pair(
-        network_tables(model), model.rates(batch.params), batch.initial, float(batch.start),
-        batch.times, np.uint64(batch.stream.key), batch.runs, max_events, states, codes, events,
+        network_tables(model), law_tables(model), model.rates(batch.params), batch.params,
+        batch.initial, float(batch.start), batch.times, np.uint64(batch.stream.key), batch.runs,
+        max_events, states, codes, culprits, events,
     )  # fmt: skip
-    return states, codes, events
+    return states, codes, culprits, events

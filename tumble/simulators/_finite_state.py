@@ -15,6 +15,7 @@ from tumble._parameters import Ref
 from tumble._typing import FloatArray, IntArray
 from tumble.models import ReactionNetwork
 from tumble.priors import AbstractPrior
+from tumble.simulators._autonomous import require_autonomous
 from tumble.simulators._base import SupportsLikelihood
 from tumble.simulators._datum_density import DatumDensity
 from tumble.simulators._state_space import DEPTH, Flow, StateSpace, project
@@ -122,18 +123,19 @@ class FiniteStateProjection(SupportsLikelihood):
         ascending, ≥ ``start`` (default 0); ``sensitivities``, whether to compute the derivatives
         with respect to ``params`` as well, at Q times the cost. Default False.
 
-        Raises `ModelError` when the projection needs more than ``max_states`` states, and
-        `ParameterError` for values that do not fit the model.
+        Raises `ModelError` when the projection needs more than ``max_states`` states,
+        `ParameterError` for values that do not fit the model, and `CapabilityError` for rates that
+        read ``time``.
         """
         values = _check_params(model, np.asarray(params, dtype=float))
         seeds, weights = _check_initial(model, initial)
         grid = np.atleast_1d(np.asarray(times, dtype=float))
         if grid.ndim != 1 or not grid.size or not np.all(np.diff(grid, prepend=start) >= 0):
             raise ParameterError(f"`times` must be a list, ascending and ≥ `start` = {start:g}.")
-        slopes = _rate_slopes(model, np.eye(len(values)))
+        jacobian = np.eye(len(values))
 
         def solve(space: StateSpace, num_slopes: int) -> FloatArray:
-            flow = space.flow(model.rates(values), slopes[:, :num_slopes])
+            flow = space.flow(model, values, jacobian[:, :num_slopes])
             table = _seeded(space, np.pad(weights[None], ((0, num_slopes), (0, 0))))
             rows = []
             for span in np.diff(grid, prepend=start):
@@ -143,7 +145,7 @@ class FiniteStateProjection(SupportsLikelihood):
 
         def attempt(space: StateSpace) -> tuple[StateDistribution | None, BoolArray]:
             n = space.num_states
-            num_slopes = slopes.shape[1] if sensitivities else 0
+            num_slopes = len(values) if sensitivities else 0
             if space.num_sinks:  # whether it is large enough shows without the derivatives
                 short = _too_much(solve(space, 0)[-1, 0, n:, None], self.tolerance)
                 if short.any():
@@ -205,19 +207,18 @@ class ForwardFilter:
         """Return the log likelihood of one experiment and its derivatives in what it uses [U]."""
         model, binding = self.problem.model, density.binding
         params, jacobian = density.model_params(theta)
-        rates = model.rates(_check_params(model, params))
-        slopes = _rate_slopes(model, jacobian)
+        params = _check_params(model, params)
         seeds, weights = _initial_mixture(density, theta)
         data = binding.observed.values
         seen = np.flatnonzero(np.isfinite(data).any(axis=(0, 2)))
         spans = np.diff(binding.times[seen], prepend=binding.experiment.start)
         tolerance = self.method.tolerance / len(seen)
-        impossible = (-np.inf, np.full(slopes.shape[1], np.nan))
+        impossible = (-np.inf, np.full(jacobian.shape[1], np.nan))
 
         def attempt(space: StateSpace) -> tuple[tuple[float, FloatArray] | None, BoolArray]:
-            flow = space.flow(rates, slopes)
+            flow = space.flow(model, params, jacobian)
             table = np.repeat(_seeded(space, weights), len(data), axis=2)
-            value, gradient = 0.0, np.zeros(slopes.shape[1])
+            value, gradient = 0.0, np.zeros(jacobian.shape[1])
             for span, datum in zip(spans, data[:, seen].swapaxes(0, 1), strict=True):
                 step = _observe(density, theta, space, flow, table, float(span), datum)
                 short = _too_much(step.leaked, tolerance * step.odds)
@@ -296,14 +297,6 @@ def _seeded(space: StateSpace, weights: FloatArray) -> FloatArray:
     return table
 
 
-def _rate_slopes(model: ReactionNetwork, jacobian: FloatArray) -> FloatArray:
-    """Return ∂ rates / ∂θ [R, P] from ∂ params / ∂θ [Q, P]."""
-    index = model.rate_index
-    slopes = np.zeros((len(index), jacobian.shape[1]))
-    slopes[index >= 0] = jacobian[index[index >= 0]]
-    return slopes
-
-
 def _initial_mixture(density: DatumDensity, theta: FloatArray) -> tuple[IntArray, FloatArray]:
     """Return initial states [k, S], and their probabilities with derivatives [U+1, k]."""
     binding = density.binding
@@ -357,12 +350,15 @@ def _check_params(model: ReactionNetwork, params: FloatArray) -> FloatArray:
     expected = (len(model.parameters),)
     if params.shape != expected:
         raise ParameterError(
-            f"`params` has shape {params.shape}, expected {expected}, a rate for each of "
+            f"`params` has shape {params.shape}, expected {expected}, a value for each of "
             f"{', '.join(model.parameters)}."
         )
+    require_autonomous(model, "FiniteStateProjection")
     for name, value in zip(model.parameters, params, strict=True):
-        if not (np.isfinite(value) and value >= 0):
-            raise ParameterError(f"`params` has {name} = {value}, expected a finite number ≥ 0.")
+        if not model.allows(name, value):
+            raise ParameterError(
+                f"`params` has {name} = {value}, expected {model.expected_value(name)}."
+            )
     return params
 
 

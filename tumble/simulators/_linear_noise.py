@@ -71,32 +71,38 @@ class LinearNoise(SupportsLikelihood):
         import jax
         import jax.numpy as jnp
 
-        def advance(carry: Moments, span: JaxArray) -> tuple[Moments, Moments]:
-            after = self.advance(model, params, carry, span)
+        def advance(carry: Moments, step: tuple[JaxArray, JaxArray]) -> tuple[Moments, Moments]:
+            after = self.advance(model, params, carry, *step)
             return after, after
 
         first = Moments(initial_mean, jnp.diag(jnp.asarray(initial_variance)))
-        spans = jnp.asarray(np.diff(times, prepend=start))
-        return jax.lax.scan(advance, first, spans)[1]
+        spans = np.diff(times, prepend=start)
+        steps = jnp.asarray(spans), jnp.asarray(times - spans)
+        return jax.lax.scan(advance, first, steps)[1]
 
     def advance(
-        self, model: ReactionNetwork, params: JaxArray, moments: Moments, span: JaxArray
+        self,
+        model: ReactionNetwork,
+        params: JaxArray,
+        moments: Moments,
+        span: JaxArray,
+        begin: JaxArray,
     ) -> Moments:
-        """Return the moments a time ``span`` later; NaN where the solver gave up."""
+        """Return the moments a time ``span`` after ``begin``; NaN where the solver gave up."""
         import diffrax
         import jax
         import jax.numpy as jnp
 
         change = jnp.asarray(model.stoichiometry, dtype=float)
-        rates = model.rates(params, jnp)
-
-        def drift(state: JaxArray) -> JaxArray:
-            return change @ (rates * model.combinations(state, jnp))
 
         def field(t: Any, y: Moments, args: Any) -> Moments:
             mean, covariance = y
-            propensity = rates * model.combinations(mean, jnp)
-            flow = jax.jacfwd(drift)(mean) @ covariance
+
+            def propensities(state: JaxArray) -> JaxArray:
+                return model.propensities(state, params, begin + length * t, jnp)
+
+            propensity = propensities(mean)
+            flow = change @ jax.jacfwd(propensities)(mean) @ covariance
             noise = (change * propensity) @ change.T
             return Moments(change @ propensity, flow + flow.T + noise)
 
@@ -188,14 +194,15 @@ class KalmanLikelihood:
         first = Moments(
             binding.initial_mean(theta), jnp.diag(jnp.asarray(binding.initial_variance))
         )
-        spans = jnp.asarray(np.diff(binding.times, prepend=binding.experiment.start))
+        spans = np.diff(binding.times, prepend=binding.experiment.start)
+        steps = jnp.asarray(spans), jnp.asarray(binding.times - spans)
 
-        def step(carry: Moments, inputs: tuple[JaxArray, JaxArray]) -> tuple[Moments, Any]:
-            span, datum = inputs
-            predicted = self.method.advance(self.problem.model, params, carry, span)
+        def step(carry: Moments, inputs: tuple[JaxArray, ...]) -> tuple[Moments, Any]:
+            span, begin, datum = inputs
+            predicted = self.method.advance(self.problem.model, params, carry, span, begin)
             return _kalman_update(binding, theta, predicted, datum)
 
-        return jax.vmap(lambda series: jax.lax.scan(step, first, (spans, series))[1])(values)
+        return jax.vmap(lambda series: jax.lax.scan(step, first, (*steps, series))[1])(values)
 
 
 def _kalman_update(

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tumble._errors import CapabilityError, DataError, ParameterError
+from tumble._errors import CapabilityError, DataError, ParameterError, SimulationError
 from tumble._random import Stream, run_ids
+from tumble._results import SampleCode, describe_codes
 from tumble._typing import FloatArray, IntArray
 from tumble.simulators._base import Batch, SupportsScore
 from tumble.simulators._datum_density import DatumDensity
@@ -139,6 +140,9 @@ class ParticleLikelihood:
             )  # fmt: skip
             run = self.method.simulator.sample_with_score(binding.model, batch, executor=executor)
             now = binding.times[t]
+            if np.any(run.codes == SampleCode.NEGATIVE_COUNT):  # no matter of weight: a wrong model
+                failed = describe_codes(run.codes, run.culprits, binding.model.reactions)
+                raise SimulationError(f"the particle filter cannot go on, since {failed}.")
             datum = np.repeat(data[:, t], size, axis=0)
             log_density, slope = density.log_prob(theta, run.states[:, 0], datum)
             # A run that failed, or that cannot have made the datum, has no weight.

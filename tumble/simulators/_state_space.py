@@ -12,6 +12,7 @@ import numpy as np
 from tumble._errors import ModelError
 from tumble._typing import FloatArray, IntArray
 from tumble.models import ReactionNetwork
+from tumble.simulators._transition_rates import transition_rates, transition_slopes
 
 Result = TypeVar("Result")
 
@@ -27,9 +28,12 @@ class StateSpace:
     """Reachable states and the transitions between them.
 
     Attributes: ``states`` [n, S]; one array entry a transition: ``sources``, ``targets``,
-    ``reactions`` and ``factors``, the combinatorial factor h of its reaction. Targets n … n+S-1 are
-    sinks: n+s takes what would carry species s beyond its cap. ``num_sinks`` is 0 when no
-    transition was cut.
+    ``reactions`` and ``factors``, the combinations of the reactants of its reaction, 1 for a rate
+    law. Targets n … n+S-1 are sinks: n+s takes what would carry species s beyond its cap.
+    ``num_sinks`` is 0 when no transition was cut. The first ``num_seeds`` states are initial ones.
+
+    Whether a rate law is 0 depends on parameters, so that each is taken to lead wherever no count
+    turns negative.
     """
 
     states: IntArray
@@ -38,38 +42,42 @@ class StateSpace:
     reactions: IntArray
     factors: FloatArray
     num_sinks: int
+    num_seeds: int
 
     @property
     def num_states(self) -> int:
         """How many states there are, sinks apart."""
         return len(self.states)
 
-    def flow(self, rates: FloatArray, slopes: FloatArray) -> Flow:
-        """Return the flow at reaction rates [R], whose derivatives are ``slopes`` [R, P].
+    def flow(self, model: ReactionNetwork, params: FloatArray, jacobian: FloatArray) -> Flow:
+        """Return the flow at parameters [Q]; ``jacobian`` [Q, P] is their derivative by θ.
 
         Column j of the table that the flow advances obeys d/dt s_j = A s_j + (∂A/∂θ_j) p, with p
-        the probabilities and A the generator.
+        the probabilities and A the generator. Raises what `transition_rates` does.
         """
         from scipy.sparse import csr_matrix
 
         size = self.num_states + self.num_sinks
-        propensity = rates[self.reactions] * self.factors
+        propensity = transition_rates(self, model, params)
+        slopes = transition_slopes(self, model, params) if jacobian.any() else []
         leaving = np.bincount(self.sources, propensity, minlength=size)
         fastest = float(leaving.max(initial=0.0))
         scale = 1.0 / fastest if fastest > 0 else 0.0
         everywhere = np.arange(size)
         blocks = []
-        for j in range(slopes.shape[1] + 1):
+        for j in range(jacobian.shape[1] + 1):
             blocks.append((j * size + everywhere, j * size + everywhere, 1.0 - leaving * scale))
             blocks.append((j * size + self.targets, j * size + self.sources, propensity * scale))
-            if j == 0 or not slopes[:, j - 1].any():
+            if j == 0 or not jacobian[:, j - 1].any():
                 continue
-            change = slopes[self.reactions, j - 1] * self.factors * scale
+            change = np.zeros(len(propensity))
+            for parameter, transitions, values in slopes:
+                change[transitions] += values * (jacobian[parameter, j - 1] * scale)
             moved = np.flatnonzero(change)
             blocks.append((j * size + self.targets[moved], self.sources[moved], change[moved]))
             blocks.append((j * size + self.sources[moved], self.sources[moved], -change[moved]))
         rows, columns, values = (np.concatenate(part) for part in zip(*blocks, strict=True))
-        total = size * (slopes.shape[1] + 1)
+        total = size * (jacobian.shape[1] + 1)
         return Flow(csr_matrix((values, (rows, columns)), shape=(total, total)), fastest)
 
 
@@ -204,6 +212,8 @@ def enumerate_states(
     while len(found[-1]) and len(position) <= max_states:
         frontier = found[-1]
         factors = network.combinations(frontier)
+        for r in np.flatnonzero(~network.is_mass_action):
+            factors[:, r] = np.all(frontier + change[r] >= 0, axis=1)
         source, reaction = np.nonzero(factors)
         after = frontier[source] + change[reaction]
         sink = np.full(len(source), -1)
@@ -225,7 +235,9 @@ def enumerate_states(
     sources, targets, reactions, values = (np.concatenate(p) for p in zip(*pieces, strict=True))
     cut = targets < 0
     targets = np.where(cut, len(states) - 1 - targets, targets)
-    return StateSpace(states, sources, targets, reactions, values, num_species if cut.any() else 0)
+    return StateSpace(
+        states, sources, targets, reactions, values, num_species if cut.any() else 0, len(found[0])
+    )
 
 
 def _place(states: IntArray, position: dict[bytes, int]) -> IntArray:
