@@ -98,6 +98,8 @@ def simulated(case: Case, runs: int, seed: int) -> dict[str, np.ndarray]:
         raise ValueError(f"{np.sum(done.codes != 0)} of {runs} runs failed")
     counts = {s: np.asarray(done.data.sel(species=s), dtype=float) for s in model.network.species}
     values = {**model.params, **counts, "time": times}
+    if done.variables is not None:
+        values |= {v: np.asarray(done.variables.sel(variable=v)) for v in model.network.variables}
     for name, formula in model.network.resolved_definitions.items():
         values[name] = np.broadcast_to(formula(values), (runs, len(times)))
     return {name: values[name] for name in case.listed("variables")}
