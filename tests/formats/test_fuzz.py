@@ -1,6 +1,8 @@
 """Whatever is in a file, the answer is a model or an error of ours."""
 
+import copy
 import random
+from xml.etree import ElementTree
 
 import pytest
 
@@ -36,10 +38,10 @@ SBML = model(
     event("e", "A > 3 && time > 2", {"A": "2", "v": "v / 2"}, delay="1", priority="A"),
 )  # fmt: skip
 ANTIMONY = """
+function f(x, y) x * y / (1 + x) end
 model m()
   compartment cell = 2; species A in cell, $S in cell;
-  function f(x, y) x * y / (1 + x) end
-  R1: 2 A -> B; k * A * (A - 1) / 2
+  R1: 2 A => B; k * A * (A - 1) / 2
   R2: B => A; f(B, k); R3: $S -> B; k * S - v * B
   A = 5; B = 3; S = 2; k = 2; v = 1; v' = -v
   d := A + B; e1: at 2 after A > 3, t0=false, priority=2: A = 2
@@ -59,6 +61,8 @@ SETTINGS = settings(
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
+
+FEW = settings(SETTINGS, max_examples=40)
 
 
 def accepts(read, text):
@@ -113,13 +117,63 @@ NETWORK_PIECES = [
 ]  # fmt: skip
 
 
+def test_without_damage_they_are_read():
+    assert len(tb.read_sbml(SBML).network.reactions) == 4
+    assert len(tb.read_antimony(ANTIMONY).network.reactions) == 4
+    assert len(tb.ReactionNetwork.from_text(NETWORK).reactions) == 3
+
+
 @SETTINGS
 @given(st.integers(0, 2**32))
 def test_damaged_sbml(seed):
     accepts(tb.read_sbml, mutated(SBML, seed, SBML_PIECES) + "\n")
 
 
+VALUES = [
+    "A", "B", "S", "k", "v", "d", "R", "Q", "e", "f", "cell", "0", "1", "2", "-1", "0.5", "1e9",
+    "NaN", "INF", "true", "false", "", "time", "item", "mole", "3", "two words", "x",
+]  # fmt: skip
+OPERATORS = [
+    "plus", "minus", "times", "divide", "power", "root", "exp", "ln", "log", "factorial", "floor",
+    "lt", "eq", "and", "not", "xor", "max", "quotient", "rem", "arctanh", "piecewise", "sin", "abs",
+]  # fmt: skip
+
+
+def reshaped(text, seed):
+    """Change a document that stays well formed: elements, attributes, operators, names."""
+    rng = random.Random(seed)
+    root = ElementTree.fromstring(text.replace('<?xml version="1.0" encoding="UTF-8"?>', ""))
+    for _ in range(rng.randint(1, 3)):
+        parents = [e for e in root.iter() if len(e)] or [root]
+        parent = rng.choice(parents)
+        if not len(parent):
+            break
+        child = rng.choice(list(parent))
+        kind = rng.randrange(6)
+        if kind == 0:
+            parent.remove(child)
+        elif kind == 1:
+            rng.choice(parents).append(copy.deepcopy(child))
+        elif kind == 2 and child.attrib:
+            child.set(rng.choice(sorted(child.attrib)), rng.choice(VALUES))
+        elif kind == 3 and child.attrib:
+            del child.attrib[rng.choice(sorted(child.attrib))]
+        else:
+            chosen = rng.choice([e for e in root.iter() if "MathML" in e.tag])
+            if chosen.text and chosen.text.strip():
+                chosen.text = rng.choice(VALUES)
+            elif not len(chosen):
+                chosen.tag = chosen.tag.split("}")[0] + "}" + rng.choice(OPERATORS)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
 @SETTINGS
+@given(st.integers(0, 2**32))
+def test_changed_sbml(seed):
+    accepts(tb.read_sbml, reshaped(SBML, seed) + "\n")
+
+
+@FEW  # each starts a process
 @given(st.integers(0, 2**32))
 def test_damaged_antimony(seed):
     accepts(tb.read_antimony, mutated(ANTIMONY, seed, ANTIMONY_PIECES) + "\n")
@@ -134,8 +188,17 @@ def test_damaged_networks(seed):
 @SETTINGS
 @given(st.text(max_size=200))
 def test_any_text(text):
-    for read in (tb.read_sbml, tb.read_antimony, tb.ReactionNetwork.from_text):
+    for read in (tb.read_sbml, tb.ReactionNetwork.from_text):
         accepts(read, text + "\n")
+
+
+def test_what_ends_the_library_does_not_end_us():
+    accepts(
+        tb.read_antimony,
+        ANTIMONY.replace("species A in cell, $S in cell;\n", "", 1).replace(
+            "cell = 2; ", "cell = 2; species A in cell, $S in cell;\n m()\n  compartment cell = 2; "
+        ),
+    )
 
 
 def test_functions_that_grow_are_refused_in_little_time():

@@ -458,11 +458,22 @@ def test_directions_that_cannot_be_told_apart_are_refused():
         tb.read_sbml(text)
     assert str(caught.value) == (
         "the text: reaction 'R' (line 15) is reversible, but its law 'k * A - j' is not a "
-        "difference of two terms that are never negative; write the two directions as reactions of "
-        "their own."
+        "difference of two terms that are never negative, of which the first depends on the "
+        "reactants and the second on the products; write the two directions as reactions of their "
+        "own, or say that it is not reversible."
     )
     positive = tb.read_sbml(text.replace('value="-3"', 'value="3"'))
     assert propensities(positive, {"A": 8}) == [24, 1]
+
+
+def test_a_difference_that_is_not_one_of_directions_is_refused():
+    parts = (species("A", 8), species("B", 0), parameter("k", 3))
+    square = reaction("R", {"A": 2}, {"B": 1}, "k * A * (A - 0.5)", reversible=True)
+    with pytest.raises(ModelError, match="is not a difference of two terms"):
+        tb.read_sbml(model(*parts, square))
+    swapped = reaction("R", {"A": 1}, {"B": 1}, "k * B - k * A", reversible=True)
+    with pytest.raises(ModelError, match="is not a difference of two terms"):
+        tb.read_sbml(model(*parts, swapped))
 
 
 # -- events and variables -------------------------------------------------------------------------

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-import threading
-from collections.abc import Iterator, Mapping
+import subprocess
+import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from tumble._errors import ModelError
+from tumble.formats._antimony_worker import FAILED
 from tumble.formats._imported_model import ImportedModel
 from tumble.formats._sbml_read import parse_sbml
 from tumble.formats._sbml_write import write_sbml
-from tumble.formats._source import import_antimony, load_text
+from tumble.formats._source import load_text, require_antimony
 from tumble.models import ReactionNetwork
 
-# The library keeps what it reads in one place for the process.
-_LOCK = threading.Lock()
 _IMPORT = re.compile(r'^\s*import\s+"', re.MULTILINE)
 _LINE = re.compile(r" \(line \d+\)")
 _MAX_CHARACTERS = 2**20
 _MAX_NESTING = 100
+_MAX_SECONDS = 60
 
 
 def read_antimony(path_or_text: str | os.PathLike[str]) -> ImportedModel:
@@ -41,12 +40,7 @@ def read_antimony(path_or_text: str | os.PathLike[str]) -> ImportedModel:
     """
     name, text = load_text(path_or_text, ";=:\n>")
     _check(text, name)
-    with _library() as antimony:
-        if antimony.loadAntimonyString(text) < 0:
-            raise ModelError(f"{name} is not valid Antimony: {_last_error(antimony)}")
-        sbml = antimony.getSBMLString(antimony.getMainModuleName())
-    if not sbml:
-        raise ModelError(f"{name} holds no model in Antimony that can be translated to SBML.")
+    sbml = _translate(text, "sbml", f"{name} is not valid Antimony")
     try:
         return parse_sbml(sbml, name)
     except ModelError as error:  # lines would be those of the translation
@@ -70,26 +64,33 @@ def write_antimony(
     such as ``gamma``. Arguments, returns and raises as `write_sbml`.
     """
     sbml = write_sbml(model, params=params, initial=initial, name=name)
-    with _library() as antimony:
-        if antimony.loadSBMLString(sbml) < 0:
-            raise ModelError(f"the model cannot be Antimony: {_last_error(antimony)}")
-        text = str(antimony.getAntimonyString(antimony.getMainModuleName()))
+    text = _translate(sbml, "antimony", "the model cannot be written in Antimony")
     if path is not None:
         Path(path).write_text(text, encoding="utf-8")
     return text
 
 
-@contextlib.contextmanager
-def _library() -> Iterator[Any]:
-    """Have the library to oneself, with nothing in it."""
-    antimony = import_antimony()
-    with _LOCK:
-        antimony.clearPreviousLoads()
-        try:
-            yield antimony
-        finally:
-            antimony.clearPreviousLoads()
-            antimony.freeAll()
+def _translate(text: str, to: str, what: str) -> str:
+    """Return ``text`` in the format ``to``, translated by a process of its own; see there."""
+    require_antimony()
+    command = [sys.executable, "-P", str(Path(__file__).with_name("_antimony_worker.py")), to]
+    try:
+        done = subprocess.run(
+            command,
+            input=text.encode("utf-8", "replace"),
+            capture_output=True,
+            timeout=_MAX_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise ModelError(f"{what}: it takes more than {_MAX_SECONDS} s to translate.") from None
+    if done.returncode == FAILED:
+        message = " ".join(done.stderr.decode("utf-8", "replace").split())
+        raise ModelError(f"{what}: {message.removeprefix('Error in model string, ')}")
+    translated = done.stdout.decode("utf-8", "replace")
+    if done.returncode != 0 or not translated:
+        raise ModelError(f"{what}: the library antimony cannot make sense of it.")
+    return translated
 
 
 def _check(text: str, name: str) -> None:
@@ -108,11 +109,3 @@ def _check(text: str, name: str) -> None:
         depth += (character in "([{") - (character in ")]}")
         if depth > _MAX_NESTING:
             raise ModelError(f"{name} nests more than {_MAX_NESTING} deep; split formulas up.")
-
-
-def _last_error(antimony: Any) -> str:
-    try:
-        message = antimony.getLastError()
-    except UnicodeDecodeError:  # it quotes a part of the text, and may cut a letter in two
-        message = "it has letters other than a to z where they are not allowed"
-    return " ".join(message.split()).removeprefix("Error in model string, ")

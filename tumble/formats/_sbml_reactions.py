@@ -93,10 +93,12 @@ class ReactionReader:
         if not element.getReversible() or self.signs.nonnegative(flat):
             return [self._one(element, reactants, products, written)]
         parts = self.signs.difference(flat)
-        if parts is None:
+        if parts is None or not _are_directions(parts, reactants, products):
             raise ModelError(
                 f"{owner} is reversible, but its law '{written}' is not a difference of two terms "
-                "that are never negative; write the two directions as reactions of their own."
+                "that are never negative, of which the first depends on the reactants and the "
+                "second on the products; write the two directions as reactions of their own, or "
+                "say that it is not reversible."
             )
         self.table.notes.append(
             f"Reaction {element.getId()!r} is reversible: '{parts[0]}' is its forward and "
@@ -148,6 +150,19 @@ class ReactionReader:
             if reacts(species) and round(count):
                 side[name] = side.get(name, 0) + round(count)
         return side
+
+
+def _are_directions(
+    parts: tuple[Expression, Expression], reactants: Mapping[str, int], products: Mapping[str, int]
+) -> bool:
+    """Whether the terms of a difference read what they would consume.
+
+    ``k * A * (A - 1)`` is a difference as well, but not of two directions.
+    """
+    net = {s: products.get(s, 0) - reactants.get(s, 0) for s in {**reactants, **products}}
+    lost = {s for s, change in net.items() if change < 0}
+    won = {s for s, change in net.items() if change > 0}
+    return lost <= set(parts[0].names) and won <= set(parts[1].names)
 
 
 def reacts(species: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 from typing import Any
@@ -43,13 +44,10 @@ def import_libsbml() -> Any:
     return libsbml
 
 
-def import_antimony() -> Any:
-    """Return the module, or raise an error that says how to install it."""
-    try:
-        import antimony
-    except ImportError:
-        raise _missing("Antimony", "antimony") from None
-    return antimony
+def require_antimony() -> None:
+    """Raise an error that says how to install it where the package is missing."""
+    if importlib.util.find_spec("antimony") is None:
+        raise _missing("Antimony", "antimony")
 
 
 def _missing(what: str, package: str) -> ModelError:
