@@ -305,8 +305,8 @@ class Binding:
             for used in self._formulas[name].names:
                 if used in self.model.variables and used not in numbers:
                     raise ModelError(
-                        f"observable {name!r} reads variable {used!r}, but observables are functions "
-                        "of counts and parameters so far; observe a species instead."
+                        f"observable {name!r} reads variable {used!r}, but observables are "
+                        "functions of counts and parameters so far; observe a species instead."
                     )
             for used in (*observable.expression.names, *observable.noise.names):
                 if used in arrays:
