@@ -86,6 +86,26 @@ def sir_final_sizes(beta, gamma, susceptible, infected):
     return final
 
 
+def enzyme():
+    """S => P at V S / (K + S): Michaelis–Menten."""
+    return ReactionNetwork.from_text("S => P ; mm(S, V, K)")
+
+
+def repressed_gene():
+    """P is made at b + V Kⁿ / (Kⁿ + Pⁿ), which it represses itself, and lost at d P."""
+    return ReactionNetwork.from_text("0 => P ; b + hillr(P, V, K, n)\nP -> 0 ; d")
+
+
+def sis():
+    """S + I => 2 I at β S I / N with N = S + I, I -> S at γ I; N is conserved."""
+    return ReactionNetwork.from_text("N = S + I\nS + I => 2 I ; beta * S * I / N\nI -> S ; gamma")
+
+
+def logistic():
+    """X => 2 X at r X max(0, 1 − X/K), X -> 0 at d."""
+    return ReactionNetwork.from_text("X => 2 X ; r * X * max(0, 1 - X / K)\nX -> 0 ; d")
+
+
 def series(times, *replicates, name="X"):
     """Return replicates [N, T] of one observable as data."""
     values = np.array(replicates, dtype=float)[:, :, None]

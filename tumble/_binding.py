@@ -11,6 +11,7 @@ import numpy as np
 
 from tumble._errors import DataError, ModelError, ParameterError, require_known
 from tumble._experiment import Experiment, ObservedData, check_initial
+from tumble._expressions import TIME, Expression, Name
 from tumble._observable import Observable
 from tumble._parameters import ParameterSpace, Ref
 from tumble._random import Stream
@@ -59,10 +60,7 @@ class Binding:
         """Names of the problem's parameters that this experiment depends on."""
         sources = [*self._model_sources, *self.experiment.initial.values()]
         names = {s.name for s in sources if isinstance(s, Ref)}
-        for name in self.observed.names:
-            observable = self.observables[name]
-            names |= set(observable.expression.names) | set(observable.noise.names)
-        return frozenset(names & set(self.space.parameters))
+        return frozenset((names | self._measured_with) & set(self.space.parameters))
 
     # -- from θ to the model -----------------------------------------
 
@@ -129,10 +127,13 @@ class Binding:
     def observe(self, states: Any, theta: JaxArray, xp: Any = np) -> JaxArray:
         """Return the observables [..., O] of states [..., S]."""
         values: dict[str, Any] = {**self.fixed, **self.space.unpack(theta)}
+        if self._measured_with & {_of_model(q) for q in self.model.parameters}:
+            params = self.model_params(theta)
+            values |= {_of_model(q): params[i] for i, q in enumerate(self.model.parameters)}
         for s, name in enumerate(self.model.species):
             values[name] = states[..., s]
         columns = [
-            self.observables[name].expression(values, xp) + xp.zeros(states.shape[:-1])
+            self._formulas[name](values, xp) + xp.zeros(states.shape[:-1])
             for name in self.observed.names
         ]
         return xp.stack(columns, axis=-1)
@@ -170,11 +171,12 @@ class Binding:
     @cached_property
     def measurement_is_known(self) -> bool:
         """Whether neither observables nor noise depend on an unknown parameter."""
-        names: set[str] = set()
-        for name in self.observed.names:
-            observable = self.observables[name]
-            names |= set(observable.expression.names) | set(observable.noise.names)
-        return not names & set(self.space.parameters)
+        unknown = {
+            _of_model(name)
+            for name, source in zip(self.model.parameters, self._model_sources, strict=True)
+            if isinstance(source, Ref)
+        }
+        return not self._measured_with & (unknown | set(self.space.parameters))
 
     @cached_property
     def is_exact(self) -> IntArray:
@@ -184,6 +186,32 @@ class Binding:
         return np.array([isinstance(self.observables[n].noise, Exact) for n in self.observed.names])
 
     # -- private -----------------------------------------------------
+
+    @cached_property
+    def _formulas(self) -> dict[str, Expression]:
+        """The formulas of the observables that are in the data, with definitions written out.
+
+        The names of definitions are those of the model, of which the conditions of an experiment
+        may make something else than the parameter of the problem with that name.
+        """
+        own = {q: Expression(Name(_of_model(q))) for q in self.model.parameters}
+        definitions = {k: v.substitute(own) for k, v in self.model.resolved_definitions.items()}
+        declared = {*self.model.species, *self.space.parameters, *self.fixed}
+        outside = {k: v for k, v in definitions.items() if k not in declared}
+        return {
+            name: self.observables[name]
+            .expression.with_constants({*declared, *outside})
+            .substitute(outside)
+            for name in self.observed.names
+        }
+
+    @cached_property
+    def _measured_with(self) -> set[str]:
+        """Names that the observables in the data, or their noises, refer to."""
+        names: set[str] = set()
+        for name, formula in self._formulas.items():
+            names |= {*formula.names, *self.observables[name].noise.names}
+        return names
 
     @cached_property
     def _model_sources(self) -> list[Any]:
@@ -269,19 +297,25 @@ class Binding:
         arrays = {k: p.shape for k, p in self.space.parameters.items() if p.shape}
         for name in self.observed.names:
             observable = self.observables[name]
+            if TIME in self._formulas[name].names and TIME not in numbers:
+                raise ModelError(
+                    f"observable {name!r} depends on `time`, but observables are functions of the "
+                    "state; let a rate or an experiment's condition depend on it."
+                )
+            for used in self._formulas[name].names:
+                if used in self.model.variables and used not in numbers:
+                    raise ModelError(
+                        f"observable {name!r} reads variable {used!r}, but observables are "
+                        "functions of counts and parameters so far; observe a species instead."
+                    )
             for used in (*observable.expression.names, *observable.noise.names):
                 if used in arrays:
                     raise ModelError(
                         f"observable {name!r} uses {used!r} as one number, but parameter {used!r} "
                         f"has shape {arrays[used]}; give it an entry of its own."
                     )
-            for used in observable.expression.names:
-                if used in self.model.variables:
-                    raise ModelError(
-                        f"observable {name!r} reads variable {used!r}, but observables can be "
-                        "formulas of counts and parameters only; observe a species instead."
-                    )
-            require_known(observable.expression.names, [*self.model.species, *numbers],
+            known = [*self.model.species, *numbers, *self.model.definitions, *self.model.variables]
+            require_known(observable.expression.with_constants(known).names, known,
                           what=f"observable {name!r} uses", owner="the problem",
                           error=ModelError)  # fmt: skip
             require_known(observable.noise.names, numbers,
@@ -307,6 +341,11 @@ class Binding:
                     f"`data` column {name!r} holds {odd:g}, but {type(noise).__name__} data are "
                     "whole numbers; choose another noise, or kind='mean' for averages."
                 )
+
+
+def _of_model(parameter: str) -> str:
+    """Return what stands for a parameter of the model; no name in a formula looks like it."""
+    return f"model.{parameter}"
 
 
 def _mean(value: Any) -> Any:

@@ -15,8 +15,8 @@ class Observable:
 
     Arguments:
 
-    - ``formula``: arithmetic of species and the problem's parameters, such as ``"I"``,
-      ``"S + I"`` or ``"scale * I"``.
+    - ``formula``: arithmetic of species, the network's definitions and the problem's parameters,
+      such as ``"I"``, ``"S + I"`` or ``"scale * I"``.
     - ``noise``: a member of `tumble.noise`; default `Exact`, no measurement noise.
     """
 

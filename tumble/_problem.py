@@ -74,7 +74,8 @@ class Problem:
         for name, formula in self.derived.items():
             if not isinstance(formula, str):
                 raise ModelError(f"`derived[{name!r}]` is {formula!r}, expected a formula as text.")
-            require_known(parse(formula).names, numbers, what=f"derived {name!r} uses parameter",
+            read = parse(formula).with_constants(numbers)
+            require_known(read.names, numbers, what=f"derived {name!r} uses parameter",
                           owner="the problem", error=ModelError)  # fmt: skip
         self._check_used()
 
@@ -189,7 +190,10 @@ class Problem:
 
     @cached_property
     def _derived(self) -> dict[str, Expression]:
-        return {name: parse(formula) for name, formula in self.derived.items()}
+        return {
+            name: parse(formula).with_constants(self.parameters)
+            for name, formula in self.derived.items()
+        }
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
@@ -212,7 +216,8 @@ class Problem:
     def _collect_observables(self) -> dict[str, Observable]:
         names = dict.fromkeys(n for e in self.experiments for n in e.data.names)
         if self.observables is None:
-            require_known(names, self.model.species, what="`data` has column", owner="the network",
+            require_known(names, [*self.model.species, *self.model.definitions],
+                          what="`data` has column", owner="the network",
                           error=DataError)  # fmt: skip
             return {name: Observable(name) for name in names}
         return {

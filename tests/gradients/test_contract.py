@@ -92,6 +92,21 @@ def test_large_batches_are_pooled_from_pieces(estimator, monkeypatch):
     assert np.allclose(found.standard_errors, whole.standard_errors, rtol=0.1)
 
 
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: type(e).__name__)
+def test_a_run_that_fails_names_its_reaction(estimator):
+    problem = Problem(
+        helpers.ReactionNetwork.from_text("X => 0 ; V"),
+        data={"time": [2.0], "X": [1.0]},
+        initial={"X": 3},
+        parameters={"V": Parameter(0.1, 10)},
+    )
+    with pytest.raises(
+        SimulationError, match=r"(?s)every run, but .*'X => 0 ; V' in \d+\. Leaving"
+    ):
+        bound = MomentMatching(order=1).bind(problem)
+        estimator.estimate(bound, np.log([2.0]), 400, Stream.from_seed(0))
+
+
 def test_auto_takes_the_lowest_measured_cost_and_can_be_repeated():
     bound, z = bound_problem(), np.log([10.0, 1.0])
     choice = Auto().choose(bound, z, Stream.from_seed(0))

@@ -77,7 +77,60 @@ def two_experiments():
     return Problem(network, experiments, parameters), [5.0, 3.0, 1.0]
 
 
-PROBLEMS = [arrival, immigration_death, sir, dimerization, noisy_decay, two_experiments]
+def enzyme():
+    """Saturated by its substrate: a rate law, and a constant that is an expression."""
+    network = helpers.ReactionNetwork.from_text("S => P ; mm(S, V, K)\nP -> S ; V / ratio")
+    return Problem(
+        network,
+        data={"time": [0.4, 1.5], "S": [4.0, 8.0]},
+        initial={"S": 10, "P": 0},
+        parameters={"V": Parameter(1, 50), "K": Parameter(0.5, 50), "ratio": 20.0},
+    ), [8.0, 4.0]
+
+
+def repressed_gene():
+    data = {"time": [0.5, 1.5], "P": [9.0, 6.0]}
+    parameters = {
+        "b": 0.5,
+        "V": Parameter(1, 100),
+        "K": Parameter(1, 50),
+        "n": Parameter(0.5, 5, scale="linear"),
+        "d": Parameter(0.1, 10),
+    }
+    network = helpers.repressed_gene()
+    return Problem(network, data=data, initial={"P": 2}, parameters=parameters), [
+        20.0,
+        6.0,
+        2.5,
+        1.0,
+    ]
+
+
+def sis():
+    """Infection that depends on the frequency, observed as the force that the network defines."""
+    network = helpers.ReactionNetwork.from_text(
+        "N = S + I\nforce = beta * I / N\nS => I ; force * S\nI -> S ; gamma"
+    )
+    return Problem(
+        network,
+        data={"time": [0.5, 1.5], "force": [0.5, 1.5]},
+        initial={"S": 8, "I": 3},
+        parameters={"beta": Parameter(0.1, 10), "gamma": Parameter(0.1, 10)},
+        observables={"force": Observable("force", noise.Normal(0.2))},
+    ), [2.0, 0.8]
+
+
+PROBLEMS = [
+    arrival,
+    immigration_death,
+    sir,
+    dimerization,
+    noisy_decay,
+    two_experiments,
+    enzyme,
+    repressed_gene,
+    sis,
+]
 
 
 def twice(problem):

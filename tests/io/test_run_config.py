@@ -1,6 +1,7 @@
 import textwrap
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tumble._errors import TumbleError
@@ -69,6 +70,16 @@ def test_a_name_of_an_unknown_parameter_is_a_ref(write):
     text = GOOD.replace("n0: 100", "n0: {lower: 50, upper: 200}")
     config = load_run_config(write(text))
     assert config.experiments[0].initial == {"X": Ref("n0")}
+
+
+def test_a_model_may_have_rate_laws_and_definitions(write):
+    text = GOOD.replace(
+        "  X -> 0 ; gamma\n", "  twice = 2 * X  # for the formula\n  X => 0 ; mm(X, gamma, 7)\n"
+    ).replace("formula: X", "formula: twice / 2")
+    problem = load_run_config(write(text)).problem(say=lambda line: None)
+    assert problem.model.to_text() == "twice = 2 * X\nX => 0 ; gamma * X / (7 + X)"
+    observed = problem.bindings[0].observe(np.array([[3]]), np.array([0.5]))
+    np.testing.assert_array_equal(observed, [[3]])
 
 
 def test_members_nest(write):

@@ -15,7 +15,8 @@ def evaluate(node: Node, values: Mapping[str, Any], xp: Any) -> Any:
     stack: list[Any] = []  # and no recursion: derivatives nest deep
     for part in postorder(node):
         if isinstance(part, Name):
-            stack.append(values[part.name])
+            value = values[part.name]
+            stack.append(np.float64(value) if isinstance(value, (int, float)) else value)
         elif isinstance(part, Number):
             stack.append(np.float64(part.value))
         else:

@@ -33,6 +33,7 @@ from tumble.kernels._hybrid_work import (
     NEXT_CHANGE,
     PROPENSITY,
     STEPS,
+    STEPS_OF_A_STOP,
     TOUCHED,
     borrow,
     choose,
@@ -70,8 +71,8 @@ def hybrid_method(
 
     Inputs: `HybridTables` and `Work`; ``params`` [B, Q], ``initial`` [B, S], ``start`` scalar,
     ``times`` [T] ascending and ≥ start, ``key`` uint64, ``runs`` [B] uint64. Outputs: ``states``
-    [B, T, S]; ``variables`` [B, T, V]; ``codes`` [B]; ``culprits`` [B], the reaction, or R plus the event, that made a run
-    fail, else -1; ``events`` [B], reactions fired.
+    [B, T, S]; ``variables`` [B, T, V]; ``codes`` [B]; ``culprits`` [B], the reaction, or R plus the
+    event, that made a run fail, else -1; ``events`` [B], reactions fired.
     """
     tables, work = borrow(owned_tables, owned_work)
     num_params = layout(tables, NUM_PARAMS)
@@ -139,7 +140,7 @@ def _run(
             work.clock[LEFT] = -np.log(u)
         elif ending != STEPPED:
             code, culprit, k = _stop(tables, work, time, key, run, times, k, states, variables)
-            work.tally[STEPS] += 1
+            work.tally[STEPS] += STEPS_OF_A_STOP
             if code == OK and work.tally[EXECUTED] > max_events:
                 code = MAX_EVENTS
     return code, culprit

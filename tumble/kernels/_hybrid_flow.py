@@ -25,6 +25,7 @@ from tumble.kernels._hybrid_work import (
     BIT,
     DENSE,
     LEFT,
+    MOST_STEPS,
     PEAK,
     SIZE,
     SLOPES,
@@ -54,7 +55,6 @@ _LEVEL_TOLERANCE = 1e-6
 _FIRINGS_A_STEP = 2.0
 _FIRST_STEP = 1e-3
 _TINY = 1e-300
-_MOST_STEPS = 1_000_000
 _FINE, _NEGATIVE, _NOT_FINITE = 0, 1, 2
 
 
@@ -77,7 +77,7 @@ def advance(tables, work, time, stop, tolerance, max_step):
         h = min(h, _FIRINGS_A_STEP * work.clock[LEFT] / total)
     while True:
         work.tally[STEPS] += 1
-        if work.tally[STEPS] > _MOST_STEPS:
+        if work.tally[STEPS] > MOST_STEPS:
             return STEPPED, h, 0.0, INTEGRATION, -1
         factor = 0.25
         status, error, blamed = _attempt(tables, work, time, h, tolerance)

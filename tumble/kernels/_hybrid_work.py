@@ -35,6 +35,9 @@ CAPACITY = 10_000
 # How much below zero, relative to its own largest value, counts as the rounding of a propensity.
 ROUNDING = 1e-9
 LARGEST = 1e300
+# The most steps between two reactions; of these a moment at which something switches counts as ten.
+MOST_STEPS = 1_000_000
+STEPS_OF_A_STOP = 10
 
 # Rows of `Work`.
 PROPENSITY, PEAK = 0, 1

@@ -12,21 +12,25 @@ def require_autonomous(model: ReactionNetwork, method: str) -> None:
 
     That is so without variables, without events, and when no rate depends on ``time``.
     """
-    if model.is_jump_process:
-        return
+    require_reactions_alone(model, method)
     for reaction, rate in zip(model.reactions, model.rate_expressions, strict=True):
         if TIME in rate.names:
             raise CapabilityError(
                 f"the rate of reaction '{reaction}' depends on `time`, but {method} needs rates "
-                "that only change when a reaction fires. DirectMethod can simulate it; to fit, "
-                "let it depend on the state, or split the time into experiments with constant "
-                "rates."
+                "that only change when a reaction fires; simulate it with DirectMethod, fit time "
+                "series with LinearNoise, or split the time into experiments with constant rates."
             )
+
+
+def require_reactions_alone(model: ReactionNetwork, method: str) -> None:
+    """Raise `CapabilityError` when a network has variables or events."""
     if model.events:
         what = f"event '{model.events[0]}'"
+    elif model.variables:
+        what = f"variable {next(iter(model.variables))!r}"
     else:
-        what = f"variable '{next(iter(model.variables))}'"
+        return
     raise CapabilityError(
-        f"the network has {what}, but {method} takes networks of reactions alone. DirectMethod can "
-        "simulate it; to fit, leave it out, or say the same by reactions."
+        f"the network has {what}, but {method} takes networks of reactions alone; DirectMethod can "
+        "simulate it. To fit, say the same by reactions and rates, or leave it out."
     )

@@ -11,6 +11,7 @@ import numpy as np
 from tumble._errors import DataError, ParameterError
 from tumble._typing import FloatArray, JaxArray
 from tumble.models import ReactionNetwork
+from tumble.simulators._autonomous import require_reactions_alone
 from tumble.simulators._base import SupportsLikelihood
 
 # Variance of rounding to whole numbers (Sheppard): see `tumble.noise.Exact`.
@@ -70,6 +71,8 @@ class LinearNoise(SupportsLikelihood):
         """
         import jax
         import jax.numpy as jnp
+
+        require_reactions_alone(model, "LinearNoise")
 
         def advance(carry: Moments, step: tuple[JaxArray, JaxArray]) -> tuple[Moments, Moments]:
             after = self.advance(model, params, carry, *step)
@@ -132,7 +135,11 @@ class LinearNoise(SupportsLikelihood):
         )
 
     def likelihood(self, problem: Any) -> KalmanLikelihood:
-        """Return the log likelihood of a problem's time series. Raises `DataError`."""
+        """Return the log likelihood of a problem's time series.
+
+        Raises `DataError`, and `CapabilityError` for networks with variables or events.
+        """
+        require_reactions_alone(problem.model, "LinearNoise")
         if problem.kind != "series":
             raise DataError(
                 f"the linear-noise likelihood needs time series, but the data are of kind "
