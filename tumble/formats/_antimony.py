@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from tumble._errors import ModelError
@@ -19,6 +20,7 @@ from tumble.models import ReactionNetwork
 
 _IMPORT = re.compile(r'^\s*import\s+"', re.MULTILINE)
 _LINE = re.compile(r" \(line \d+\)")
+_NAMELESS = "__main"
 _MAX_CHARACTERS = 2**20
 _MAX_NESTING = 100
 _MAX_SECONDS = 60
@@ -42,11 +44,12 @@ def read_antimony(path_or_text: str | os.PathLike[str]) -> ImportedModel:
     _check(text, name)
     sbml = _translate(text, "sbml", f"{name} is not valid Antimony")
     try:
-        return parse_sbml(sbml, name)
+        model = parse_sbml(sbml, name)
     except ModelError as error:  # lines would be those of the translation
         raise ModelError(_LINE.sub("", str(error))) from None
     except RecursionError:
         raise ModelError(f"{name} holds formulas that nest too deep; split them up.") from None
+    return replace(model, name="") if model.name == _NAMELESS else model
 
 
 def write_antimony(

@@ -24,8 +24,15 @@ class ImportedModel:
     - ``substance_unit``: in which amounts are given; they are counts if it is ``item``.
 
     >>> import tumble as tb
-    >>> m = tb.read_antimony("A -> B; k * A; k = 0.5; A = 10; B = 0")  # doctest: +SKIP
-    >>> tb.simulate(m.network, m.params, initial=m.initial, times=[0, 1])  # doctest: +SKIP
+    >>> m = tb.read_antimony("Fall: A => B; k * A; k = 0.5; A = 10; B = 0")
+    >>> m
+    ImportedModel
+      ReactionNetwork: 2 species, 1 reactions
+        A -> B ; k
+        conserved: A + B = constant
+      params: k = 0.5
+      initial: A = 10, B = 0
+    >>> run = tb.simulate(m.network, m.params, initial=m.initial, times=[0.0, 1.0])
     """
 
     network: ReactionNetwork
@@ -37,7 +44,7 @@ class ImportedModel:
     substance_unit: str = "item"
 
     def __repr__(self) -> str:
-        lines = [f"ImportedModel {self.name!r}".rstrip()]
+        lines = [f"ImportedModel {self.name!r}" if self.name else "ImportedModel"]
         lines += [f"  {line}" for line in repr(self.network).splitlines()]
         lines.append("  params: " + _shown(self.params))
         lines.append("  initial: " + _shown(self.initial))
