@@ -11,7 +11,7 @@ from tumble._random import Stream
 from tumble.diagnostics._references import exact_loss_and_gradient
 from tumble.gradients import CoupledDifference, ScoreFunction
 from tumble.objectives import ExpectedLoss, MomentMatching
-from tumble.simulators import FiniteStateProjection
+from tumble.simulators import FiniteStateProjection, NextReactionMethod
 
 NUM_RUNS = 100_000
 ESTIMATORS = [ScoreFunction(), CoupledDifference()]
@@ -321,3 +321,16 @@ def test_at_a_bound_the_difference_is_one_sided():
     exact = 2 * (mean - 12) / 144 * mean
     # One-sided with ε = 0.02 in a function exponential in z: off by ε/2 of the slope and value.
     assert abs(found.gradient[0] - exact) < 4 * found.standard_errors[0] + 0.03 * abs(exact)
+
+
+@pytest.mark.parametrize("make", PROBLEMS, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("loss", [MomentMatching(order=1), ExpectedLoss()], ids=str)
+def test_differences_on_common_clocks_are_exact_within_four_standard_errors(make, loss):
+    problem, theta = make()
+    bound = loss.bind(replace(twice(problem), simulator=NextReactionMethod()))
+    z = problem.space.to_fit(np.array(theta))
+    _, gradient = exact_loss_and_gradient(bound, z, FiniteStateProjection())
+    found = CoupledDifference().estimate(bound, z, NUM_RUNS, Stream.from_seed(8))
+    assert np.all(np.abs(found.gradient - gradient) <= 4 * found.standard_errors + 1e-12)
+    leading = np.argmax(np.abs(gradient))
+    assert 4 * found.standard_errors[leading] < 0.5 * abs(gradient[leading])

@@ -30,6 +30,16 @@ OPEN_CASES = {
     "immigration-death": (helpers.immigration_death(), [10.0, 1.5], [3]),
     "birth-death": (helpers.birth_death(), [0.9, 1.1], [7]),
 }
+LAW_CASES = {
+    "enzyme": (
+        ReactionNetwork.from_text("S => P ; V * S / (K + S)\nP -> S ; k"), [9.0, 3.0, 0.8], [14, 1],
+    ),
+    "repression": (
+        ReactionNetwork.from_text("0 => X ; V / (1 + (X / K)^n)\nX -> 0 ; d"),
+        [20.0, 4.0, 2.0, 1.1],
+        [2],
+    ),
+}  # fmt: skip
 # Schlögl's model at a fifth of its usual volume: two states, near 17 and 113, from between them.
 SCHLOEGL = (
     ReactionNetwork.from_text("2 X -> 3 X ; a\n3 X -> 2 X ; b\n0 -> X ; k\nX -> 0 ; d"),

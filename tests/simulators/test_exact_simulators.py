@@ -9,6 +9,7 @@ from scipy import stats
 from tests import helpers
 from tests.simulators.agreement import (
     CASES,
+    LAW_CASES,
     OPEN_CASES,
     SCHLOEGL,
     TIMES,
@@ -30,10 +31,10 @@ def test_all_are_exact():
 
 
 @each_simulator
-@pytest.mark.parametrize("case", [*CASES, *OPEN_CASES])
+@pytest.mark.parametrize("case", [*CASES, *OPEN_CASES, *LAW_CASES])
 def test_the_whole_distribution_is_that_of_the_master_equation(simulator, case):
     """40,000 runs: a shift of probability by a hundredth anywhere would be seen."""
-    network, params, initial = {**CASES, **OPEN_CASES}[case]
+    network, params, initial = {**CASES, **OPEN_CASES, **LAW_CASES}[case]
     got = simulator.sample(network, batch_of(params, initial, RUNS))
     assert np.all(got.codes == 0)
     exact = projection.distribution(network, params, initial, TIMES)

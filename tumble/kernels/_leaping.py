@@ -54,6 +54,7 @@ def tau_leaping(
     runs,
     epsilon,
     num_critical,
+    max_step,
     max_steps,
     states,
     codes,
@@ -80,7 +81,7 @@ def tau_leaping(
         state[:] = initial[b]
         codes[b], culprits[b], events[b] = _follow(
             tables, laws, reads, rates[b], params[b], state, work, start, times, key, runs[b],
-            epsilon, num_critical, max_steps, states[b],
+            epsilon, num_critical, max_step, max_steps, states[b],
         )  # fmt: skip
         if codes[b] != OK:
             states[b, :, :] = -1
@@ -101,6 +102,7 @@ def _follow(
     run,
     epsilon,
     num_critical,
+    max_step,
     max_steps,
     states,
 ):
@@ -135,8 +137,9 @@ def _follow(
         if one_by_one == 0:
             _set_orders(tables, laws, reads, law, rates, params, state, work)
             code, span, fired, draw = _leap(
-                tables, state, work, total, left, key, run, draw, epsilon, num_critical
-            )
+                tables, state, work, total, left, key, run, draw, epsilon, num_critical,
+                max_step,
+            )  # fmt: skip
             if code > 0:
                 return code, -1, num_events
             if code == _DONE:
@@ -179,7 +182,7 @@ def _set_pace(tables, laws, law, rates, params, state, pace):
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _leap(tables, state, work, total, left, key, run, draw, epsilon, num_critical):
+def _leap(tables, state, work, total, left, key, run, draw, epsilon, num_critical, max_step):
     """Leap once, not beyond a time ``left``; return a code, the time it took, events and draw.
 
     The code is `_NO_LEAP` where events had better be simulated one by one.
@@ -190,7 +193,7 @@ def _leap(tables, state, work, total, left, key, run, draw, epsilon, num_critica
         work.critical[r] = work.pace[r] > 0.0 and _is_critical(tables, r, state, num_critical)
         work.alone[r] = work.pace[r] if work.critical[r] else 0.0
         critical_total += work.alone[r]
-    longest = _longest_step(tables, state, work, epsilon)
+    longest = min(_longest_step(tables, state, work, epsilon), max_step)
     while longest >= _WORTH / total:
         u, v = two_uniforms(key, run, draw)
         draw += _BLOCK

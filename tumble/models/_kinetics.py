@@ -80,7 +80,10 @@ class Kinetics:
 
     def constants(self, params: Any, time: Any = 0.0, xp: Any = np, variables: Any = None) -> Any:
         """Return the constant of mass action of each reaction, 1 for a rate law; [..., R]."""
-        picked = xp.take(params, np.maximum(self.index, 0), axis=-1) if self.parameters else 0.0
+        if self.parameters:
+            picked = xp.take(params, np.maximum(self.index, 0), axis=-1)
+        else:
+            picked = xp.zeros((*np.shape(params)[:-1], 1))
         plain = xp.where(self.index >= 0, picked, self._numbers)
         if not self._composed:
             return plain
