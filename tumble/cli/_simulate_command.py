@@ -149,5 +149,9 @@ def _write(trajectory: Trajectory, output: Path) -> None:
             return
         # One line a sample and time, as `read_data` reads it; failed runs hold no numbers.
         table = trajectory.valid.to_series().unstack("species")[list(trajectory.species)]
+        if trajectory.variables is not None:
+            valid = trajectory.variables.isel(sample=np.flatnonzero(trajectory.codes == 0))
+            names = [str(name) for name in valid["variable"].values]
+            table = table.join(valid.to_series().unstack("variable")[names])
         table.index = table.index.set_levels(np.flatnonzero(trajectory.codes == 0), level="sample")
         table.to_csv(temporary)
