@@ -68,8 +68,9 @@ class Histogram(AbstractOutput[SampleHistogram]):
 
     Guarantee: exact. Memory does not grow with the number of runs.
 
-    Returns a `SampleHistogram`. Raises `ParameterError` for edges that do not ascend, or when the
-    histogram would take more than 8 GiB, and `ModelError` for unknown names.
+    Returns a `SampleHistogram`. Raises `ParameterError` for edges that do not ascend, for states
+    that are real where there are no edges, or when the histogram would take more than 8 GiB, and
+    `ModelError` for unknown names.
 
     When: for the shape of a distribution. For large counts give ``edges``: every piece of work
     fills a histogram of its own.
@@ -100,6 +101,11 @@ class Histogram(AbstractOutput[SampleHistogram]):
     def collect(self, runs: RunStream) -> SampleHistogram:
         """See `AbstractOutput.collect`."""
         plan = runs.plan
+        if self.edges is None and not plan.simulator.discrete:
+            raise ParameterError(
+                f"{type(plan.simulator).__name__} returns real numbers, but `Histogram` without "
+                "`edges` counts whole ones; give edges=."
+            )
         columns = plan.columns(self.species)
         shape = (len(plan.params), len(plan.times), len(columns))
         edges = None if self.edges is None else np.array(self.edges)

@@ -12,6 +12,7 @@ from tumble._errors import ParameterError
 from tumble._results import SampleCode
 from tumble._typing import FloatArray, JaxArray
 from tumble.models import ReactionNetwork
+from tumble.simulators._autonomous import require_reactions_alone
 from tumble.simulators._base import AbstractSimulator, Batch, Sample
 from tumble.simulators._integrate import integrate
 
@@ -22,7 +23,8 @@ class MeanField(AbstractSimulator):
 
     Definition: propensities are those of `ReactionNetwork.propensities` at real x: the constant
     times max(0, x (x − 1) … (x − m + 1) / m!) for mass action, so that 2 A -> B goes at
-    k x (x − 1) / 2 and stops at x = 1, not 0. Rates may depend on ``time``.
+    k x (x − 1) / 2 and stops at x = 1, not 0. Rates may depend on ``time``; variables and events
+    are refused.
 
     Guarantee: deterministic; every run is the same, whatever its number and seed. The means of the
     stochastic model where all reactions are of first order. Otherwise what these tend to, relative
@@ -55,6 +57,7 @@ class MeanField(AbstractSimulator):
         """See `AbstractSimulator.sample`; rows that are alike are solved once."""
         import jax
 
+        require_reactions_alone(model, "MeanField")
         solve = _solver(model, float(self.rtol))
         shape = (len(batch.runs), len(batch.times), batch.initial.shape[1])
         states = np.empty(shape)
