@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tumble import (
         diagnostics,
+        formats,
         gradients,
         inputs,
         io,
@@ -34,6 +35,13 @@ if TYPE_CHECKING:
     from tumble._simulate import simulate
     from tumble._trajectory import Trajectory
     from tumble.diagnostics import audit_gradient, posterior_predictive
+    from tumble.formats import (
+        ImportedModel,
+        read_antimony,
+        read_sbml,
+        write_antimony,
+        write_sbml,
+    )
     from tumble.io import read_data
     from tumble.models import ReactionNetwork
 
@@ -72,16 +80,23 @@ _HOMES = {
     "optimizers": "tumble.optimizers",
     "posterior_predictive": "tumble.diagnostics",
     # interfaces
+    "ImportedModel": "tumble.formats",
+    "formats": "tumble.formats",
     "io": "tumble.io",
     "plot": "tumble.plot",
+    "read_antimony": "tumble.formats",
     "read_data": "tumble.io",
+    "read_sbml": "tumble.formats",
     "report": "tumble.report",
+    "write_antimony": "tumble.formats",
+    "write_sbml": "tumble.formats",
 }
 
 __all__ = [
     "Budget",
     "Experiment",
     "FitResult",
+    "ImportedModel",
     "Observable",
     "Parameter",
     "Problem",
@@ -96,6 +111,7 @@ __all__ = [
     "bootstrap",
     "diagnostics",
     "fit",
+    "formats",
     "gradients",
     "inputs",
     "io",
@@ -107,10 +123,14 @@ __all__ = [
     "plot",
     "posterior_predictive",
     "priors",
+    "read_antimony",
     "read_data",
+    "read_sbml",
     "report",
     "simulate",
     "simulators",
+    "write_antimony",
+    "write_sbml",
 ]
 
 

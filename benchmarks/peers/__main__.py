@@ -42,6 +42,7 @@ def measure(engine: AbstractEngine, network: Network, request: dict[str, Any]) -
     began = time.perf_counter()
     engine.prepare(network)
     engine.run(runs, seed)
+    engine.settle()
     first = time.perf_counter() - began
     began, used = time.perf_counter(), _processor_seconds()
     result = engine.run(runs, seed + 1)
@@ -57,6 +58,7 @@ def calibrate(engine: AbstractEngine, network: Network, request: dict[str, Any])
     runs = engine.batch
     engine.run(runs, seed)
     while True:
+        engine.settle()
         taken = []
         for _ in range(2 if runs > engine.batch else 1):
             seed += 1

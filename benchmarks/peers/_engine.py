@@ -67,6 +67,9 @@ class AbstractEngine(ABC):
     def run(self, runs: int, seed: int) -> Any:
         """Simulate, and return all that a user would get."""
 
+    def settle(self) -> None:  # noqa: B027 - most engines have nothing to wait for
+        """Wait until what the first call set going in the background has ended."""
+
     @abstractmethod
     def last(self, result: Any) -> Any:
         """Return the counts at the last time, [runs, species] in the network's order."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, ClassVar
 
 from peers._engine import AbstractEngine, Network, text_of
@@ -50,6 +51,14 @@ class Tumble(AbstractEngine):
             seed=seed,
             simulator=self._simulator,
         )
+
+    def settle(self) -> None:
+        """See `AbstractEngine.settle`: a kernel of its own, if the first call asked for one."""
+        from tumble.kernels._generated import GeneratedKernel
+
+        kernel = GeneratedKernel(self._network)
+        while kernel.is_compiling:
+            time.sleep(0.05)
 
     def last(self, result: Any) -> Any:
         """See `AbstractEngine.last`."""

@@ -231,3 +231,30 @@ def test_the_examples_read(name):
     problem = config.problem(say=lambda line: None)
     assert "R0" in problem.derived
     assert config.output == Path("runs") / name
+
+
+MODEL_TEXT = "model m\nA => B; k * A; B => A; j * B\nA = 7; B = 2; k = 0.5; j = 0.25\nend"
+
+
+def test_a_model_can_be_a_file_with_values(tmp_path):
+    pytest.importorskip("antimony")
+    (tmp_path / "m.ant").write_text(MODEL_TEXT)
+    (tmp_path / "run.yaml").write_text(
+        "model: m.ant\nexperiments: [{initial: {A: 20}, data: {time: [1], A: [3]}}]\n"
+        "parameters: {k: {lower: 0.1, upper: 1}}\n"
+    )
+    config = load_run_config(tmp_path / "run.yaml")
+    assert config.model.to_text() == "A -> B ; k\nB -> A ; j"
+    assert config.parameters["j"] == 0.25
+    assert config.parameters["k"].lower == 0.1
+    assert config.experiments[0].initial == {"A": 20, "B": 2}
+    assert config.model_file == tmp_path / "m.ant"
+    problem = config.problem(say=lambda line: None)
+    assert list(problem.space.parameters) == ["k"]
+    # A run folder has a copy, which is read where the file is not.
+    (tmp_path / "inputs").mkdir()
+    (tmp_path / "m.ant").rename(tmp_path / "inputs" / "model-m.ant")
+    again = load_run_config(tmp_path / "run.yaml", inputs=tmp_path / "inputs")
+    assert again.model == config.model
+    with pytest.raises(TumbleError, match=r"run.yaml: `model` '.*m.ant' cannot be read: No such"):
+        load_run_config(tmp_path / "run.yaml")

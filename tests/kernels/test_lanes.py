@@ -181,7 +181,7 @@ def kernel_of(text):
 def test_little_work_gets_no_kernel(forgetful):
     kernel = kernel_of("A -> B ; k")
     kernel.account(0.1, 100)
-    assert kernel.get(rows_ahead=1000) is None
+    assert kernel.get(rows_ahead=100) is None
     assert not list(forgetful.iterdir())
 
 
@@ -216,6 +216,23 @@ def test_without_a_place_to_write_there_is_none(forgetful, monkeypatch):
     kernel.account(100.0, 1)
     assert kernel.get(rows_ahead=1000) is None
     assert kernel.wait(1.0) is None
+
+
+def test_nothing_is_made_where_that_is_not_wanted(forgetful, monkeypatch):
+    monkeypatch.setenv("TUMBLE_CACHE_DIR", "")
+    kernel = kernel_of("A -> B ; k")
+    kernel.account(100.0, 1)
+    assert kernel.get(rows_ahead=1000) is None and not kernel.is_compiling
+    assert kernel.wait(1.0) is None
+
+
+def test_one_kernel_is_made_at_a_time(forgetful):
+    first, second = kernel_of("A -> B ; k"), kernel_of("A + B -> C ; k")
+    for kernel in (first, second):
+        kernel.account(100.0, 1)
+        assert kernel.get(rows_ahead=1000) is None
+    assert first.is_compiling and not second.is_compiling
+    assert first.wait(120.0) is not None
 
 
 def test_a_long_network_gets_none():

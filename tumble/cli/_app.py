@@ -24,6 +24,11 @@ _RUN_TO_FIT = typer.Argument(
 _RUN_OR_FOLDER = typer.Argument(
     metavar="RUN", help="A run file, or the folder of a run.", show_default=False
 )
+_MODEL = typer.Argument(
+    metavar="MODEL",
+    help="SBML (.xml), Antimony (.ant), reactions (.txt), or a run file (.yaml).",
+    show_default=False,
+)
 _FOLDER = typer.Argument(metavar="RUN", help="The folder of a run.", show_default=False)
 _SEED = typer.Option(help="Seed of all random numbers; default: that of the run file.", min=0)
 _PARAM = typer.Option(
@@ -167,6 +172,19 @@ def audit(
     from tumble.cli._audit_command import run_audit
 
     run_audit(run, param or [], seed, quiet, json)
+
+
+@app.command()
+@_guarded
+def check(
+    model: Annotated[Path, _MODEL],
+    quiet: Annotated[bool, _QUIET] = False,
+    json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Say what a model holds, what is conserved, and what is odd about it."""
+    from tumble.cli._check_command import run_check
+
+    run_check(model, quiet, json)
 
 
 @app.command()

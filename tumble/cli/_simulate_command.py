@@ -174,6 +174,10 @@ def _write(kept: Any, output: Path) -> None:
         elif isinstance(kept, Trajectory):
             # One line a sample and time, as `read_data` reads it; failed runs hold no numbers.
             table = kept.valid.to_series().unstack("species")[list(kept.species)]
+            if kept.variables is not None:
+                valid = kept.variables.isel(sample=np.flatnonzero(kept.codes == 0))
+                names = [str(name) for name in valid["variable"].values]
+                table = table.join(valid.to_series().unstack("variable")[names])
             table.index = table.index.set_levels(np.flatnonzero(kept.codes == 0), level="sample")
             table.to_csv(temporary)
         else:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tumble._errors import ModelError, TumbleError, require_known
 from tumble._observable import Observable
@@ -19,6 +20,7 @@ from tumble.io._run_config import (
     PredictiveEntry,
     RunConfig,
     SimulateEntry,
+    input_name,
 )
 from tumble.io._run_section import Section, names_or_renaming, number, shorten
 from tumble.io._yaml import RunFileError, read_yaml
@@ -26,6 +28,8 @@ from tumble.models import ReactionNetwork
 
 _TOP = ("title", "model", "experiments", "observables", "parameters", "derived", "simulator",
         "simulate", "fit", "predictive", "audit", "output")  # fmt: skip
+# A model of one line without an arrow is the name of a file.
+_FILE = re.compile(r"[^\n;>]+\.(xml|sbml|ant|antimony|sb|txt|network)", re.IGNORECASE)
 
 
 def load_run_config(path: str | Path, *, inputs: str | Path | None = None) -> RunConfig:
@@ -52,7 +56,9 @@ def load_run_config(path: str | Path, *, inputs: str | Path | None = None) -> Ru
 
 def _build(path: Path, text: str, content: Any, inputs: Path | None) -> RunConfig:
     top = Section.read(content, "", _TOP)
-    parameters = _parameters(top)
+    model = _model(top, path, inputs)
+    # What the file of the model says is known, unless the run file says otherwise.
+    parameters = {**model.params, **_parameters(top)}
     simulator = top.raw("simulator", None)
     if simulator is not None:
         check_name("simulator", simulator, "simulator")
@@ -60,8 +66,8 @@ def _build(path: Path, text: str, content: Any, inputs: Path | None) -> RunConfi
         path=path,
         text=text,
         title=top.text("title", _default_name(path)),
-        model=_model(top),
-        experiments=_experiments(top, parameters),
+        model=model.network,
+        experiments=_experiments(top, parameters, model.initial),
         observables=_observables(top),
         parameters=parameters,
         derived={k: str(v) for k, v in top.mapping("derived").items()},
@@ -72,6 +78,7 @@ def _build(path: Path, text: str, content: Any, inputs: Path | None) -> RunConfi
         audit=_audit(top),
         output=Path(top.text("output", f"runs/{_default_name(path)}")),
         inputs=inputs,
+        model_file=model.file,
     )
 
 
@@ -79,9 +86,27 @@ def _default_name(path: Path) -> str:
     return path.resolve().parent.name if path.stem == "run" else path.stem
 
 
-def _model(top: Section) -> ReactionNetwork:
+class _Model(NamedTuple):
+    """A network, the values that come with it, and its file if it has one."""
+
+    network: ReactionNetwork
+    params: Mapping[str, float]
+    initial: Mapping[str, int]
+    file: Path | None
+
+
+def _model(top: Section, path: Path, inputs: Path | None) -> _Model:
+    text = top.text("model")
     try:
-        return ReactionNetwork.from_text(top.text("model"))
+        if not _FILE.fullmatch(text.strip()):
+            return _Model(ReactionNetwork.from_text(text), {}, {}, None)
+        from tumble.formats import read_model
+
+        name = text.strip()
+        copied = inputs / input_name("model", name) if inputs else None
+        file = copied if copied and copied.is_file() else path.parent / name
+        found = read_model(file)
+        return _Model(found.network, found.params, found.initial, file)
     except ModelError as error:
         raise RunFileError(f"`model` {error}") from None
 
@@ -112,7 +137,7 @@ def _parameters(top: Section) -> dict[str, Parameter | float]:
 
 
 def _experiments(
-    top: Section, parameters: Mapping[str, Parameter | float]
+    top: Section, parameters: Mapping[str, Parameter | float], initial: Mapping[str, int]
 ) -> tuple[ExperimentEntry, ...]:
     given = top.raw("experiments")
     given = [given] if isinstance(given, Mapping) else given
@@ -131,7 +156,7 @@ def _experiments(
                 time=entry.text("time", None),
                 columns=names_or_renaming(entry.raw("columns", None), entry.path("columns")),
                 replicate=entry.text("replicate", None),
-                initial=_values(entry, "initial", parameters),
+                initial={**initial, **_values(entry, "initial", parameters)},
                 conditions=_values(entry, "conditions", parameters),
                 start=entry.number("start", 0.0),
                 kind=entry.text("kind", "series"),

@@ -84,7 +84,8 @@ class RunConfig:
 
     Attributes: ``path`` and ``text`` of the file; ``title``; ``model``; ``experiments``,
     ``observables``, ``parameters``, ``derived``, ``simulator`` as in `Problem`; ``simulate``,
-    ``fit``, ``predictive`` and ``audit``, what to do with it; ``output``, the run folder.
+    ``fit``, ``predictive`` and ``audit``, what to do with it; ``output``, the run folder;
+    ``model_file``, of which the model was read, if any.
     """
 
     path: Path
@@ -102,6 +103,7 @@ class RunConfig:
     audit: AuditEntry
     output: Path
     inputs: Path | None = None
+    model_file: Path | None = None
 
     def problem(self, *, say: Callable[[str], None] | None = None) -> Problem:
         """Read the data and return the `Problem`.
@@ -194,6 +196,6 @@ class RunConfig:
         )
 
 
-def input_name(index: int, data: str) -> str:
-    """Return the name of the copy of an experiment's data file in a run folder."""
-    return f"{index}-{Path(data).name}"
+def input_name(what: int | str, name: str) -> str:
+    """Return the name of a file's copy in a run folder: of an experiment's data, or the model."""
+    return f"{what}-{Path(name).name.removeprefix(f'{what}-')}"

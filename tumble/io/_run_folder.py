@@ -149,13 +149,19 @@ class RunFolder:
     # -- writing -----------------------------------------------------------------------------------
 
     def write_config(self, config: RunConfig) -> None:
-        """Copy the run file and the data it names."""
+        """Copy the run file, and the data and the model it names."""
         from tumble.io._run_config import input_name
 
         write_text(self.path / "config.yaml", config.text)
-        for i, file in enumerate(config.data_files):
+        copies = {
+            input_name(i, str(config.experiments[i].data)): file
+            for i, file in enumerate(config.data_files)
+        }
+        if config.model_file is not None:
+            copies[input_name("model", config.model_file.name)] = config.model_file
+        for name, file in copies.items():
             if file is not None:
-                target = self.path / "inputs" / input_name(i, str(config.experiments[i].data))
+                target = self.path / "inputs" / name
                 with explaining(target, "copy the data to"):
                     target.parent.mkdir(exist_ok=True)
                     shutil.copyfile(file, target)

@@ -1,8 +1,9 @@
 """Kernels written out for one network: made when they pay, in a process of their own, and kept.
 
-A network whose runs have taken long gets a kernel of its own, compiled beside the running work and
-stored in the user's cache folder (``TUMBLE_CACHE_DIR``, or the system's place for caches). Since
-all kernels give bitwise the same paths, the moment of the change has no influence on any result.
+A network whose runs take a while gets a kernel of its own, compiled beside the running work and
+stored in the user's cache folder: ``TUMBLE_CACHE_DIR``, or the system's place for caches; nothing
+is compiled or stored when that variable is set to nothing. Since all kernels give bitwise the same
+paths, the moment of the change has no influence on any result.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ _MOST_ROWS = 250
 # Seconds: what loading a stored kernel takes, and what compiling takes, as found on one machine.
 _LOADING = 0.3
 _COMPILING, _COMPILING_A_REACTION = 5.0, 0.5
+# A kernel is made once the work at hand takes this part of compiling it. Waiting until it pays at
+# once would never make one for work of seconds that is done again every day.
+_EAGERNESS = 0.1
 _KEPT_FILES = 200
 
 Kernel = Callable[[Job], None]
@@ -42,7 +46,7 @@ class _Entry:
 
     path: Path
     text: str
-    cost: float
+    patience: float  # seconds of work without it
     spent: float = 0.0
     pace: float = 0.0
     kernel: Kernel | None = None
@@ -54,6 +58,11 @@ class _Entry:
     def is_ready(self) -> bool:
         """Whether the compiled kernel lies on disk."""
         return self.path.with_suffix(".ready").exists()
+
+    @property
+    def is_compiling(self) -> bool:
+        """Whether the process that compiles it is at work."""
+        return self.process is not None and self.process.poll() is None
 
 
 _entries: dict[str, _Entry] = {}
@@ -78,11 +87,16 @@ class GeneratedKernel:
             ahead = entry.spent + entry.pace * rows_ahead
             if entry.kernel is None and ahead > _LOADING and entry.is_ready:
                 _load(entry)
-            elif entry.kernel is None and ahead > 2 * entry.cost and entry.process is None:
+            elif entry.kernel is None and ahead > entry.patience and entry.process is None:
                 _start_compiling(entry)
             elif entry.process is not None and entry.process.poll() not in (None, 0):
                 entry.given_up = True
             return entry.kernel
+
+    @property
+    def is_compiling(self) -> bool:
+        """Whether it is being made right now."""
+        return self._entry is not None and self._entry.is_compiling
 
     def account(self, seconds: float, num_rows: int) -> None:
         """Take note of the time that runs took without it."""
@@ -96,14 +110,14 @@ class GeneratedKernel:
         entry = self._entry
         if entry is None:
             return None
-        with entry.lock:
-            if entry.kernel is None and not entry.is_ready and entry.process is None:
-                _start_compiling(entry)
         end = time.monotonic() + seconds
-        while not entry.is_ready and not entry.given_up and time.monotonic() < end:
+        while not (entry.is_ready or entry.given_up) and time.monotonic() < end:
+            with entry.lock:
+                if entry.process is None:
+                    _start_compiling(entry)
+                elif entry.process.poll() not in (None, 0):
+                    entry.given_up = True
             time.sleep(0.05)
-            if entry.process is None or entry.process.poll() not in (None, 0):
-                break
         entry.spent += 2 * _LOADING
         return self.get(0.0)
 
@@ -121,12 +135,14 @@ def _entry(network: ReactionNetwork) -> _Entry | None:
     num_reactions = len(network.reactions)
     if num_reactions + 2 * len(network.species) > _MOST_ROWS:
         return None
+    folder = _folder()
+    if folder is None:
+        return None
     name, text = _named_source(network)
     with _entries_lock:
         if name not in _entries:
-            path = _folder() / f"network_{name}.py"
-            cost = _COMPILING + _COMPILING_A_REACTION * num_reactions
-            _entries[name] = _Entry(path, text, cost)
+            seconds = _COMPILING + _COMPILING_A_REACTION * num_reactions
+            _entries[name] = _Entry(folder / f"network_{name}.py", text, _EAGERNESS * seconds)
         return _entries[name]
 
 
@@ -136,10 +152,12 @@ def _named_source(network: ReactionNetwork) -> tuple[str, str]:
     return hashlib.blake2b((DIGEST + text).encode(), digest_size=12).hexdigest(), text
 
 
-def _folder() -> Path:
+def _folder() -> Path | None:
     import platformdirs
 
     own = os.environ.get("TUMBLE_CACHE_DIR")
+    if own == "":
+        return None
     return (Path(own) if own else Path(platformdirs.user_cache_dir("tumble"))) / "kernels"
 
 
@@ -164,6 +182,8 @@ def _import(path: Path) -> Any:
 
 
 def _start_compiling(entry: _Entry) -> None:
+    if any(other.is_compiling for other in list(_entries.values())):
+        return  # one at a time: whoever tries many networks has other use for the processor
     command = [sys.executable, "-m", "tumble.kernels._compile", str(entry.path)]
     try:
         entry.path.parent.mkdir(parents=True, exist_ok=True)

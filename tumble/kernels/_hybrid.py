@@ -99,7 +99,7 @@ def _run(
     integrates = layout(tables, INTEGRATES)
     if not _begin(tables, work, time):
         return INVALID_ASSIGNMENT, -1
-    code, culprit, k = _stop(tables, work, time, key, run, times, 0, states, variables)
+    code, culprit, k = _stop(tables, work, time, key, run, times, np.int64(0), states, variables)
     u, v = two_uniforms(key, run, np.uint64(0))
     work.clock[LEFT] = -np.log(u)
     while code == OK and k < times.shape[0]:

@@ -67,7 +67,7 @@ def advance(tables, work, time, stop, tolerance, max_step):
     """
     num_flows = row(tables, FLOWING).shape[0]
     _load(tables, work)
-    status, culprit = _slopes(tables, work, time, Y, 0)
+    status, culprit = _slopes(tables, work, time, Y, np.int64(0))
     if status != _FINE:
         return STEPPED, 0.0, 0.0, INVALID_RATE if culprit >= 0 else INTEGRATION, culprit
     total = work.flow[SLOPES, num_flows]

@@ -27,7 +27,7 @@ from tumble.kernels._hybrid_work import (
 
 # A moment is looked at twice: as it is, where `time >= 25` holds at 25 and `time > 25` does not,
 # and as what follows right after.
-AT, AFTER = 0, 1
+AT, AFTER = map(np.int64, range(2))
 
 _LESS = KINDS["less"]
 _LESS_EQUAL = KINDS["less_equal"]

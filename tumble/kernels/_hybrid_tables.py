@@ -13,10 +13,11 @@ from tumble.kernels._programs import Programs, compile_programs
 from tumble.kernels._tables import compressed_rows
 from tumble.models import ReactionNetwork
 
-KINDS = {name: i for i, name in enumerate((*COMPARISONS, FLOOR))}
+KINDS = {name: np.int64(i) for i, name in enumerate((*COMPARISONS, FLOOR))}
 
 
 # The rows of a table, whatever their lengths. Few arrays make calls between kernels cheap.
+# They are NumPy numbers, since Numba compiles a function once more for each plain one that it gets.
 # Sparse ones come as `*_PTR` and entries: those of reaction r are at ptr[r] … ptr[r+1]-1.
 (
     LAYOUT,
@@ -27,14 +28,14 @@ KINDS = {name: i for i, name in enumerate((*COMPARISONS, FLOOR))}
     FLOWING,
     KIND, IS_AFFINE, WATCHED,
     ASSIGNMENT_PTR, TARGET, HAS_PRIORITY, IS_PERSISTENT, STARTS_TRUE, IS_EARLY,
-) = range(20)  # fmt: skip
+) = map(np.int64, range(20))  # fmt: skip
 
 # The entries of the row LAYOUT.
 (
     FIRST_RATE, FIRST_FLOW, FIRST_SLOPE, FIRST_LEVEL, FIRST_TRIGGER, FIRST_DELAY, FIRST_PRIORITY,
     FIRST_ASSIGNMENT, FIRST_INITIAL,
     NUM_PARAMS, NUM_VARIABLES, NUM_VALUES, INTEGRATES, MODES_READ_COUNTS,
-) = range(14)  # fmt: skip
+) = map(np.int64, range(14))  # fmt: skip
 
 
 class HybridTables(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -45,7 +45,7 @@ NEXT_CHANGE, BIT, TOUCHED, SIZE = range(4)
 LEFT, STEP = 0, 1
 WAITING, EXECUTED, TIES, FIRED, STEPS = range(5)
 DUE, EVENT, VALUES = range(3)
-Y, Y_NEW, SLOPES, DENSE = 0, 1, 2, 9
+Y, Y_NEW, SLOPES, DENSE = map(np.int64, (0, 1, 2, 9))
 
 
 class Work(NamedTuple):
@@ -105,7 +105,7 @@ def new_work(tables: HybridTables, num_species: int) -> Work:
     )
 
 
-def _row(tables: HybridTables, index: int) -> IntArray:
+def _row(tables: HybridTables, index: Any) -> IntArray:
     return tables.data[tables.ptr[index] : tables.ptr[index + 1]]
 
 
