@@ -38,9 +38,9 @@ class NextReactionMethod(AbstractSimulator, SupportsCoupling):
     whatever their parameters.
 
     `sample_pairs` runs both sides on the same clocks, the *common reaction path* coupling. Each
-    side by itself has its exact law. The two stay close as long as their internal times do, which
-    is longer than with common random numbers in the direct method, and on long times, where paths
-    forget their past, shorter than under the split coupling of `DirectMethod`.
+    side by itself has its exact law. The two stay close as long as their internal times do: at long
+    times, where paths forget their past, they part, and differences are mostly noisier than under
+    the split coupling of `DirectMethod`.
 
     Arguments: ``max_events``, the largest number of reactions one run may fire, at most 2³³; a run
     that needs more ends with `SampleCode.MAX_EVENTS` and its outputs are -1. Default 10⁷.
