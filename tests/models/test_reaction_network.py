@@ -86,7 +86,7 @@ def test_rates_may_be_shared_or_numbers():
     np.testing.assert_array_equal(network.rates(params), [[1, 1, 2.5, 9], [2, 2, 2.5, 8]])
     constant = ReactionNetwork.from_text("A -> B ; 3")
     assert constant.parameters == ()
-    np.testing.assert_array_equal(constant.rates(np.empty((4, 0))), [3.0])
+    np.testing.assert_array_equal(constant.rates(np.empty((4, 0))), [[3.0]] * 4)
 
 
 def test_the_same_reaction_twice_counts_twice():
