@@ -53,11 +53,10 @@ def job(case, num_runs=300, *, max_events=10**6, times=TIMES, spoil=None, start=
 
 def one_by_one(job):
     states, codes, events = (np.full_like(x, -8) for x in (job.states, job.codes, job.events))
-    nothing = (*states.shape[:2], 0)
     direct_method(
         job.tables, job.laws, None, job.rates, job.params, job.initial, job.start, job.times,
-        job.key, job.runs, job.max_events, states, np.empty(nothing, np.int64), np.empty(nothing),
-        np.empty(nothing), codes, np.empty_like(codes), events,
+        job.key, job.runs, job.max_events, states, None, None, None, codes,
+        np.empty_like(codes), events,
     )  # fmt: skip
     return states, codes, events
 

@@ -46,25 +46,31 @@ def direct_method(
     both are the `LawTables`. Inputs: ``rates`` [B, R], ``params`` [B, Q], ``initial`` [B, S],
     ``start`` scalar, ``times`` [T] ascending and ≥ start, ``key`` uint64, ``runs`` [B] uint64.
     Outputs: ``states`` [B, T, S]; ``codes`` [B]; ``culprits`` [B], the reaction that made a run
-    fail, else -1; ``events`` [B]; and, unless they have zero columns, from ``start`` to each time:
-    firings ``fired`` [B, T, R], ``exposure`` [B, T, R] = ∫ h_r ds, and ``scores`` [B, T, Q], the
-    score of the rate laws.
+    fail, else -1; ``events`` [B]; and, unless these are None, from ``start`` to each time: firings
+    ``fired`` [B, T, R], ``exposure`` [B, T, R] = ∫ h_r ds, and ``scores`` [B, T, Q], the score of
+    the rate laws, with zero columns where there are none.
     """
     state = np.empty(initial.shape[1], np.int64)
-    no_times, no_reactions = np.empty(0), np.empty(0, np.int32)
     for b in range(rates.shape[0]):
         for i in range(state.shape[0]):
             state[i] = initial[b, i]
-        codes[b], culprits[b], events[b] = follow(
-            tables, laws, slopes, rates[b], params[b], state, times[0] - start, 0, np.uint64(0),
-            times, key, runs[b], max_events, states[b], fired[b], exposure[b], scores[b],
-            no_times, no_reactions,
-        )  # fmt: skip
+        if fired is None:
+            codes[b], culprits[b], events[b] = follow(
+                tables, laws, None, rates[b], params[b], state, times[0] - start, 0, np.uint64(0),
+                times, key, runs[b], max_events, states[b], None, None, None, None, None,
+            )  # fmt: skip
+        else:
+            codes[b], culprits[b], events[b] = follow(
+                tables, laws, slopes, rates[b], params[b], state, times[0] - start, 0,
+                np.uint64(0), times, key, runs[b], max_events, states[b], fired[b], exposure[b],
+                scores[b], None, None,
+            )  # fmt: skip
         if codes[b] != OK:
             states[b, :, :] = -1
-            fired[b, :, :] = 0
-            exposure[b, :, :] = np.nan
-            scores[b, :, :] = np.nan
+            if fired is not None:
+                fired[b, :, :] = 0
+                exposure[b, :, :] = np.nan
+                scores[b, :, :] = np.nan
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -92,11 +98,11 @@ def follow(
     """Follow one run from ``state`` [S], a time ``left`` before output ``k``, to the last output.
 
     ``draw`` (uint64) is the number of events so far; the rest is one row of `direct_method`'s.
-    Fills the outputs from k on, and the first of the events into ``path_times`` and
-    ``path_reactions`` as far as they reach; returns code, culprit and number of events.
+    Fills the outputs from k on, and, unless they are None, the first of the events into
+    ``path_times`` and ``path_reactions`` as far as they reach; returns code, culprit and number of
+    events. What is None is not compiled.
     """
     num_reactions = rates.shape[0]
-    sufficient = fired.shape[1] > 0
     ptr, program, constants, stack = opened(laws)
     first, parameter, slope_ptr, slope_code, slope_constants = opened_slopes(slopes, num_reactions)
     factor = np.empty(num_reactions)
@@ -104,7 +110,7 @@ def follow(
     slope = np.empty(parameter.shape[0])
     count = np.zeros(num_reactions, np.int64)
     integral = np.zeros(num_reactions)
-    score = np.zeros(scores.shape[1])
+    score = np.zeros(0 if scores is None else scores.shape[1])
     passed = -np.inf
     for r in range(num_reactions):
         factor[r] = factor_of(tables, laws, ptr, program, constants, stack, r, state, params)
@@ -128,7 +134,7 @@ def follow(
         while not left > 0.0:
             for i in range(state.shape[0]):
                 states[k, i] = state[i]
-            if sufficient:
+            if fired is not None:
                 _pass_time(factor, slope, parameter, since, integral, score)
                 # Loops, since assigning whole rows takes Numba seconds to compile.
                 for r in range(num_reactions):
@@ -146,12 +152,13 @@ def follow(
             return MAX_EVENTS, -1, np.int64(draw)
         draw += np.uint64(1)
         chosen = choose(propensity, v * total)
-        if sufficient:
+        if fired is not None:
             _pass_time(factor, slope, parameter, since - left, integral, score)
             count[chosen] += 1
             for p in range(first[chosen], first[chosen + 1]):
                 score[parameter[p]] += slope[p] / propensity[chosen]
-        note(path_times, path_reactions, draw, times[k] - left, passed, chosen)
+        if path_times is not None:
+            note(path_times, path_reactions, draw, times[k] - left, passed, chosen)
         code = fire(tables, chosen, state)
         if code != OK:
             return code, chosen, np.int64(draw)

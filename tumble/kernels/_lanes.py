@@ -162,9 +162,6 @@ def _fill(w, ids, row, output, job, todo, lane, after):
 def finish(w, ids, row, output, job, after):
     """Follow the runs that are left, one by one."""
     state = np.empty(job.initial.shape[1], np.int64)
-    nothing = np.empty((0, 0), np.int64)
-    none = np.empty((0, 0))
-    no_times, no_reactions = np.empty(0), np.empty(0, np.int32)
     for lane in range(w.shape[1]):
         b = row[lane]
         if b < 0:
@@ -174,7 +171,7 @@ def finish(w, ids, row, output, job, after):
         job.codes[b], job.culprits[b], job.events[b] = follow(
             job.tables, job.laws, None, job.rates[b], job.params[b], state, w[LEFT, lane],
             output[lane], ids[0, lane], job.times, job.key, job.runs[b], job.max_events,
-            job.states[b], nothing, none, none, no_times, no_reactions,
+            job.states[b], None, None, None, None, None,
         )  # fmt: skip
         if job.codes[b] != OK:
             job.states[b, :, :] = -1

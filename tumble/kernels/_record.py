@@ -31,7 +31,6 @@ def record(
     """
     state = np.empty(initial.shape[1], np.int64)
     states = np.empty((times.shape[0], initial.shape[1]), np.int64)
-    nothing, none = np.empty((0, 0), np.int64), np.empty((0, 0))
     for b in range(rates.shape[0]):
         here = slice(first[b], first[b + 1])
         if first[b] == first[b + 1]:
@@ -40,7 +39,7 @@ def record(
             state[i] = initial[b, i]
         follow(
             tables, laws, None, rates[b], params[b], state, times[0] - start, 0, np.uint64(0),
-            times, key, runs[b], max_events, states, nothing, none, none, path_times[here],
+            times, key, runs[b], max_events, states, None, None, None, path_times[here],
             path_reactions[here],
         )  # fmt: skip
         _keep_after(path_times[here], start)

@@ -26,14 +26,13 @@ def direct_method_in_trees(job):
     width = leaves(job.rates.shape[1])
     tree = np.zeros(2 * width)
     state = np.empty(job.initial.shape[1], np.int64)
-    no_times, no_reactions = np.empty(0), np.empty(0, np.int32)
     for b in range(job.rates.shape[0]):
         for i in range(state.shape[0]):
             state[i] = job.initial[b, i]
         job.codes[b], job.culprits[b], job.events[b] = follow_in_tree(
             job.tables, job.laws, job.rates[b], job.params[b], state, tree, width, job.start,
-            job.times, job.key, job.runs[b], job.max_events, job.states[b], no_times,
-            no_reactions,
+            job.times, job.key, job.runs[b], job.max_events, job.states[b], None,
+            None,
         )  # fmt: skip
         if job.codes[b] != OK:
             job.states[b, :, :] = -1
@@ -71,7 +70,8 @@ def follow_in_tree(
 ):
     """Follow one run to its last output; fill ``states`` [T, S]; return code, culprit, events.
 
-    ``path_times`` and ``path_reactions`` take the first events, as far as they reach.
+    ``path_times`` and ``path_reactions``, unless None, take the first events, as far as they
+    reach.
     """
     ptr, program, constants, stack = opened(laws)
     for r in range(rates.shape[0]):
@@ -105,7 +105,8 @@ def follow_in_tree(
             return MAX_EVENTS, -1, np.int64(draw)
         draw += np.uint64(1)
         chosen = find(tree, width, v * total)
-        note(path_times, path_reactions, draw, times[k] - left, passed, chosen)
+        if path_times is not None:
+            note(path_times, path_reactions, draw, times[k] - left, passed, chosen)
         code = fire(tables, chosen, state)
         if code != OK:
             return code, chosen, np.int64(draw)

@@ -182,9 +182,8 @@ def _fits_lanes(job: Any) -> bool:
 def _one_by_one(job: Any) -> None:
     from tumble.kernels._direct import direct_method
 
-    nothing = (len(job.runs), len(job.times), 0)
     direct_method(
         job.tables, job.laws, None, job.rates, job.params, job.initial, job.start, job.times,
-        job.key, job.runs, job.max_events, job.states, np.empty(nothing, np.int64),
-        np.empty(nothing), np.empty(nothing), job.codes, job.culprits, job.events,
+        job.key, job.runs, job.max_events, job.states, None, None, None, job.codes, job.culprits,
+        job.events,
     )  # fmt: skip
