@@ -105,6 +105,7 @@ def test_the_ensemble_mean_warns_when_it_meets_one_series():
     fit = tb.fit(problem_of(runs(1)), objective=MomentMatching(order=1), num_starts=1)
     assert any("single series" in w for w in fit.warnings)
     assert "warning: moment matching compares" in fit.summary()
+    assert any("10.1021/j100540a008" in text for text in fit.citations())  # its simulator
 
 
 def test_expected_loss_shrinks_the_variance_as_it_says():

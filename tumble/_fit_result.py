@@ -195,7 +195,8 @@ class FitResult:
 
     def citations(self) -> tuple[str, ...]:
         """What to cite for the methods that made this result."""
-        return tuple(self.objective.citations)
+        simulator = self.problem.simulator.citations if self.stats.get("runs") else ()
+        return tuple(dict.fromkeys([*self.objective.citations, *simulator]))
 
     def _derived_slopes(self) -> dict[str, FloatArray]:
         import jax

@@ -25,8 +25,10 @@ from tumble.simulators import Batch, SupportsCoupling
 class CoupledDifference(AbstractEstimator):
     """∂E[f]/∂z_j ≈ E[f(X⁺) − f(X⁻)] / (z_j⁺ − z_j⁻) with X⁺ and X⁻ coupled.
 
-    Definition: runs at z_j ± ε share a split coupling: reaction r fires in both at rate
-    min(a, a'), the excess apart. Where z_j ± ε leaves the bounds it is cut there (one-sided).
+    Definition: runs at z_j ± ε are pairs of the simulator's own coupling. With `DirectMethod` that
+    is the split coupling: reaction r fires in both at rate min(a, a'), the excess apart. With
+    `NextReactionMethod` it is the common reaction path: each reaction has one clock for both. Where
+    z_j ± ε leaves the bounds it is cut there (one-sided).
 
     Guarantee: bias O(ε²) in the interior, O(ε) at a bound; unbiased for the difference quotient at
     every batch size of four or more.
@@ -37,7 +39,9 @@ class CoupledDifference(AbstractEstimator):
     When: large populations, few parameters. Not for many parameters: a sample costs two runs for
     each.
 
-    Reference: Anderson, SIAM J. Numer. Anal. 50 (2012), doi:10.1137/110849079.
+    References: Anderson, SIAM J. Numer. Anal. 50 (2012), doi:10.1137/110849079 (split coupling);
+    Rathinam, Sheppard, Khammash, J. Chem. Phys. 132 (2010), doi:10.1063/1.3280166 (common reaction
+    path).
     """
 
     step: float = 0.02
