@@ -128,7 +128,6 @@ def test_rare_events_happen_as_often_as_they_should():
     assert abs(fired - 40) < 4 * math.sqrt(40)
 
 
-def test_the_law_of_the_helper_is_kept():
-    """The tables of a network without any reaction that can fire end at once."""
+def test_runs_in_which_nothing_can_happen_end_at_once():
     job = run(helpers.sir(), [0.1, 0.1], [10, 0, 0], 3)
     assert np.all(job.events == 0) and np.all(job.states[:, :, 0] == 10)

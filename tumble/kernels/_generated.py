@@ -118,8 +118,10 @@ class GeneratedKernel:
                 elif entry.process.poll() not in (None, 0):
                     entry.given_up = True
             time.sleep(0.05)
-        entry.spent += 2 * _LOADING
-        return self.get(0.0)
+        with entry.lock:
+            if entry.kernel is None and entry.is_ready:
+                _load(entry)
+            return entry.kernel
 
 
 def compile_module(path: str) -> None:
