@@ -57,6 +57,7 @@ def calibrate(engine: AbstractEngine, network: Network, request: dict[str, Any])
     engine.prepare(network)
     runs = engine.batch
     engine.run(runs, seed)
+    engine.hurry()
     while True:
         engine.settle()
         taken = []

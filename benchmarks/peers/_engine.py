@@ -70,6 +70,9 @@ class AbstractEngine(ABC):
     def settle(self) -> None:  # noqa: B027 - most engines have nothing to wait for
         """Wait until what the first call set going in the background has ended."""
 
+    def hurry(self) -> None:  # noqa: B027 - most engines know one speed only
+        """Be as fast as in a call of many runs, before the length of a call is chosen."""
+
     @abstractmethod
     def last(self, result: Any) -> Any:
         """Return the counts at the last time, [runs, species] in the network's order."""

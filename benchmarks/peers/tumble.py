@@ -60,6 +60,12 @@ class Tumble(AbstractEngine):
         while kernel.is_compiling:
             time.sleep(0.05)
 
+    def hurry(self) -> None:
+        """See `AbstractEngine.hurry`."""
+        from tumble.kernels._generated import GeneratedKernel
+
+        GeneratedKernel(self._network).wait(120.0)
+
     def last(self, result: Any) -> Any:
         """See `AbstractEngine.last`."""
         if result.codes.any():

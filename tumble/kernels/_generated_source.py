@@ -38,7 +38,6 @@ _RUN = """
 def run(job):
     w = np.zeros(({rows}, LANES))
     ids = np.zeros((3, LANES), np.uint64)
-    flags = np.zeros(LANES, np.uint8)
     row = np.full(LANES, OVER)
     output = np.zeros(LANES, np.int64)
     times, states, codes, events = job.times, job.states, job.codes, job.events
@@ -47,28 +46,28 @@ def run(job):
     active = LANES - idle
     while active > FEW or todo < job.rates.shape[0]:
         draw(w, ids, job.key, LANES)
-        flagged = forth(w, flags)
+        flagged = forth(w)
         if until_check == 0:
-            until_check = overdue(ids, flags, row, max_events)
+            until_check = overdue(w, ids, row, max_events)
             flagged = 1
         until_check -= 1
         if flagged:
             num_over = settle(
-                w, ids, flags, row, output, A, NUM_SPECIES, times, max_events, states, codes,
+                w, ids, row, output, A, LANES, NUM_SPECIES, times, max_events, states, codes,
                 events,
             )
             if num_over > 0:
                 todo, idle = refill(w, ids, row, output, job, todo, np.int64(B))
                 active -= idle
         draw(w, ids, job.key, LANES)
-        flagged = back(w, flags)
+        flagged = back(w)
         if until_check == 0:
-            until_check = overdue(ids, flags, row, max_events)
+            until_check = overdue(w, ids, row, max_events)
             flagged = 1
         until_check -= 1
         if flagged:
             num_over = settle(
-                w, ids, flags, row, output, B, NUM_SPECIES, times, max_events, states, codes,
+                w, ids, row, output, B, LANES, NUM_SPECIES, times, max_events, states, codes,
                 events,
             )
             if num_over > 0:
@@ -109,21 +108,18 @@ def _step(name: str, network: ReactionNetwork, before: int, after: int) -> str:
     body = [f"n{s} = w[{before + s}, i]" for s in range(len(network.species))]
     body += _propensities(network)
     body += [f"left = w[LEFT, i] - w[WAIT, i] / {total}", f"target = w[CHOICE, i] * {total}"]
-    checks = _checks(network)
-    if checks:
-        body.append(f"left = left if {' & '.join(checks)} else np.nan")
+    checks = [f"({total} < 1e300)", *_checks(network)]
+    body.append(f"left = left if {' & '.join(checks)} else np.nan")
     body += [
-        f"stays = (left > 0.0) & ({total} < 1e300)",
         "w[LEFT, i] = left",
-        "flags[i] = np.uint8(not stays)",
-        "flagged |= np.int64(not stays)",
+        "flagged |= np.int64(not left > 0.0)",
     ]
     body += [f"g{r} = c{r} <= target" for r in range(num_reactions - 1)]
     body += _changes(network, after)
     return "\n".join(
         [
             "@numba.njit(inline='always', error_model='numpy')",
-            f"def {name}(w, flags):",
+            f"def {name}(w):",
             "    flagged = 0",
             "    for i in range(LANES):",
             *(f"        {line}" for line in body),

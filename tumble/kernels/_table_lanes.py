@@ -32,7 +32,6 @@ def direct_method_in_lanes(job):
     running = np.zeros((num_reactions + 1, LANES))
     chosen = np.zeros(LANES)
     ids = np.zeros((3, LANES), np.uint64)
-    flags = np.zeros(LANES, np.uint8)
     row = np.full(LANES, OVER)
     output = np.zeros(LANES, np.int64)
     # Not literal numbers, for which Numba would compile every function a second time.
@@ -44,27 +43,17 @@ def direct_method_in_lanes(job):
     active = LANES - idle
     while active > FEW or todo < job.rates.shape[0]:
         draw(w, ids, job.key, LANES)
-        flagged = _choose(w, running, chosen, flags, job.tables, before, num_species)
+        flagged = _choose(w, running, chosen, job.tables, before, num_species)
         _fire(w, chosen, job.tables, before, after, num_species)
         if until_check == 0:
-            until_check = overdue(ids, flags, row, max_events)
+            until_check = overdue(w, ids, row, max_events)
             flagged = True
         until_check -= 1
         if flagged:
             num_over = settle(
-                w,
-                ids,
-                flags,
-                row,
-                output,
-                before,
-                num_species,
-                times,
-                max_events,
-                states,
-                codes,
+                w, ids, row, output, before, LANES, num_species, times, max_events, states, codes,
                 events,
-            )
+            )  # fmt: skip
             if num_over > 0:
                 todo, idle = refill(w, ids, row, output, job, todo, after)
                 active -= idle
@@ -73,7 +62,7 @@ def direct_method_in_lanes(job):
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _choose(w, running, chosen, flags, tables, before, num_species):
+def _choose(w, running, chosen, tables, before, num_species):
     """Choose the reaction of each lane and let its time pass; return whether any was flagged."""
     num_reactions = running.shape[0] - 1
     first_rate = FIRST_STATE + 2 * num_species
@@ -104,11 +93,10 @@ def _choose(w, running, chosen, flags, tables, before, num_species):
     total = running[num_reactions]
     for i in range(LANES):
         left = w[LEFT, i] - w[WAIT, i] / total[i]
+        left = left if total[i] < 1e300 else np.nan
         w[LEFT, i] = left
         w[CHOICE, i] *= total[i]
-        stays = (left > 0.0) & (total[i] < 1e300)
-        flags[i] = np.uint8(not stays)
-        flagged |= np.int64(not stays)
+        flagged |= np.int64(not left > 0.0)
         chosen[i] = 0.0
     for r in range(1, num_reactions):
         here = running[r]
