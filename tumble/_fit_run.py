@@ -13,7 +13,7 @@ import numpy as np
 from tumble._budget import Spending
 from tumble._checkpoint import load_state, save_state
 from tumble._fit_result import FitStep
-from tumble._gradient_source import GradientSource
+from tumble._gradient_source import NOTHING, GradientSource
 from tumble._problem import Problem
 from tumble._progress import AbstractProgress, NoProgress
 from tumble._random import Stream
@@ -112,7 +112,7 @@ class FitRun:
         numbers = [
             (s.loss, s.gradient_norm, s.noise_norm, s.num_runs, s.seconds, *s.params) for s in steps
         ]
-        memory = main.source.memory if main.source is not None else (0, 0)
+        memory = NOTHING if main.source is None else main.source.memory
         spent = (self.spending.simulations, self.spending.seconds)
         parts = {"state": state, "memory": memory, "spent": spent, "history": np.array(numbers)}
         save_state(self.checkpoint, parts, self._fingerprint())
@@ -120,7 +120,7 @@ class FitRun:
     def _resume(self, state: Any, main: Main, phase: str) -> Any:
         if self.checkpoint is None:
             return state
-        like = {"state": state, "memory": (0, 0), "spent": (0, 0.0), "history": np.empty(0)}
+        like = {"state": state, "memory": NOTHING, "spent": (0, 0.0), "history": np.empty(0)}
         parts = load_state(self.checkpoint, like, self._fingerprint())
         if parts is None:
             return state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,30 @@ from tumble._random import Stream
 from tumble._typing import FloatArray
 from tumble.gradients import AbstractEstimator, Auto, Choice, GradientEstimate
 from tumble.objectives import BoundOutputs
+
+# On the fit scale: by half an e-fold of a rate the costs of estimators may have changed places.
+_FAR = 0.5
+# Pilots cost a quarter of what is spent between them, at most.
+_WORTH_A_PILOT = 4
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a `GradientSource` must remember to go on.
+
+    ``index`` of the estimator in use; ``chosen_at``, the runs a step when it was chosen; ``cost``
+    of its pilots in runs; ``spent`` runs since; ``where`` [P] it was chosen.
+    """
+
+    index: int
+    chosen_at: int
+    cost: int
+    spent: int
+    where: FloatArray
+
+
+NOTHING = Memory(0, 0, 0, 0, np.zeros(0))
+"""Before anything was chosen."""
 
 
 class GradientSource:
@@ -35,24 +60,23 @@ class GradientSource:
         self._spending = spending
         self._executor = executor
         self._choice: Choice | None = None
-        self._chosen_at = 0
-        self._index = 0
+        self._memory = NOTHING
 
     @property
-    def memory(self) -> tuple[int, int]:
-        """What must be remembered to go on: the estimator in use, and the runs it was chosen at."""
-        return self._index, self._chosen_at
+    def memory(self) -> Memory:
+        """What must be remembered to go on."""
+        return self._memory
 
     @memory.setter
-    def memory(self, value: tuple[int, int]) -> None:
-        self._index, self._chosen_at = int(value[0]), int(value[1])
+    def memory(self, value: Memory) -> None:
+        self._memory = value
 
     @property
     def estimator(self) -> AbstractEstimator:
         """The estimator in use."""
         if isinstance(self._gradient, AbstractEstimator):
             return self._gradient
-        return self._gradient.candidates[self._index]
+        return self._gradient.candidates[self._memory.index]
 
     def __str__(self) -> str:
         return type(self.estimator).__name__ if self._choice is None else str(self._choice)
@@ -72,13 +96,23 @@ class GradientSource:
                 np.nan, np.nan, nothing[0], nothing, None, None, num_runs, 0.0, 0.0
             )
         self._spending.simulations += found.num_runs
+        self._memory = replace(self._memory, spent=self._memory.spent + found.num_runs)
         return found
 
     def _choose(self, z: FloatArray, num_runs: int, stream: Stream) -> None:
         auto = self._gradient
-        if isinstance(auto, AbstractEstimator) or 0 < self._chosen_at > num_runs / 4:
+        if isinstance(auto, AbstractEstimator) or not self._is_due(z, num_runs):
             return
         self._choice = auto.choose(self._bound, z, stream.child("auto"), self._executor)
-        self._spending.simulations += self._choice.num_runs
-        self._chosen_at = num_runs
-        self._index = list(auto.candidates).index(self._choice.estimator)
+        cost = self._choice.num_runs
+        self._spending.simulations += cost
+        index = list(auto.candidates).index(self._choice.estimator)
+        self._memory = Memory(index, num_runs, cost, 0, np.array(z, dtype=float))
+
+    def _is_due(self, z: FloatArray, num_runs: int) -> bool:
+        """Return whether to choose: at first, with far more runs, or far away and affordable."""
+        last = self._memory
+        if last.chosen_at == 0 or num_runs >= 4 * last.chosen_at:
+            return True
+        has_moved = np.max(np.abs(z - last.where)) > _FAR
+        return bool(has_moved and last.spent > _WORTH_A_PILOT * last.cost)

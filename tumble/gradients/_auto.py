@@ -8,55 +8,129 @@ from typing import Any
 
 import numpy as np
 
-from tumble._errors import CapabilityError, SimulationError
+from tumble._errors import CapabilityError, ParameterError, SimulationError
 from tumble._random import Stream
 from tumble._typing import FloatArray
-from tumble.gradients._base import AbstractEstimator, GradientEstimate
+from tumble.gradients._base import (
+    MIN_SAMPLES,
+    AbstractEstimator,
+    GradientEstimate,
+    pool_estimates,
+)
 from tumble.gradients._coupled_difference import CoupledDifference
+from tumble.gradients._equivalence import Verdict, equivalence_test
 from tumble.gradients._score_function import ScoreFunction
 from tumble.objectives import BoundOutputs
+
+_ROUNDS = 3
+# Who is this many times dearer than the best of a round is out; a variance from few runs is off by
+# less than that, and from more runs by less.
+_STAYS = (6.0, 3.0)
+# The part of a budget that pilots may take.
+_LARGEST_SHARE = 0.1
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What a pilot found: the estimator to use, the pilots' estimates, and their cost in runs."""
+    """What a pilot found.
+
+    ``estimator``, the one to use; ``pilots``, what each candidate was measured at; ``refused``,
+    candidate → why it was not taken up; ``num_runs`` that the pilots cost.
+    """
 
     estimator: AbstractEstimator
     pilots: tuple[tuple[AbstractEstimator, GradientEstimate], ...]
     num_runs: int
+    refused: tuple[tuple[AbstractEstimator, str], ...] = ()
 
     def __str__(self) -> str:
         costs = ", ".join(
             f"{type(e).__name__} {estimate.work_variance:.2g}" for e, estimate in self.pilots
         )
-        return f"{type(self.estimator).__name__} (work-normalized variance: {costs})"
+        left = "".join(f"; {type(e).__name__}: {why}" for e, why in self.refused)
+        return f"{type(self.estimator).__name__} (work-normalized variance: {costs}{left})"
 
 
 @dataclass(frozen=True)
 class Auto:
     """Tries the estimators that the simulator allows and takes the cheapest.
 
-    Definition: each candidate estimates the gradient of the loss at hand with ``pilot_runs`` runs;
-    the one with the lowest variance times work (events fired) is used, so that
-    the same seed gives the same choice. The choice is made again each time the
-    number of runs a step has grown fourfold, since the point has moved by then.
+    Definition: candidates estimate the gradient of the loss at hand in up to three rounds, each
+    with twice the runs of the one before; those that are clearly dearer drop out after a round. The
+    one with the lowest variance times work is used. Work is counted in events, weighted by what an
+    event costs the estimator, so that the same seed gives the same choice. In a fit the choice is
+    made again when the runs a step have grown fourfold, and when a parameter has moved by more than
+    a half on the fit scale and the pilots are cheap beside what was spent since.
 
-    Guarantee: that of the estimator chosen; by default both candidates have a proven one. The
-    pilots count against the budget.
+    Guarantee: that of the estimator chosen. Candidates whose guarantee is proven come first; others
+    are taken only where an equivalence test against the best of these calls them RIGHT at this
+    point, to 10 %. All pilots count against the budget.
 
-    Arguments: ``candidates``, default `ScoreFunction` and `CoupledDifference`; ``pilot_runs``,
-    default 256.
+    Arguments: ``candidates``, default `ScoreFunction` and `CoupledDifference`; ``pilot_runs`` of
+    each candidate in the first round, default 64. Where the runs at hand are known, the pilots take
+    a tenth of them at most.
     """
 
     candidates: Sequence[AbstractEstimator] = field(
         default_factory=lambda: (ScoreFunction(), CoupledDifference())
     )
-    pilot_runs: int = 256
+    pilot_runs: int = 64
+
+    def __post_init__(self) -> None:
+        if not self.candidates:
+            raise ParameterError("`candidates` is empty, expected at least one estimator.")
+        if self.pilot_runs < 1:
+            raise ParameterError(f"`pilot_runs` is {self.pilot_runs}, expected at least 1.")
+
+    def estimate(
+        self,
+        objective: BoundOutputs,
+        z: FloatArray,
+        num_runs: int,
+        stream: Stream,
+        executor: Any = None,
+    ) -> GradientEstimate:
+        """Choose, and estimate with what is left of ``num_runs``; the pilots are in its cost."""
+        choice = self.choose(objective, z, stream.child("auto"), executor, num_runs=num_runs)
+        left = max(num_runs - choice.num_runs, 1)
+        found = choice.estimator.estimate(objective, z, left, stream.child("rest"), executor)
+        return found.with_costs_of(*(pilot for _, pilot in choice.pilots))
 
     def choose(
-        self, objective: BoundOutputs, z: FloatArray, stream: Stream, executor: Any = None
+        self,
+        objective: BoundOutputs,
+        z: FloatArray,
+        stream: Stream,
+        executor: Any = None,
+        *,
+        num_runs: int | None = None,
     ) -> Choice:
-        """Run the pilots at z [P] and return the `Choice`. Raises `CapabilityError`."""
+        """Run the pilots at z [P] and return the `Choice`.
+
+        Arguments: ``num_runs`` at hand for pilots and estimate together; default not known.
+        Raises `CapabilityError` where no candidate fits the simulator, `SimulationError` where
+        every candidate's runs fail.
+        """
+        trials = _Trials(objective, z, stream, executor)
+        able = self._able(objective)
+        proven = _affordable([c for c in able if c.proven], objective, num_runs)
+        unproven = [c for c in able if not c.proven]
+        first = self._first_runs(len(proven), num_runs)
+        best = _halve(trials, proven, first)
+        if best is None:
+            if not unproven:
+                raise trials.failure
+            best = _halve(trials, unproven, first)
+            if best is None:
+                raise trials.failure
+            refused = [(best, "its guarantee is not proven, but no other candidate can be used")]
+        else:
+            best, refused = _take_up(trials, best, unproven, first)
+        pilots = tuple(trials.found.values())
+        spent = sum(estimate.num_runs for _, estimate in pilots)
+        return Choice(best, pilots, spent, tuple(refused))
+
+    def _able(self, objective: BoundOutputs) -> list[AbstractEstimator]:
         simulator = objective.problem.simulator
         able = [c for c in self.candidates if isinstance(simulator, c.requires)]
         if not able:
@@ -66,19 +140,100 @@ class Auto:
             raise CapabilityError(
                 f"{type(simulator).__name__} offers what none of the candidates needs: {needs}."
             )
-        pilots = []
-        failure: Exception | None = None
-        for i, candidate in enumerate(able):
-            branch = stream.child("pilot", i)
-            try:
-                pilot = candidate.estimate(objective, z, self.pilot_runs, branch, executor)
-            except SimulationError as error:
-                failure = error
-                continue
-            pilots.append((candidate, pilot))
-        if not pilots:
-            assert failure is not None
-            raise failure
-        best = int(np.argmin([estimate.work_variance for _, estimate in pilots]))
-        spent = sum(estimate.num_runs for _, estimate in pilots)
-        return Choice(pilots[best][0], tuple(pilots), spent)
+        return able
+
+    def _first_runs(self, count: int, num_runs: int | None) -> int:
+        if num_runs is None or count == 0:
+            return self.pilot_runs
+        # At worst all stay to the end: 1 + 2 + 4 times the runs of the first round.
+        most = int(_LARGEST_SHARE * num_runs / count) // (2**_ROUNDS - 1)
+        return max(1, min(self.pilot_runs, most))
+
+
+class _Trials:
+    """What the candidates have shown so far. Final."""
+
+    def __init__(
+        self, objective: BoundOutputs, z: FloatArray, stream: Stream, executor: Any
+    ) -> None:
+        self._arguments = objective, z, stream, executor
+        self.found: dict[int, tuple[AbstractEstimator, GradientEstimate]] = {}
+        self.failure: Exception = SimulationError("no candidate could be tried.")
+
+    def run(self, candidate: AbstractEstimator, num_runs: int) -> bool:
+        """Run a candidate, and pool with what it showed before; return whether it could be run."""
+        objective, z, stream, executor = self._arguments
+        before = self.found.get(id(candidate))
+        spent = before[1].num_runs if before else 0
+        branch = stream.child("pilot", type(candidate).__name__, repr(candidate), spent)
+        try:
+            fresh = candidate.estimate(objective, z, num_runs, branch, executor)
+        except SimulationError as error:
+            self.failure = error
+            return False
+        both = fresh if before is None else pool_estimates([before[1], fresh])
+        self.found[id(candidate)] = candidate, both
+        return True
+
+    def of(self, candidate: AbstractEstimator) -> GradientEstimate:
+        """Return what a candidate showed in all its runs."""
+        return self.found[id(candidate)][1]
+
+
+def _affordable(
+    candidates: list[AbstractEstimator], objective: BoundOutputs, num_runs: int | None
+) -> list[AbstractEstimator]:
+    """Leave out candidates whose smallest estimate would take most of the runs at hand."""
+    if num_runs is None or len(candidates) < 2:
+        return candidates
+    parts = len(objective.problem.bindings) * MIN_SAMPLES
+    least = [c.runs_per_sample(objective) * parts for c in candidates]
+    kept = [c for c, n in zip(candidates, least, strict=True) if n <= num_runs / 4]
+    return kept or [candidates[int(np.argmin(least))]]
+
+
+def _halve(
+    trials: _Trials, candidates: list[AbstractEstimator], first: int
+) -> AbstractEstimator | None:
+    """Return the candidate with the lowest variance times work; None where all fail."""
+    alive = candidates
+    for k in range(_ROUNDS):
+        alive = [c for c in alive if trials.run(c, first * 2**k)]
+        if len(alive) < 2:
+            break
+        if k < len(_STAYS):
+            costs = np.array([trials.of(c).work_variance for c in alive])
+            stays = costs <= _STAYS[k] * costs.min()
+            alive = [c for c, stay in zip(alive, stays, strict=True) if stay]
+            if len(alive) < 2:
+                break
+    if not alive:
+        return None
+    return min(alive, key=lambda c: trials.of(c).work_variance)
+
+
+def _take_up(
+    trials: _Trials, best: AbstractEstimator, unproven: list[AbstractEstimator], first: int
+) -> tuple[AbstractEstimator, list[tuple[AbstractEstimator, str]]]:
+    """Return the cheapest of ``best`` and the candidates that are RIGHT beside it."""
+    refused: list[tuple[AbstractEstimator, str]] = []
+    all_rounds = first * (2**_ROUNDS - 1)
+    missing = all_rounds - trials.of(best).num_runs
+    if unproven and missing > 0:
+        trials.run(best, missing)
+    reference = trials.of(best)
+    chosen = best
+    for candidate in unproven:
+        if not trials.run(candidate, all_rounds):
+            continue
+        found = trials.of(candidate)
+        outcome = equivalence_test(
+            found.gradient, found.standard_errors, reference.gradient, reference.standard_errors
+        )
+        worst = [v for v in outcome.verdicts if v is not Verdict.RIGHT]
+        if worst:
+            word = Verdict.WRONG if Verdict.WRONG in worst else Verdict.UNDECIDED
+            refused.append((candidate, f"{word.value} beside {type(best).__name__}"))
+        elif found.work_variance < trials.of(chosen).work_variance:
+            chosen = candidate
+    return chosen, refused

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import abc
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,7 +21,7 @@ from tumble.simulators import PairSample, Sample
 # Per-run Jacobians of a batch are held at once; larger batches are cut into pieces of this size.
 _LARGEST_PIECE = 2**27
 # An unbiased product of two expectations needs pairs of distinct runs.
-_MIN_RUNS = 4
+MIN_SAMPLES = 4
 _WORTH_A_PROBE = 64
 _LEAST_SHARE = 0.2
 
@@ -60,6 +60,15 @@ class GradientEstimate:
         """
         return float(np.trace(self.covariance)) * self.work
 
+    def with_costs_of(self, *others: GradientEstimate) -> GradientEstimate:
+        """Return this estimate, charged with what others cost besides."""
+        return replace(
+            self,
+            num_runs=self.num_runs + sum(e.num_runs for e in others),
+            work=self.work + sum(e.work for e in others),
+            seconds=self.seconds + sum(e.seconds for e in others),
+        )
+
 
 @dataclass(frozen=True)
 class SampledJacobian:
@@ -86,6 +95,12 @@ class AbstractEstimator(abc.ABC):
 
     guarantee: ClassVar[str]
     """What is proven, in a sentence."""
+
+    proven: ClassVar[bool] = True
+    """Whether the bias is proven to be none, or to vanish with a step that is small by default."""
+
+    event_cost: ClassVar[float] = 1.0
+    """What an event costs beside one of the score function's runs, as measured on one core."""
 
     @abc.abstractmethod
     def runs_per_sample(self, objective: BoundOutputs) -> int:
@@ -117,11 +132,11 @@ class AbstractEstimator(abc.ABC):
         """
         self.check(objective)
         per_sample = self.runs_per_sample(objective) * len(objective.problem.bindings)
-        num_samples = max(_MIN_RUNS, num_runs // per_sample)
+        num_samples = max(MIN_SAMPLES, num_runs // per_sample)
         cells = 8 * objective.num_features * max(objective.problem.space.size, 1)
-        piece = max(_MIN_RUNS, _LARGEST_PIECE // cells)
+        piece = max(MIN_SAMPLES, _LARGEST_PIECE // cells)
         # A few samples go first: where runs explode, they tell it at little cost.
-        first = [_MIN_RUNS] if num_samples >= _WORTH_A_PROBE else []
+        first = [MIN_SAMPLES] if num_samples >= _WORTH_A_PROBE else []
         slices = split(num_samples - sum(first), -(-num_samples // piece))
         sizes = first + [part.stop - part.start for part in slices]
         began = time.perf_counter()
@@ -131,7 +146,10 @@ class AbstractEstimator(abc.ABC):
             parts.append(
                 (size, assemble(objective, self.sample(objective, z, size, branch, executor)))
             )
-        return _pool(parts, time.perf_counter() - began)
+        pooled = pool_estimates([part for _, part in parts], [size for size, _ in parts])
+        return replace(
+            pooled, work=self.event_cost * pooled.work, seconds=time.perf_counter() - began
+        )
 
     def check(self, objective: BoundOutputs) -> None:
         """Raise `CapabilityError` unless the problem's simulator offers what is required."""
@@ -207,16 +225,20 @@ def without_noise(curvature: FloatArray, noise: FloatArray) -> FloatArray:
     return (kept * np.clip(share, _LEAST_SHARE, 1.0)) @ kept.T
 
 
-def _pool(parts: list[tuple[int, GradientEstimate]], seconds: float) -> GradientEstimate:
-    """Average independent estimates, weighted by their numbers of samples."""
-    weights = np.array([size for size, _ in parts], dtype=float)
+def pool_estimates(
+    estimates: Sequence[GradientEstimate], sizes: Sequence[float] | None = None
+) -> GradientEstimate:
+    """Average independent estimates of one loss, weighted by ``sizes``, default their runs.
+
+    Weights that depend on the estimates themselves would bias the average.
+    """
+    weights = np.array([e.num_runs for e in estimates] if sizes is None else sizes, dtype=float)
     weights /= weights.sum()
-    estimates = [estimate for _, estimate in parts]
 
     def average(pick: Callable[[GradientEstimate], Any], power: int = 1) -> Any:
         return sum(w**power * pick(e) for w, e in zip(weights, estimates, strict=True))
 
-    has_curvature = estimates[0].curvature is not None
+    has_curvature = all(e.curvature is not None for e in estimates)
     return GradientEstimate(
         float(average(lambda e: e.value)),
         float(average(lambda e: e.value_variance, 2)),
@@ -226,7 +248,7 @@ def _pool(parts: list[tuple[int, GradientEstimate]], seconds: float) -> Gradient
         average(lambda e: e.curvature_noise) if has_curvature else None,
         sum(e.num_runs for e in estimates),
         sum(e.work for e in estimates),
-        seconds,
+        sum(e.seconds for e in estimates),
     )
 
 

@@ -4,7 +4,8 @@ All lanes draw, choose and fire in lock-step, in loops over lanes that the compi
 vector instructions. A lane whose next event comes after its next output time, so that the time left
 is not positive, is settled on its own: its state before the event is written down, and when its run
 is over the next run takes its place. A lane that has no time left because its rates are no numbers,
-or because it is at its last event, has NaN there. When few runs are left, they are followed one by one.
+or because it is at its last event, has NaN there. When few runs are left, they are followed one by
+one.
 
 A workspace ``w`` [rows, L] of floats holds, for each lane, one quantity a row: `WAIT` (a unit
 exponential), `CHOICE` (a uniform) and `LEFT` (the time left until the next output); then twice the

@@ -1,0 +1,161 @@
+"""`Auto`: what it measures, what it charges, and whom it trusts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from tests import helpers
+from tumble._budget import Budget, Spending
+from tumble._errors import ParameterError
+from tumble._gradient_source import GradientSource
+from tumble._parameters import Parameter
+from tumble._problem import Problem
+from tumble._random import Stream
+from tumble.gradients import (
+    AbstractEstimator,
+    Auto,
+    CoupledDifference,
+    SampledJacobian,
+    ScoreFunction,
+)
+from tumble.objectives import MomentMatching
+from tumble.simulators import AbstractSimulator
+
+Z = np.log([10.0, 1.0])
+
+
+@dataclass(frozen=True)
+class Formula(AbstractEstimator):
+    """The exact Jacobian of E[X] times a factor, with little noise, and unproven."""
+
+    factor: float = 1.0
+    noise: float = 1e-3
+    requires: ClassVar[type] = AbstractSimulator
+    unbiased: ClassVar[bool] = False
+    proven: ClassVar[bool] = False
+    guarantee: ClassVar[str] = "none"
+
+    def runs_per_sample(self, objective: Any) -> int:
+        """One."""
+        return 1
+
+    def sample(self, objective, z, num_samples, stream, executor=None) -> SampledJacobian:
+        """Return the closed form with noise from the stream."""
+        k, gamma = np.exp(z)
+        (binding,) = objective.problem.bindings
+        mean = [helpers.immigration_death_moments(k, gamma, t)[0] for t in binding.times]
+        slope = np.array(
+            [helpers.immigration_death_mean_gradient(k, gamma, t) for t in binding.times]
+        )
+        rng = np.random.default_rng(stream.key % 2**32)
+        size = (num_samples, len(mean), 1)
+        features = np.array(mean) + self.noise * rng.standard_normal(size[:2])
+        jacobians = self.factor * slope * [k, gamma] + self.noise * rng.standard_normal(size)
+        return SampledJacobian(features, jacobians, num_samples, 0)
+
+
+@pytest.fixture(scope="module")
+def bound():
+    problem = Problem(
+        helpers.immigration_death(),
+        data={"time": [0.5, 1.0, 2.0], "X": [3, 5, 6]},
+        initial={"X": 0},
+        parameters={"k": Parameter(0.1, 1e3), "gamma": Parameter(0.01, 1e2)},
+    )
+    return MomentMatching(order=1).bind(problem)
+
+
+def test_takes_the_cheapest_and_says_what_it_cost(bound):
+    choice = Auto().choose(bound, Z, Stream.from_seed(0))
+    costs = {type(e): estimate.work_variance for e, estimate in choice.pilots}
+    assert set(costs) == {ScoreFunction, CoupledDifference}
+    assert type(choice.estimator) is min(costs, key=costs.get)
+    assert choice.num_runs == sum(estimate.num_runs for _, estimate in choice.pilots)
+    assert "work-normalized variance" in str(choice)
+
+
+def test_the_same_seed_makes_the_same_choice(bound):
+    first, second = (Auto().choose(bound, Z, Stream.from_seed(3)) for _ in range(2))
+    assert str(first) == str(second)
+
+
+def test_clearly_dearer_candidates_drop_out_early(bound):
+    coarse, fine = CoupledDifference(step=0.05), CoupledDifference(step=1e-4)
+    choice = Auto([coarse, fine]).choose(bound, Z, Stream.from_seed(0))
+    runs = {e: estimate.num_runs for e, estimate in choice.pilots}
+    assert choice.estimator == coarse
+    assert runs == {coarse: 64, fine: 64}  # one round told
+    close = Auto([coarse, CoupledDifference(step=0.04)]).choose(bound, Z, Stream.from_seed(0))
+    assert [estimate.num_runs for _, estimate in close.pilots] == [448, 448]
+
+
+def test_pilots_take_a_tenth_at_most_and_are_charged(bound):
+    budget = 20_000
+    found = Auto().estimate(bound, Z, budget, Stream.from_seed(0))
+    assert 0.98 * budget < found.num_runs <= budget
+    choice = Auto().choose(bound, Z, Stream.from_seed(0).child("auto"), num_runs=budget)
+    assert choice.num_runs <= 0.1 * budget
+
+
+def test_an_estimate_is_that_of_the_exact_gradient(bound):
+    found = Auto().estimate(bound, Z, 200_000, Stream.from_seed(1))
+    exact = Formula(noise=0.0).estimate(bound, Z, 4, Stream.from_seed(0)).gradient
+    assert np.all(np.abs(found.gradient - exact) < 4 * found.standard_errors)
+
+
+@pytest.mark.parametrize(("factor", "word"), [(3.0, "WRONG"), (-1.0, "WRONG"), (0.0, "WRONG")])
+def test_an_unproven_candidate_that_is_wrong_is_refused(bound, factor, word):
+    auto = Auto([ScoreFunction(), CoupledDifference(), Formula(factor)], pilot_runs=2_000)
+    choice = auto.choose(bound, Z, Stream.from_seed(0))
+    assert not isinstance(choice.estimator, Formula)
+    ((refused, why),) = choice.refused
+    assert isinstance(refused, Formula)
+    assert why.startswith(word)
+
+
+def test_an_unproven_candidate_is_taken_once_it_is_called_right(bound):
+    few, many = (
+        Auto([CoupledDifference(), Formula()], pilot_runs=n).choose(bound, Z, Stream.from_seed(0))
+        for n in (64, 8_000)
+    )
+    assert isinstance(few.estimator, CoupledDifference)
+    assert few.refused[0][1].startswith("UNDECIDED")
+    assert isinstance(many.estimator, Formula)
+
+
+def test_an_unproven_candidate_alone_is_used_and_reported(bound):
+    choice = Auto([Formula(2.0)]).choose(bound, Z, Stream.from_seed(0))
+    assert isinstance(choice.estimator, Formula)
+    assert "not proven" in str(choice)
+
+
+def test_candidates_that_would_take_most_of_the_runs_are_not_tried(bound):
+    choice = Auto().choose(bound, Z, Stream.from_seed(0), num_runs=60)
+    assert [type(e) for e, _ in choice.pilots] == [ScoreFunction]
+
+
+def test_a_fit_chooses_again_when_it_has_moved_and_it_pays(bound):
+    spending = Spending(Budget())
+    source = GradientSource(bound, Auto(), Stream.from_seed(0), spending, None)
+    source.estimate(Z, 256, 0)
+    first = source.memory
+    source.estimate(Z + 1.0, 256, 1)  # far, but the pilots were dear beside what was spent
+    assert np.all(source.memory.where == Z)
+    for step in range(2, 40):
+        source.estimate(Z + 1.0, 256, step)
+    assert np.all(source.memory.where == Z + 1.0)
+    assert source.memory.cost > 0
+    assert first.chosen_at == source.memory.chosen_at == 256
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [({"candidates": []}, "`candidates` is empty"), ({"pilot_runs": 0}, "`pilot_runs` is 0")],
+)
+def test_refuses_what_makes_no_sense(arguments, message):
+    with pytest.raises(ParameterError, match=message):
+        Auto(**arguments)
