@@ -44,7 +44,7 @@ def direct_method_in_lanes(job):
     while active > FEW or todo < job.rates.shape[0]:
         draw(w, ids, job.key, LANES)
         flagged = _choose(w, running, chosen, job.tables, before, num_species)
-        _fire(w, chosen, job.tables, before, after, num_species)
+        fire_in_lanes(w, chosen, job.tables, before, after, num_species)
         if until_check == 0:
             until_check = overdue(w, ids, row, max_events)
             flagged = True
@@ -86,7 +86,7 @@ def _choose(w, running, chosen, tables, before, num_species):
             for i in range(LANES):
                 here[i] = below[i] + rate[i] * (x[i] * y[i])
         else:
-            _any_order(w, here, tables, before, first, last)
+            any_order(w, here, tables, before, first, last)
             for i in range(LANES):
                 here[i] = below[i] + rate[i] * here[i]
     flagged = 0
@@ -106,25 +106,25 @@ def _choose(w, running, chosen, tables, before, num_species):
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _any_order(w, factor, tables, before, first, last):
+def any_order(w, factor, tables, before, first, last):
     """Fill ``factor`` [L] with the combinations of reactants of any order."""
     factor[:] = 1.0
     for j in range(first, last):
         x = w[before + tables.reactant_species[j]]
         for k in range(tables.reactant_order[j]):
-            for i in range(LANES):
+            for i in range(factor.shape[0]):
                 factor[i] *= (x[i] - k) / (k + 1)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _fire(w, chosen, tables, before, after, num_species):
+def fire_in_lanes(w, chosen, tables, before, after, num_species):
     """Write the counts after the chosen reactions."""
     for s in range(num_species):
         old, new = w[before + s], w[after + s]
-        for i in range(LANES):
+        for i in range(chosen.shape[0]):
             new[i] = old[i]
     if tables.change_species.shape[0] > _FEW_CHANGES:
-        for i in range(LANES):
+        for i in range(chosen.shape[0]):
             r = np.int64(chosen[i])
             for j in range(tables.change_ptr[r], tables.change_ptr[r + 1]):
                 w[after + tables.change_species[j], i] += tables.change_amount[j]
@@ -133,5 +133,5 @@ def _fire(w, chosen, tables, before, after, num_species):
         for j in range(tables.change_ptr[r], tables.change_ptr[r + 1]):
             amount = np.float64(tables.change_amount[j])
             count = w[after + tables.change_species[j]]
-            for i in range(LANES):
+            for i in range(chosen.shape[0]):
                 count[i] += amount if chosen[i] == r else 0.0

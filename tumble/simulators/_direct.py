@@ -22,7 +22,14 @@ from tumble.simulators._base import (
     SupportsScore,
 )
 from tumble.simulators._hybrid import simulate_hybrid_rows
-from tumble.simulators._jump_runs import in_pieces, piece_of, record_piece, sample_jumps
+from tumble.simulators._jump_runs import (
+    find_culprits,
+    fits_lanes,
+    in_pieces,
+    piece_of,
+    record_piece,
+    sample_jumps,
+)
 
 
 @dataclass(frozen=True)
@@ -128,6 +135,8 @@ def _simulate_with_score(
 ) -> tuple[IntArray, IntArray, IntArray, IntArray, IntArray, FloatArray, FloatArray]:
     """Run one piece of a batch; a function of plain values, so that any executor can take it."""
     from tumble.kernels._direct import direct_method
+    from tumble.kernels._lanes import Job
+    from tumble.kernels._scored_lanes import direct_method_with_exposure
     from tumble.kernels._tables import law_tables, network_tables
 
     num_runs, num_times = len(batch.runs), len(batch.times)
@@ -138,11 +147,21 @@ def _simulate_with_score(
     laws = law_tables(model)
     scores = np.empty((num_runs, num_times, 0 if laws is None else batch.params.shape[1]))
     codes, culprits, events = (np.empty(num_runs, np.int64) for _ in range(3))
-    direct_method(
-        network_tables(model), laws, laws, model.rates(batch.params), batch.params,
-        batch.initial, float(batch.start), batch.times, np.uint64(batch.stream.key), batch.runs,
-        max_events, states, fired, exposure, scores, codes, culprits, events,
+    job = Job(
+        network_tables(model), laws, model.rates(batch.params), batch.params, batch.initial,
+        float(batch.start), batch.times, np.uint64(batch.stream.key), batch.runs, int(max_events),
+        states, codes, culprits, events,
     )  # fmt: skip
+    if laws is None and fits_lanes(job):
+        culprits[:] = -1
+        direct_method_with_exposure(job, fired, exposure)
+        find_culprits(job)
+    else:
+        direct_method(
+            job.tables, laws, laws, job.rates, job.params, job.initial, job.start, job.times,
+            job.key, job.runs, job.max_events, states, fired, exposure, scores, codes, culprits,
+            events,
+        )  # fmt: skip
     return states, codes, culprits, events, fired, exposure, scores
 
 

@@ -16,7 +16,7 @@ from tumble.models import ReactionNetwork
 from tumble.simulators._base import Batch, Sample
 
 _TASKS_PER_WORKER = 4
-_SMALLEST_TASK, _LARGEST_TASK = 16, 2048
+_SMALLEST_TASK, _LARGEST_TASK = 32, 2048
 # A network of this many reactions is large; see `_is_large`.
 _LARGE = 200
 # With fewer runs than this most lanes would stay empty.
@@ -95,7 +95,7 @@ def run_piece(
         int(max_events), states, codes, culprits, events,
     )  # fmt: skip
     _run(model, job, rows_ahead)
-    _find_culprits(job)
+    find_culprits(job)
     return filled if out is None else None
 
 
@@ -107,7 +107,7 @@ def _run(model: ReactionNetwork, job: Any, rows_ahead: float) -> None:
 
     if _is_large(job.tables):
         direct_method_in_trees(job)
-    elif not _fits_lanes(job):
+    elif len(job.runs) < _WORTH_LANES or not fits_lanes(job):
         _one_by_one(job)
     else:
         generated = GeneratedKernel(model)
@@ -123,7 +123,7 @@ def _run(model: ReactionNetwork, job: Any, rows_ahead: float) -> None:
         generated.account(time.perf_counter() - began, len(job.runs))
 
 
-def _find_culprits(job: Any) -> None:
+def find_culprits(job: Any) -> None:
     """Follow runs that failed in lanes once more by themselves: that says what made them fail."""
     no_fault = np.isin(job.codes, [SampleCode.OK, SampleCode.MAX_EVENTS]) | (job.culprits >= 0)
     failed = np.flatnonzero(~no_fault)
@@ -172,9 +172,8 @@ def _is_large(tables: Any) -> bool:
     return num_reactions >= _LARGE and affected * np.log2(num_reactions) < num_reactions
 
 
-def _fits_lanes(job: Any) -> bool:
-    if len(job.runs) < _WORTH_LANES:
-        return False
+def fits_lanes(job: Any) -> bool:
+    """Return whether all counts that runs can reach are exact as floats."""
     largest = np.abs(job.tables.change_amount).max(initial=0) * float(job.max_events)
     return bool(job.initial.max(initial=0) + largest < _EXACT)
 

@@ -1,0 +1,180 @@
+"""The vectorized direct method that counts firings and integrates propensities on its way.
+
+The loop over lanes of `tumble.kernels._table_lanes`, with the same paths. A run is never handed
+over to another kernel, so that its integrals are rounded alike whatever runs beside it.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from tumble.kernels._lanes import CHOICE, FIRST_STATE, LEFT, OVER, WAIT, draw, overdue, refill
+from tumble.kernels._mass_action import INVALID_RATE, MAX_EVENTS, OK
+from tumble.kernels._table_lanes import any_order, fire_in_lanes
+from tumble.kernels._uniforms import trailing_zeros
+
+LANES, _GROUP = 128, 8
+_ZERO, _ONE = np.uint64(0), np.uint64(1)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def direct_method_with_exposure(job, fired, exposure):
+    """Run a `tumble.kernels._lanes.Job` of a network of mass action, and fill what the score needs.
+
+    From ``start`` to each time: firings ``fired`` [B, T, R] and ``exposure`` [B, T, R] = ∫ h_r ds,
+    with h_r the combinations of reactants; 0 and NaN where a run failed.
+    """
+    num_runs, num_reactions = job.rates.shape
+    num_species = job.initial.shape[1]
+    num_lanes = min(LANES, (num_runs + _GROUP - 1) // _GROUP * _GROUP)
+    w = np.zeros((FIRST_STATE + 2 * num_species + num_reactions, num_lanes))
+    running = np.zeros((num_reactions + 1, num_lanes))
+    factor = np.zeros((num_reactions, num_lanes))
+    integral = np.zeros((num_reactions, num_lanes))
+    count = np.zeros((num_reactions, num_lanes), np.int64)
+    chosen, span = np.zeros(num_lanes), np.zeros(num_lanes)
+    ids = np.zeros((3, num_lanes), np.uint64)
+    row = np.full(num_lanes, OVER)
+    output = np.zeros(num_lanes, np.int64)
+    # Not literal numbers, for which Numba would compile every function a second time.
+    nobody, before = np.int64(0), np.int64(FIRST_STATE)
+    after = before + num_species
+    until_check = job.max_events
+    todo, idle = refill(w, ids, row, output, job, nobody, before)
+    active = num_lanes - idle
+    while active > 0:
+        draw(w, ids, job.key, num_lanes)
+        _find_factors(w, factor, running, job.tables, before, num_species)
+        _pass_time(w, running, factor, integral, span)
+        _choose(w, running, chosen)
+        fire_in_lanes(w, chosen, job.tables, before, after, num_species)
+        if until_check == 0:
+            until_check = overdue(w, ids, row, job.max_events)
+        until_check -= 1
+        num_over = _settle(
+            w, ids, row, output, before, num_species, factor, integral, count, job, fired, exposure
+        )
+        for i in range(num_lanes):
+            count[np.int64(chosen[i]), i] += 1
+        if num_over > 0:
+            _start_anew(row, integral, count)
+            todo, idle = refill(w, ids, row, output, job, todo, after)
+            active -= idle
+        before, after = after, before
+    for b in range(num_runs):
+        if job.codes[b] != OK:
+            fired[b, :, :] = 0
+            exposure[b, :, :] = np.nan
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _find_factors(w, factor, running, tables, before, num_species):
+    """Fill the combinations of reactants h_r of each lane, and the running sums of a_r."""
+    num_lanes = w.shape[1]
+    first_rate = FIRST_STATE + 2 * num_species
+    for r in range(factor.shape[0]):
+        first, last = tables.reactant_ptr[r], tables.reactant_ptr[r + 1]
+        h, rate, below, here = factor[r], w[first_rate + r], running[r], running[r + 1]
+        order = tables.reactant_order[first] if first < last else 0
+        if last - first == 1 and order == 1:
+            x = w[before + tables.reactant_species[first]]
+            for i in range(num_lanes):
+                h[i] = x[i]
+                here[i] = below[i] + rate[i] * x[i]
+        elif last - first == 2 and order == 1 and tables.reactant_order[first + 1] == 1:
+            x = w[before + tables.reactant_species[first]]
+            y = w[before + tables.reactant_species[first + 1]]
+            for i in range(num_lanes):
+                h[i] = x[i] * y[i]
+                here[i] = below[i] + rate[i] * (x[i] * y[i])
+        else:
+            any_order(w, h, tables, before, first, last)
+            for i in range(num_lanes):
+                here[i] = below[i] + rate[i] * h[i]
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _choose(w, running, chosen):
+    """Choose the reaction of each lane: the first whose running sum exceeds the target."""
+    for i in range(chosen.shape[0]):
+        chosen[i] = 0.0
+    for r in range(1, running.shape[0] - 1):
+        here = running[r]
+        for i in range(chosen.shape[0]):
+            chosen[i] += 1.0 if here[i] <= w[CHOICE, i] else 0.0
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _pass_time(w, running, factor, integral, span):
+    """Let the waiting time pass, and integrate up to the event or the next output."""
+    num_reactions, num_lanes = factor.shape
+    total = running[num_reactions]
+    for i in range(num_lanes):
+        wait, left = w[WAIT, i] / total[i], w[LEFT, i]
+        span[i] = min(wait, left)
+        left = left - wait
+        w[LEFT, i] = left if total[i] < 1e300 else np.nan
+        w[CHOICE, i] *= total[i]
+    for r in range(num_reactions):
+        h, sum_ = factor[r], integral[r]
+        for i in range(num_lanes):
+            sum_[i] += h[i] * span[i]
+
+
+@numba.njit(inline="always", error_model="numpy")
+def _settle(
+    w, ids, row, output, before, num_species, factor, integral, count, job, fired, exposure
+):
+    """As `tumble.kernels._lanes.settle`; the pending event is not yet counted."""
+    times, states, num_lanes = job.times, job.states, w.shape[1]
+    num_times, num_reactions = times.shape[0], factor.shape[0]
+    num_over = 0
+    for first in range(0, num_lanes, 64):
+        word = _ZERO
+        for i in range(min(64, num_lanes - first)):
+            word |= np.uint64(not w[LEFT, first + i] > 0.0) << np.uint64(i)
+        while word != _ZERO:
+            lane = first + trailing_zeros(word)
+            word &= word - _ONE
+            b = row[lane]
+            if b < 0:
+                continue
+            left, k = w[LEFT, lane], output[lane]
+            num_events = np.int64(ids[0, lane]) - 1
+            crossing = left <= 0.0
+            while left <= 0.0:
+                for s in range(num_species):
+                    states[b, k, s] = np.int64(w[before + s, lane])
+                for r in range(num_reactions):
+                    fired[b, k, r] = count[r, lane]
+                    exposure[b, k, r] = integral[r, lane]
+                k += 1
+                if k == num_times:
+                    break
+                gap = times[k] - times[k - 1]
+                left += gap
+                passed = gap - max(left, 0.0)
+                for r in range(num_reactions):
+                    integral[r, lane] += factor[r, lane] * passed
+            output[lane], w[LEFT, lane] = k, left
+            if crossing and k < num_times and num_events < job.max_events and left > 0.0:
+                continue
+            job.codes[b] = OK
+            if k < num_times:
+                at_last = crossing or num_events >= job.max_events
+                job.codes[b] = MAX_EVENTS if at_last else INVALID_RATE
+                job.states[b, :, :] = -1
+            job.events[b] = num_events
+            row[lane] = OVER
+            num_over += 1
+    return num_over
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _start_anew(row, integral, count):
+    for lane in range(row.shape[0]):
+        if row[lane] == OVER:
+            for r in range(integral.shape[0]):
+                integral[r, lane] = 0.0
+                count[r, lane] = 0
