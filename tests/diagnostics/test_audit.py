@@ -1,5 +1,6 @@
 """The audit names what is wrong and lets pass what is sound."""
 
+import json
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,6 +20,7 @@ from tumble.diagnostics._references import (
 )
 from tumble.gradients import AbstractEstimator, CoupledDifference, ScoreFunction
 from tumble.objectives import ExpectedLoss, MomentMatching, PathLikelihood
+from tumble.plot import audit_plot
 from tumble.simulators import FiniteStateProjection, ParticleFilter
 
 
@@ -82,6 +84,25 @@ def test_default_estimators_are_right_and_their_costs_are_shown():
     assert audit.num_runs <= 1_100_000
     text = audit.summary()
     assert "RIGHT" in text and "gamma" in text
+
+
+def test_the_cheapest_that_is_right_is_named_beside_what_is_wrong():
+    gradients = [Planted((3.2, 3.2)), ScoreFunction(), CoupledDifference()]
+    audit = audit_gradient(
+        immigration_death(), PARAMS, objective=MomentMatching(order=1), gradients=gradients
+    )
+    costs = {row.estimator: row.work_variance for row in audit.rows if row.verdict == "RIGHT"}
+    assert audit.best == min(costs, key=costs.get)
+    assert "Planted is 3.2 times too large for k here." in audit.words
+    right = "ScoreFunction and CoupledDifference are right; "
+    assert audit.words.endswith(f"{right}{audit.best} is the cheapest of them.")
+    stored = json.loads(json.dumps(audit.to_dict()))
+    assert stored["best"] == audit.best
+    assert [row["verdict"] for row in stored["rows"]] == verdicts(audit)
+    assert stored["rows"][0]["estimate"] == audit.rows[0].estimate
+    ax = audit_plot(audit)
+    labels = [tick.get_text() for tick in ax.get_yticklabels()]
+    assert labels[:2] == ["k · Planted", "gamma · Planted"]
 
 
 def test_too_few_runs_leave_it_undecided_and_say_how_many():

@@ -11,7 +11,6 @@ from tumble._errors import ParameterError, require_known
 
 def run_audit(run: Path, param: Sequence[str], seed: int | None, quiet: bool, json: bool) -> None:
     """Audit a run near its estimate, or a run file where its fit would start."""
-    from tumble.cli._fit_command import audit_json
     from tumble.cli._params import parse_params
     from tumble.cli._setup import prepare_process
     from tumble.cli._terminal import show_audit
@@ -23,7 +22,7 @@ def run_audit(run: Path, param: Sequence[str], seed: int | None, quiet: bool, js
     audit = _audit_folder if run.is_dir() else _audit_file
     audited = audit(run, given, seed, quiet or json)
     if json:
-        print(to_json(audit_json(audited), indent=2))
+        print(to_json(audited.to_dict(), indent=2))
     elif not quiet:
         show_audit(audited)
 

@@ -209,7 +209,7 @@ def _print_json(
         "loss": fit.loss,
         "estimates": entries(fit.estimates),
         "derived": entries(fit.derived),
-        "audit": None if audited is None else audit_json(audited),
+        "audit": None if audited is None else audited.to_dict(),
         "predictive": None if predictive is None else {
             "coverage": {b.name: b.coverage for b in predictive.experiments},
             "verdict": predictive.verdict,
@@ -221,8 +221,3 @@ def _print_json(
         "report": str(folder.report_path),
     }  # fmt: skip
     print(to_json(content, indent=2))
-
-
-def audit_json(audit: Any) -> dict[str, Any]:
-    """Return what a program wants to know of an audit."""
-    return {"verdicts": audit.verdicts, "words": audit.words, "reference": audit.reference}

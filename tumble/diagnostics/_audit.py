@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from tumble.diagnostics._references import (
 )
 from tumble.gradients import (
     AbstractEstimator,
+    Auto,
     CoupledDifference,
     ScoreFunction,
     Verdict,
@@ -61,9 +62,23 @@ class GradientAudit:
         return worst
 
     @property
+    def best(self) -> str | None:
+        """The estimator that is RIGHT for every parameter at the lowest cost; None without one."""
+        costs = {row.estimator: row.work_variance for row in self.rows}
+        right = [name for name, verdict in self.verdicts.items() if verdict == "RIGHT"]
+        return min(right, key=lambda name: costs[name], default=None)
+
+    @property
     def words(self) -> str:
         """The audit in plain words."""
-        sentences = [self._sentence(name, verdict) for name, verdict in self.verdicts.items()]
+        verdicts = self.verdicts
+        alone = len(verdicts) == 1
+        right = [] if alone else [name for name, v in verdicts.items() if v == "RIGHT"]
+        sentences = [self._sentence(n, v) for n, v in verdicts.items() if n not in right]
+        if len(right) > 1:
+            sentences.append(f"{_listed(right)} are right; {self.best} is the cheapest of them.")
+        elif right:
+            sentences.append(f"{self.best} is right.")
         if self.displacement:
             name = max(self.displacement, key=lambda k: abs(self.displacement[k][0]))
             shift, error = self.displacement[name]
@@ -76,18 +91,33 @@ class GradientAudit:
     def summary(self) -> str:
         """Return the audit as a table and a sentence."""
         lines = [f"Gradient audit against: {self.reference}", f"  {self.words}", ""]
-        head = f"  {'estimator':<18} {'parameter':<10} {'estimate':>22} {'reference':>22}  verdict"
-        lines.append(head)
+        head = f"  {'estimator':<18} {'parameter':<10} {'estimate':>22} {'reference':>22}"
+        lines.append(f"{head} {'S/N':>7} {'cost':>9}  verdict")
         for row in self.rows:
             estimate = f"{row.estimate:.4g} ± {row.standard_error:.2g}"
             reference = f"{row.reference:.4g} ± {row.reference_error:.2g}"
+            noise = f"{row.signal_to_noise:.3g}" if row.standard_error > 0 else "exact"
+            cost = f"{row.work_variance:.2g}" if row.work_variance > 0 else ""
             known = 0 < row.runs_needed < np.inf
             more = f" (needs about {row.runs_needed:.1g} runs)" if known else ""
             lines.append(
-                f"  {row.estimator:<18} {row.parameter:<10} {estimate:>22} {reference:>22}  "
-                f"{row.verdict}{more}"
+                f"  {row.estimator:<18} {row.parameter:<10} {estimate:>22} {reference:>22} "
+                f"{noise:>7} {cost:>9}  {row.verdict}{more}"
             )
         return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the audit as numbers, words, lists and dictionaries, ready for JSON."""
+        return {
+            "params": {k: np.asarray(v, dtype=float).tolist() for k, v in self.params.items()},
+            "reference": self.reference,
+            "words": self.words,
+            "verdicts": self.verdicts,
+            "best": self.best,
+            "num_runs": int(self.num_runs),
+            "displacement": {k: list(v) for k, v in self.displacement.items()},
+            "rows": [asdict(row) for row in self.rows],
+        }
 
     __repr__ = summary
 
@@ -141,8 +171,8 @@ def audit_gradient(
     - ``problem``, ``params``: where.
     - ``objective``: default by the kind of the data, as in `fit`. The gradient of a path likelihood
       is compared with that of the exact likelihood, so its approximation is part of the test.
-    - ``gradients``: estimators to test, for simulated losses. Default `ScoreFunction` and
-      `CoupledDifference`.
+    - ``gradients``: estimators to test, for simulated losses. Default the candidates of `Auto` that
+      the simulator allows.
     - ``reference``: default finite state projection where the states are few; otherwise particle
       filters (likelihoods) or an estimator with a proven guarantee that is not under test.
     - ``level``: chance of a wrong verdict, in total. Default 0.01.
@@ -235,7 +265,8 @@ def _audit_estimators(
     bar: Any,
 ) -> GradientAudit:
     problem = bound.problem
-    tested = (ScoreFunction(), CoupledDifference()) if gradients is None else tuple(gradients)
+    able = [c for c in Auto().candidates if isinstance(problem.simulator, c.requires)]
+    tested = able if gradients is None else list(gradients)
     exact = reference or moments_reference(bound, z)
     rows: list[AuditRow] = []
     names = []
@@ -293,6 +324,10 @@ def _displacement(
         for j, name in enumerate(fit.problem.space.names)
         if errors[j] > 0
     }
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _how_wrong(row: AuditRow) -> str:

@@ -39,6 +39,11 @@ class AuditRow:
     runs_needed: float
     work_variance: float
 
+    @property
+    def signal_to_noise(self) -> float:
+        """The estimate over its standard error, from all runs of the audit."""
+        return abs(self.estimate) / self.standard_error if self.standard_error > 0 else np.inf
+
 
 @dataclass(frozen=True)
 class FixedGradient:

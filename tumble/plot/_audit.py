@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tumble._errors import DataError
+from tumble.diagnostics import GradientAudit
 from tumble.plot._style import GRAY, GREEN, ORANGE, as_tree, ink, new_axes, paper, quiet
 
 _LOOK = {"RIGHT": (GREEN, "o"), "WRONG": (ORANGE, "X"), "UNDECIDED": (GRAY, "D")}
@@ -21,13 +22,10 @@ def audit_plot(source: Any, *, ax: Any = None) -> Any:
     WRONG when wholly outside, UNDECIDED otherwise. The bars are 95 % intervals with the error of
     the reference included.
 
-    Arguments: ``source``, a stored fit with an audit (`DataTree` or its path); ``ax``, default axes
-    of a new figure. Returns ``ax``. Raises `DataError` when there is no audit.
+    Arguments: ``source``, a `GradientAudit`, or a stored fit with one (`DataTree` or its path);
+    ``ax``, default axes of a new figure. Returns ``ax``. Raises `DataError` when there is no audit.
     """
-    tree = as_tree(source)
-    if "audit" not in tree.children:
-        raise DataError("the fit has no audit; run audit_gradient and save both together.")
-    rows = _rows(tree["audit"])
+    rows = [_scaled(row) for row in _rows(source)]
     ax = new_axes(size=(6.4, 1.1 + 0.34 * len(rows))) if ax is None else ax
     ax.axvspan(-1, 1, color=GREEN, alpha=0.12, linewidth=0)
     ax.axvline(0, color=ink(), alpha=0.3, linewidth=0.8)
@@ -70,19 +68,19 @@ def audit_plot(source: Any, *, ax: Any = None) -> Any:
     return ax
 
 
-def _rows(audit: Any) -> list[tuple[str, float, float, str]]:
-    rows = []
-    for i in range(audit.sizes["row"]):
-        estimate, error, reference, reference_error, margin = (
-            float(audit[name].values[i])
-            for name in ("estimate", "standard_error", "reference", "reference_error", "margin")
-        )
-        unit = margin if margin > 0 else 1.0
-        half = _Z95 * float(np.hypot(error, reference_error))
-        label = f"{audit['parameter'].values[i]} · {audit['estimator'].values[i]}"
-        rows.append((label, (estimate - reference) / unit, half / unit, _word(audit, i)))
-    return rows
+def _rows(source: Any) -> list[dict[str, Any]]:
+    if isinstance(source, GradientAudit):
+        return source.to_dict()["rows"]
+    tree = as_tree(source)
+    if "audit" not in tree.children:
+        raise DataError("the fit has no audit; run audit_gradient and save both together.")
+    table = tree["audit"]
+    return [{name: table[name].values[i] for name in table} for i in range(table.sizes["row"])]
 
 
-def _word(audit: Any, i: int) -> str:
-    return str(audit["verdict"].values[i])
+def _scaled(row: dict[str, Any]) -> tuple[str, float, float, str]:
+    """Return label, error and half-width of its interval in margins, and verdict."""
+    unit = float(row["margin"]) if row["margin"] > 0 else 1.0
+    half = _Z95 * float(np.hypot(row["standard_error"], row["reference_error"]))
+    error = float(row["estimate"] - row["reference"])
+    return f"{row['parameter']} · {row['estimator']}", error / unit, half / unit, row["verdict"]
