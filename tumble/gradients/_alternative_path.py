@@ -123,9 +123,8 @@ class _Experiment:
     @property
     def bytes_per_pair(self) -> int:
         """What one phantom takes: its states, twice since pieces are put together, and features."""
-        binding = self.objective.problem.bindings[self.index]
-        num_features = self.objective.data[self.index].target.size
-        return 16 * (2 * len(binding.times) * len(binding.model.species) + num_features)
+        times, species = self._binding.times, self._binding.model.species
+        return 32 * (len(times) * len(species) + self.objective.data[self.index].target.size)
 
     def with_phantoms(self, runs: IdArray, num_phantoms: int) -> tuple[FloatArray, FloatArray, int]:
         """Return features [n, T, K], their derivatives by the rates [n, T, K, P], and events."""
@@ -141,13 +140,10 @@ class _Experiment:
         )
         require_valid(sample, problem.model)
         features, explicit = features_and_slopes(self.objective, self.index, sample.states, self.z)
-        jacobians = np.zeros((*features.shape, problem.space.size))
+        changes = self._changes(sample.pairs)
+        jacobians = np.einsum("nmtk,nmp->ntkp", changes, sample.weights @ slopes)
         if explicit is not None:
             jacobians += explicit
-        weights = sample.weights @ slopes
-        for m in range(num_phantoms):
-            change = self._changes(sample.pairs[:, m])
-            jacobians += change[..., None] * weights[:, m, None, None, :]
         return features, jacobians, int(sample.events.sum())
 
     def with_start(self, runs: IdArray, species: int) -> tuple[FloatArray, int]:
@@ -186,12 +182,11 @@ class _Experiment:
         return Batch(params, initial, binding.times, self.stream.child(*path), runs, start)
 
     def _changes(self, pairs: IntArray) -> FloatArray:
-        """Return f of the first minus f of the second of pairs [n, 2, T, S], shape [n, T, K]."""
-        sides = (
-            self.objective.features_of(self.index, pairs[:, side], self._theta) for side in (0, 1)
-        )
-        one, two = (np.asarray(side) for side in sides)
-        return one - two
+        """Return f of the first minus f of the second of pairs [..., 2, T, S], as [..., T, K]."""
+        states = pairs.reshape(-1, *pairs.shape[-2:])
+        features = np.asarray(self.objective.features_of(self.index, states, self._theta))
+        sides = features.reshape(*pairs.shape[:-2], *features.shape[1:])
+        return sides[..., 0, :, :] - sides[..., 1, :, :]
 
 
 def _unknown_counts(binding: Any) -> IntArray:
