@@ -23,6 +23,7 @@ from tumble.kernels._direct import choose
 from tumble.kernels._interpreter import evaluate
 from tumble.kernels._laws import NO_TIME, factor_of, is_valid, opened, opened_slopes
 from tumble.kernels._mass_action import INVALID_RATE, MAX_EVENTS, OK, fire
+from tumble.kernels._meeting import follow_until_equal
 from tumble.kernels._philox import two_uniforms
 from tumble.kernels._uniforms import exponential
 
@@ -59,12 +60,12 @@ class _Phantoms(NamedTuple):
 
 
 class _Work(NamedTuple):
-    """Propensities of both sides, ``one`` and ``two``, and the larger one ``upper``, all [R];
+    """Propensities ``here``, ``there`` on the other side, and the larger one ``upper``, all [R];
     ∂a_r of each entry [E], and their lengths w_r [R].
     """
 
-    one: FloatArray
-    two: FloatArray
+    here: FloatArray
+    there: FloatArray
     upper: FloatArray
     slope: FloatArray
     width: FloatArray
@@ -130,9 +131,12 @@ def run_with_phantoms(
         m = 0
         while code == OK and m < num_phantoms:
             if integral > 0.0:
-                code, culprit, count = _follow_pair(
-                    tables, laws, ptr, program, constants, stack, rates[b], params[b], phantoms, m,
-                    times, phantom_keys[m], runs[b], max_events, states[b], pairs[b, m], work,
+                _copy(states[b], pairs[b, m], phantoms.output[m])
+                code, culprit, count = follow_until_equal(
+                    tables, laws, ptr, program, constants, stack, rates[b], params[b],
+                    phantoms.states[m, 0], phantoms.states[m, 1], phantoms.output[m],
+                    phantoms.left[m], times, phantom_keys[m], runs[b], max_events, pairs[b, m],
+                    work.here, work.there, work.upper,
                 )  # fmt: skip
                 num_events += count
             else:
@@ -191,7 +195,7 @@ def _follow(
     """
     num_reactions = rates.shape[0]
     first, which, scale = slopes.ptr, slopes.program, slopes.scale
-    propensity, slope, width = work.one, work.slope, work.width
+    propensity, slope, width = work.here, work.slope, work.width
     aims = phantoms.aims
     share = integral / max(num_aims, 1)
     for i in range(state.shape[0]):
@@ -298,107 +302,6 @@ def _place(
     for e in range(slopes.ptr[reaction], slopes.ptr[reaction + 1]):
         weights[m, slopes.parameter[e]] = slope[e] / width[reaction] * share
     return fire(tables, reaction, phantoms.states[m, 0])
-
-
-@numba.njit(inline="always", error_model="numpy")
-def _follow_pair(
-    tables,
-    laws,
-    ptr,
-    program,
-    constants,
-    stack,
-    rates,
-    params,
-    phantoms,
-    m,
-    times,
-    key,
-    run,
-    max_events,
-    before,
-    pair,
-    work,
-):
-    """Follow the pair of phantom m from where it begins, until both are equal or to the last time.
-
-    Reaction r fires in both at rate min(a, a'), and in one of them alone at the excess. Fill
-    ``pair`` [2, T, S], with the run itself [T, S] ``before`` it begins; return code, culprit and
-    number of events.
-    """
-    num_reactions = rates.shape[0]
-    here, there, upper = work.one, work.two, work.upper
-    one, two = phantoms.states[m, 0], phantoms.states[m, 1]
-    k, left = phantoms.output[m], phantoms.left[m]
-    _copy(before, pair, k)
-    for r in range(num_reactions):
-        factor = factor_of(tables, laws, ptr, program, constants, stack, r, one, params)
-        here[r] = rates[r] * factor
-        factor = factor_of(tables, laws, ptr, program, constants, stack, r, two, params)
-        there[r] = rates[r] * factor
-        upper[r] = max(here[r], there[r])
-        if not (is_valid(here[r]) and is_valid(there[r])):
-            return INVALID_RATE, np.int64(r), np.int64(0)
-    draw = _FIRST
-    apart = _differ(one, two)
-    while apart:
-        total = 0.0
-        for r in range(num_reactions):
-            total += upper[r]
-        if not total < 1e300:
-            return INVALID_RATE, np.int64(-1), np.int64(draw)
-        u, v = two_uniforms(key, run, draw + _ONE)
-        left -= exponential(u) / total
-        while not left > 0.0:
-            for i in range(one.shape[0]):
-                pair[0, k, i] = one[i]
-                pair[1, k, i] = two[i]
-            k += 1
-            if k == times.shape[0]:
-                return OK, np.int64(-1), np.int64(draw)
-            left += times[k] - times[k - 1]
-        if np.int64(draw) == max_events:
-            return MAX_EVENTS, np.int64(-1), np.int64(draw)
-        draw += _ONE
-        # max(a, a') = min(a, a') + excess: choose the reaction, then whether both take part.
-        chosen = 0
-        running = upper[0]
-        while running <= v * total:
-            chosen += 1
-            running += upper[chosen]
-        inside = v * total - (running - upper[chosen])
-        code = OK
-        if here[chosen] == there[chosen] or inside < here[chosen]:
-            code = fire(tables, chosen, one)
-        if code == OK and (here[chosen] == there[chosen] or inside < there[chosen]):
-            code = fire(tables, chosen, two)
-        if code != OK:
-            return code, np.int64(chosen), np.int64(draw)
-        if here[chosen] != there[chosen]:
-            apart = _differ(one, two)
-        for j in range(tables.affected_ptr[chosen], tables.affected_ptr[chosen + 1]):
-            r = tables.affected[j]
-            factor = factor_of(tables, laws, ptr, program, constants, stack, r, one, params)
-            here[r] = rates[r] * factor
-            factor = factor_of(tables, laws, ptr, program, constants, stack, r, two, params)
-            there[r] = rates[r] * factor
-            upper[r] = max(here[r], there[r])
-            if not (is_valid(here[r]) and is_valid(there[r])):
-                return INVALID_RATE, r, np.int64(draw)
-    for j in range(k, times.shape[0]):
-        for i in range(one.shape[0]):
-            pair[0, j, i] = one[i]
-            pair[1, j, i] = two[i]
-    return OK, np.int64(-1), np.int64(draw)
-
-
-@numba.njit(inline="always", error_model="numpy")
-def _differ(one, two):
-    """Return whether two states are not the same."""
-    for i in range(one.shape[0]):
-        if one[i] != two[i]:
-            return True
-    return False
 
 
 @numba.njit(inline="always", error_model="numpy")
