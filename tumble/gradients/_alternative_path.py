@@ -45,8 +45,9 @@ class AlternativePath(AbstractEstimator):
     When: small systems and short-lived differences; rates at or near zero, where the score is not
     defined or its variance explodes, such as the gate of a reaction that may be absent. Not for
     large systems where one more event is felt for long, as at the beginning of an outbreak: two
-    runs that have drifted apart differ by much more than their derivative. A reaction needs
-    reactants wherever its rate has a derivative: the law ``V`` of a loss of X has one at X = 0.
+    runs that have drifted apart differ by much more than their derivative, and `CoupledDifference`
+    is many times cheaper. A reaction needs reactants wherever its rate has a derivative: the law
+    ``V`` of a loss of X has one at X = 0, and is refused there.
 
     References: Gong, Ho, IEEE Trans. Autom. Control 32 (1987), doi:10.1109/TAC.1987.1104464, and
     Glasserman, Gong, IEEE Trans. Autom. Control 35 (1990), doi:10.1109/9.59807 (smoothed
