@@ -91,6 +91,10 @@ class AbstractEstimator(abc.ABC):
     def runs_per_sample(self, objective: BoundOutputs) -> int:
         """Return how many runs of each experiment one joint sample costs."""
 
+    def tuned(self, num_runs: int) -> AbstractEstimator:
+        """Return this estimator with the settings for an estimate from ``num_runs`` runs."""
+        return self
+
     @abc.abstractmethod
     def sample(
         self,
@@ -125,11 +129,12 @@ class AbstractEstimator(abc.ABC):
         slices = split(num_samples - sum(first), -(-num_samples // piece))
         sizes = first + [part.stop - part.start for part in slices]
         began = time.perf_counter()
+        tuned = self.tuned(num_samples * per_sample)
         parts = []
         for i, size in enumerate(sizes):
             branch = stream.child("piece", i)
             parts.append(
-                (size, assemble(objective, self.sample(objective, z, size, branch, executor)))
+                (size, assemble(objective, tuned.sample(objective, z, size, branch, executor)))
             )
         return _pool(parts, time.perf_counter() - began)
 

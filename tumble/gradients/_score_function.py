@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,6 +15,7 @@ from tumble.gradients._base import (
     features_and_slopes,
     require_valid,
 )
+from tumble.gradients._baselines import AbstractBaseline, LeaveOneOut
 from tumble.objectives import BoundOutputs
 from tumble.simulators import Batch, SupportsScore
 
@@ -38,6 +39,7 @@ class ScoreFunction(AbstractEstimator):
     Phys. 221 (2007), doi:10.1016/j.jcp.2006.06.047.
     """
 
+    baseline: AbstractBaseline = field(default_factory=LeaveOneOut)
     requires: ClassVar[type] = SupportsScore
     unbiased: ClassVar[bool] = True
     guarantee: ClassVar[str] = "unbiased at every batch size"
@@ -58,7 +60,9 @@ class ScoreFunction(AbstractEstimator):
         features, jacobians, events = [], [], 0
         for e in range(len(objective.problem.bindings)):
             branch = stream.child("experiment", e)
-            f, j, fired = _sample_experiment(objective, e, z, num_samples, branch, executor)
+            f, j, fired = _sample_experiment(
+                objective, e, z, num_samples, branch, executor, self.baseline
+            )
             features.append(f)
             jacobians.append(j)
             events += fired
@@ -77,6 +81,7 @@ def _sample_experiment(
     num_samples: int,
     stream: Stream,
     executor: Any,
+    baseline: AbstractBaseline,
 ) -> tuple[FloatArray, FloatArray, int]:
     """Return features [n, T K], Jacobians [n, T K, P] and events of one experiment."""
     problem = objective.problem
@@ -99,8 +104,7 @@ def _sample_experiment(
     score = sample.score_along(binding.model_slopes * slope) + from_initial[:, None, :]
     features, explicit = features_and_slopes(objective, experiment, sample.states, z)
     n = num_samples
-    centered = (features - features.mean(0)) * (n / (n - 1))  # leave-one-out baseline
-    jacobians = centered[..., None] * score[:, :, None, :]
+    jacobians = baseline.jacobians(features, score)
     if explicit is not None:
         jacobians = jacobians + explicit
     num_params = problem.space.size
