@@ -9,7 +9,7 @@ from tumble.gradients._base import (
     gauss_newton,
     without_noise,
 )
-from tumble.gradients._baselines import AbstractBaseline, CrossFitted, LeaveOneOut
+from tumble.gradients._baselines import AbstractBaseline, CrossFitted, LeaveOneOut, LinearResponse
 from tumble.gradients._coupled_difference import CoupledDifference
 from tumble.gradients._directions import (
     AbstractDirections,
@@ -42,6 +42,7 @@ __all__ = [
     "GaussianSmoothing",
     "GradientEstimate",
     "LeaveOneOut",
+    "LinearResponse",
     "OrthogonalDirections",
     "RademacherDirections",
     "SampledJacobian",

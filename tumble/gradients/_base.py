@@ -106,6 +106,17 @@ class AbstractEstimator(abc.ABC):
     ) -> SampledJacobian:
         """Draw ``num_samples`` joint samples at z [P]."""
 
+    def batches(
+        self,
+        objective: BoundOutputs,
+        z: FloatArray,
+        num_samples: int,
+        stream: Stream,
+        executor: Any = None,
+    ) -> list[SampledJacobian]:
+        """Draw joint samples as batches of which the gradients are to be averaged; mostly one."""
+        return [self.sample(objective, z, num_samples, stream, executor)]
+
     def estimate(
         self,
         objective: BoundOutputs,
@@ -133,9 +144,8 @@ class AbstractEstimator(abc.ABC):
         parts = []
         for i, size in enumerate(sizes):
             branch = stream.child("piece", i)
-            parts.append(
-                (size, assemble(objective, tuned.sample(objective, z, size, branch, executor)))
-            )
+            for batch in tuned.batches(objective, z, size, branch, executor):
+                parts.append((len(batch.features), assemble(objective, batch)))
         return _pool(parts, time.perf_counter() - began)
 
     def check(self, objective: BoundOutputs) -> None:

@@ -8,16 +8,16 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tumble._random import Stream, run_ids
-from tumble._typing import FloatArray
+from tumble._typing import FloatArray, IntArray
 from tumble.gradients._base import (
     AbstractEstimator,
     SampledJacobian,
     features_and_slopes,
     require_valid,
 )
-from tumble.gradients._baselines import AbstractBaseline, LeaveOneOut
+from tumble.gradients._baselines import AbstractBaseline, LeaveOneOut, ScoredRuns
 from tumble.objectives import BoundOutputs
-from tumble.simulators import Batch, SupportsScore
+from tumble.simulators import Batch, ScoredSample, SupportsScore
 
 
 @dataclass(frozen=True)
@@ -57,24 +57,43 @@ class ScoreFunction(AbstractEstimator):
         executor: Any = None,
     ) -> SampledJacobian:
         """See `AbstractEstimator.sample`."""
-        features, jacobians, events = [], [], 0
-        for e in range(len(objective.problem.bindings)):
-            branch = stream.child("experiment", e)
-            f, j, fired = _sample_experiment(
-                objective, e, z, num_samples, branch, executor, self.baseline
-            )
-            features.append(f)
-            jacobians.append(j)
-            events += fired
+        parts = self.batches(objective, z, num_samples, stream, executor)
         return SampledJacobian(
-            np.concatenate(features, axis=1),
-            np.concatenate(jacobians, axis=1),
-            num_samples * len(features),
-            events,
+            np.concatenate([p.features for p in parts]),
+            np.concatenate([p.jacobians for p in parts]),
+            sum(p.num_runs for p in parts),
+            sum(p.num_events for p in parts),
         )
 
+    def batches(
+        self,
+        objective: BoundOutputs,
+        z: FloatArray,
+        num_samples: int,
+        stream: Stream,
+        executor: Any = None,
+    ) -> list[SampledJacobian]:
+        """See `AbstractEstimator.batches`."""
+        drawn = [
+            _scored_runs(objective, e, z, num_samples, stream, executor, self.baseline)
+            for e in range(len(objective.problem.bindings))
+        ]
+        batches = []
+        for part in self.baseline.parts(num_samples):
+            size = part.stop - part.start
+            pairs = [self.baseline.apply(runs, part) for runs, _ in drawn]
+            batches.append(
+                SampledJacobian(
+                    np.concatenate([f.reshape(size, -1) for f, _ in pairs], axis=1),
+                    np.concatenate([j.reshape(size, -1, len(z)) for _, j in pairs], axis=1),
+                    size * len(drawn),
+                    sum(int(events[part].sum()) for _, events in drawn),
+                )
+            )
+        return batches
 
-def _sample_experiment(
+
+def _scored_runs(
     objective: BoundOutputs,
     experiment: int,
     z: FloatArray,
@@ -82,31 +101,57 @@ def _sample_experiment(
     stream: Stream,
     executor: Any,
     baseline: AbstractBaseline,
-) -> tuple[FloatArray, FloatArray, int]:
-    """Return features [n, T K], Jacobians [n, T K, P] and events of one experiment."""
+) -> tuple[ScoredRuns, IntArray]:
+    """Run one experiment; return the runs and their events [n]."""
     problem = objective.problem
     binding = problem.bindings[experiment]
+    stream = stream.child("experiment", experiment)
     theta = np.asarray(problem.space.from_fit(z))
     runs = run_ids(num_samples)
     initial, initial_score = binding.sample_initial(
         theta, stream.child("initial"), runs, interior=True
     )
+    start = binding.experiment.start
+    times = baseline.record_at(binding.times, start)
     params = np.asarray(binding.model_params(theta), dtype=float)
     batch = Batch(
-        np.broadcast_to(params, (num_samples, len(params))), initial, binding.times,
-        stream.child("events"), runs, binding.experiment.start,
+        np.broadcast_to(params, (num_samples, len(params))), initial, times,
+        stream.child("events"), runs, start,
     )  # fmt: skip
     simulator: Any = problem.simulator
     sample = simulator.sample_with_score(problem.model, batch, executor=executor)
     require_valid(sample, problem.model)
+    at = np.searchsorted(times, binding.times)
     slope = problem.space.slope(z)
     from_initial = initial_score @ (binding.initial_slopes * slope)
-    score = sample.score_along(binding.model_slopes * slope) + from_initial[:, None, :]
-    features, explicit = features_and_slopes(objective, experiment, sample.states, z)
-    n = num_samples
-    jacobians = baseline.jacobians(features, score)
-    if explicit is not None:
-        jacobians = jacobians + explicit
-    num_params = problem.space.size
-    events = int(sample.events.sum())
-    return features.reshape(n, -1), jacobians.reshape(n, -1, num_params), events
+    score = sample.score_along(binding.model_slopes * slope)[:, at] + from_initial[:, None, :]
+    features, explicit = features_and_slopes(objective, experiment, sample.states[:, at], z)
+    scored = ScoredRuns(
+        features, score, explicit, np.concatenate([[start], times]), at + 1,
+        *_martingales(problem.model, sample, params, binding.model_slopes * slope),
+    )  # fmt: skip
+    return scored, sample.events
+
+
+def _martingales(
+    model: Any, sample: ScoredSample, params: FloatArray, slopes: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return firings less ∫ a ds and firings [n, 1 + T, M], and ∂ log a / ∂z [M, P].
+
+    Of the M reactions of mass action; with ``slopes`` [Q, P] = ∂ params / ∂z.
+    """
+    rates = model.rates(params)
+    known = np.flatnonzero(model.is_mass_action & (rates > 0))
+    if sample.fired is None or sample.expected is None:
+        known = known[:0]
+    per_param = np.zeros((len(rates), len(params)))
+    values = model.rate_values(None, params)
+    for r, q, expression in model.rate_slopes:
+        if r in known:
+            per_param[r, q] = expression(values) / rates[r]
+    fired = np.zeros((len(sample.events), sample.states.shape[1] + 1, len(known)))
+    martingales = np.zeros_like(fired)
+    if len(known) and sample.fired is not None and sample.expected is not None:
+        fired[:, 1:] = sample.fired[:, :, known]
+        martingales[:, 1:] = fired[:, 1:] - sample.expected[:, :, known]
+    return martingales, fired, per_param[known] @ slopes

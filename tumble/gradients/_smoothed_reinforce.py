@@ -10,7 +10,7 @@ import numpy as np
 from tumble._random import Stream
 from tumble._typing import FloatArray
 from tumble.gradients._base import AbstractEstimator, SampledJacobian, features_and_slopes
-from tumble.gradients._baselines import LeaveOneOut
+from tumble.gradients._baselines import leave_one_out
 from tumble.gradients._directions import GaussianDirections
 from tumble.gradients._perturbation import Perturbation, independent_runs, require_step
 from tumble.gradients._steps import AbstractSchedule, ConstantStep, ShrinkingStep
@@ -83,7 +83,7 @@ class SmoothedReinforce(AbstractEstimator):
             score = np.zeros((num_samples, f.shape[1], objective.problem.space.size))
             slopes = along / (perturbation.steps * perturbation.reach)
             score[..., perturbation.dynamic] = slopes[:, None, :]
-            j = LeaveOneOut().jacobians(f, score)
+            j = leave_one_out(f, score)
             j = j if explicit is None else j + explicit
             features.append(f.reshape(num_samples, -1))
             jacobians.append(j.reshape(num_samples, -1, j.shape[-1]))
