@@ -20,6 +20,7 @@ from tumble.gradients._directions import (
 )
 from tumble.gradients._equivalence import Equivalence, Verdict, equivalence_test
 from tumble.gradients._gaussian_smoothing import GaussianSmoothing
+from tumble.gradients._mean_field import MeanField
 from tumble.gradients._score_function import ScoreFunction
 from tumble.gradients._smoothed_reinforce import SmoothedReinforce
 from tumble.gradients._spsa import SPSA
@@ -43,6 +44,7 @@ __all__ = [
     "GradientEstimate",
     "LeaveOneOut",
     "LinearResponse",
+    "MeanField",
     "OrthogonalDirections",
     "RademacherDirections",
     "SampledJacobian",

@@ -13,8 +13,10 @@ from tumble._typing import FloatArray, IntArray
 
 # Below this many runs there are too few to fit anything to, and the mean of the others is better.
 _WORTH_FITTING = 64
-# Runs for each fitted coefficient, and the largest number of coefficients.
-_RUNS_PER_CONTROL, _MOST_CONTROLS = 8, 128
+# Runs for each fitted coefficient, and the most increments that are kept at a time (256 MB).
+_RUNS_PER_CONTROL, _MOST_NUMBERS = 8, 2**25
+# Products of matrices with fewer terms than this stay in one thread.
+_BLOCK = 2**17
 # Keeps normal equations regular; any coefficients are unbiased.
 _RIDGE = 1e-8
 
@@ -47,8 +49,8 @@ class AbstractBaseline(abc.ABC):
     """
 
     @abc.abstractmethod
-    def record_at(self, times: FloatArray, start: float) -> FloatArray:
-        """Return the times [G] to record runs at, the observation ``times`` [T] among them."""
+    def num_windows(self, num_runs: int, num_reactions: int) -> int:
+        """Return into how many windows the time of runs is to be cut; 0 if none are needed."""
 
     @abc.abstractmethod
     def parts(self, num_runs: int) -> list[slice]:
@@ -63,9 +65,9 @@ class AbstractBaseline(abc.ABC):
 class LeaveOneOut(AbstractBaseline):
     """The mean of the feature over the other runs, for all parameters alike."""
 
-    def record_at(self, times: FloatArray, start: float) -> FloatArray:
-        """See `AbstractBaseline.record_at`."""
-        return times
+    def num_windows(self, num_runs: int, num_reactions: int) -> int:
+        """See `AbstractBaseline.num_windows`."""
+        return 0
 
     def parts(self, num_runs: int) -> list[slice]:
         """See `AbstractBaseline.parts`."""
@@ -84,9 +86,9 @@ class CrossFitted(AbstractBaseline):
     folds as runs), so that the baseline is independent of its run.
     """
 
-    def record_at(self, times: FloatArray, start: float) -> FloatArray:
-        """See `AbstractBaseline.record_at`."""
-        return times
+    def num_windows(self, num_runs: int, num_reactions: int) -> int:
+        """See `AbstractBaseline.num_windows`."""
+        return 0
 
     def parts(self, num_runs: int) -> list[slice]:
         """See `AbstractBaseline.parts`."""
@@ -138,10 +140,12 @@ class LinearResponse(AbstractBaseline):
         if not self.windows >= 1:
             raise ParameterError(f"`windows` is {self.windows}, expected at least 1.")
 
-    def record_at(self, times: FloatArray, start: float) -> FloatArray:
-        """See `AbstractBaseline.record_at`."""
-        edges = np.linspace(start, times[-1], self.windows + 1)[1:]
-        return np.union1d(times, edges)
+    def num_windows(self, num_runs: int, num_reactions: int) -> int:
+        """See `AbstractBaseline.num_windows`."""
+        if num_runs < _WORTH_FITTING or num_reactions == 0:
+            return 0
+        controls = min(num_runs // 2 // _RUNS_PER_CONTROL, _MOST_NUMBERS // num_runs)
+        return min(self.windows, controls // num_reactions)
 
     def parts(self, num_runs: int) -> list[slice]:
         """See `AbstractBaseline.parts`."""
@@ -165,7 +169,7 @@ class LinearResponse(AbstractBaseline):
         self, runs: ScoredRuns, k: int, here: IntArray, others: IntArray
     ) -> tuple[FloatArray, FloatArray]:
         """Return features [m, K] and Jacobians [m, K, P] at observation time k of runs ``here``."""
-        edges = self._edges(runs, k, len(others))
+        edges = self._edges(runs, k)
         controls = np.diff(runs.martingales[:, edges], axis=1)
         fired = np.diff(runs.fired[:, edges], axis=1)
         shape = controls.shape[1:]
@@ -185,15 +189,12 @@ class LinearResponse(AbstractBaseline):
         corrected = flat[here] - controls[here] @ own
         return features[here] - controls[here] @ response, corrected.reshape(-1, *size)
 
-    def _edges(self, runs: ScoredRuns, k: int, num_runs: int) -> IntArray:
+    def _edges(self, runs: ScoredRuns, k: int) -> IntArray:
         """Return the numbers of the times that bound the windows before observation time k."""
-        at = int(runs.observed[k])
-        width = max(1, runs.martingales.shape[2])
-        affordable = min(num_runs // _RUNS_PER_CONTROL, max(_MOST_CONTROLS, width)) // width
-        count = min(self.windows, affordable)
+        times = runs.times[: int(runs.observed[k]) + 1]
+        count = self.num_windows(len(runs.features), runs.martingales.shape[2])
         if count == 0:
             return np.zeros(0, dtype=np.int64)
-        times = runs.times[: at + 1]
         wanted = np.linspace(times[0], times[-1], count + 1)
         return np.unique(np.abs(times - wanted[:, None]).argmin(axis=1))
 
@@ -210,12 +211,24 @@ def _with_explicit(jacobians: FloatArray, runs: ScoredRuns) -> FloatArray:
 
 
 def _regress(controls: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return b [V] and β [C, V] of the least squares fit b + controls [n, C] @ β to values [n, V]."""
+    """Return b [V] and β [C, V], the least squares fit of b + controls [n, C] @ β to [n, V]."""
     center = values.mean(0)
     middle = controls.mean(0)
     spread = controls - middle
-    gram = spread.T @ spread
+    gram = _product(spread, spread)
     scale = np.diag(gram)
     gram[np.diag_indices_from(gram)] += _RIDGE * scale + (scale == 0)
-    slopes = np.linalg.solve(gram, spread.T @ (values - center))
+    slopes = np.linalg.solve(gram, _product(spread, values - center))
     return center - middle @ slopes, slopes
+
+
+def _product(left: FloatArray, right: FloatArray) -> FloatArray:
+    """Return leftᵀ right of tall arrays [n, A] and [n, B], summed over blocks of rows.
+
+    In one piece such products are shared out among threads that mostly wait for each other.
+    """
+    block = max(16, _BLOCK // max(1, left.shape[1] * right.shape[1]))
+    whole = len(left) // block * block
+    a = left[:whole].reshape(-1, block, left.shape[1])
+    b = right[:whole].reshape(-1, block, right.shape[1])
+    return (np.swapaxes(a, 1, 2) @ b).sum(0) + left[whole:].T @ right[whole:]

@@ -112,7 +112,9 @@ def _scored_runs(
         theta, stream.child("initial"), runs, interior=True
     )
     start = binding.experiment.start
-    times = baseline.record_at(binding.times, start)
+    windows = baseline.num_windows(num_samples, len(problem.model.reactions))
+    edges = np.linspace(start, binding.times[-1], windows + 1)[1:]
+    times = np.union1d(binding.times, edges) if windows else binding.times
     params = np.asarray(binding.model_params(theta), dtype=float)
     batch = Batch(
         np.broadcast_to(params, (num_samples, len(params))), initial, times,
