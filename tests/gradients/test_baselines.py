@@ -64,7 +64,7 @@ def test_every_jacobian_has_the_right_mean(baseline):
 
 
 # 8 runs are too few to fit to; 70 are fitted to in halves of 35, one or two windows each.
-@pytest.mark.parametrize(("batch", "count"), [(8, 4_000), (70, 3_000)])
+@pytest.mark.parametrize(("batch", "count"), [(8, 3_000), (70, 2_000)])
 @pytest.mark.parametrize("loss", LOSSES, ids=str)
 @pytest.mark.parametrize("baseline", BASELINES[1:3], ids=str)
 def test_small_batches_are_unbiased(baseline, loss, batch, count):
@@ -86,14 +86,14 @@ def test_a_hundred_thousand_small_batches_are_unbiased(baseline, loss, batch):
 
 def test_coefficients_from_the_same_runs_would_be_biased():
     """The halves matter: fitted to the runs that they correct, coefficients bias the gradient."""
-    bound, z, moments, slopes = bind(immigration_death, MomentMatching(order=1))
+    bound, z, moments, slopes = bind(immigration_death, ExpectedLoss())
     gradient = bound.slope(moments) @ slopes
 
     class Same(LinearResponse):
         def _at_time(self, runs, k, here, others):
             return super()._at_time(runs, k, here, here)
 
-    mean, error = mean_over_batches(ScoreFunction(Same()), bound, z, 70, 3_000)
+    mean, error = mean_over_batches(ScoreFunction(Same()), bound, z, 70, 2_000)
     assert np.any(np.abs(mean - gradient) > 6 * error)
 
 
@@ -102,12 +102,12 @@ def test_the_stated_covariance_is_that_of_repeats():
     for baseline in BASELINES[1:3]:
         stream = Stream.from_seed(2)
         found = [
-            ScoreFunction(baseline).estimate(bound, z, 1_000, stream.child(i)) for i in range(500)
+            ScoreFunction(baseline).estimate(bound, z, 1_000, stream.child(i)) for i in range(300)
         ]
         spread = np.cov(np.stack([f.gradient for f in found]), rowvar=False)
         stated = np.mean([f.covariance for f in found], axis=0)
         ratio = np.diag(stated) / np.diag(spread)
-        # The variance of 500 draws is known to 6 %; coefficients from 500 runs add some more.
+        # The variance of 300 draws is known to 8 %.
         assert np.all((ratio > 0.75) & (ratio < 1.25))
 
 

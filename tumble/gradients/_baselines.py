@@ -218,7 +218,7 @@ def _regress(controls: FloatArray, values: FloatArray) -> tuple[FloatArray, Floa
     gram = _product(spread, spread)
     scale = np.diag(gram)
     gram[np.diag_indices_from(gram)] += _RIDGE * scale + (scale == 0)
-    slopes = np.linalg.solve(gram, _product(spread, values - center))
+    slopes = np.asarray(np.linalg.solve(gram, _product(spread, values - center)), dtype=float)
     return center - middle @ slopes, slopes
 
 
@@ -227,8 +227,10 @@ def _product(left: FloatArray, right: FloatArray) -> FloatArray:
 
     In one piece such products are shared out among threads that mostly wait for each other.
     """
-    block = max(16, _BLOCK // max(1, left.shape[1] * right.shape[1]))
-    whole = len(left) // block * block
-    a = left[:whole].reshape(-1, block, left.shape[1])
-    b = right[:whole].reshape(-1, block, right.shape[1])
+    terms = left.shape[1] * right.shape[1]
+    block = max(16, _BLOCK // terms) if terms else len(left)
+    count = len(left) // block
+    whole = count * block
+    a = left[:whole].reshape(count, block, left.shape[1])
+    b = right[:whole].reshape(count, block, right.shape[1])
     return (np.swapaxes(a, 1, 2) @ b).sum(0) + left[whole:].T @ right[whole:]

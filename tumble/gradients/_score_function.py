@@ -25,15 +25,19 @@ class ScoreFunction(AbstractEstimator):
     """∂E[f]/∂θ = E[f S] with the score S = ∂ log p(path) / ∂θ.
 
     Definition: S = Σ_events ∂ log a_r − ∫ Σ_r ∂a_r ds, up to the time t of the feature and
-    including the last, event-free interval. From each feature its mean over the *other* runs is
-    subtracted (leave-one-out baseline), and only the score up to its own time is used. An unknown
-    initial count between whole numbers adds the score of its random rounding; within 0.02 of a
-    whole number its mean is moved to that distance.
+    including the last, event-free interval. From each feature a ``baseline`` is subtracted, and
+    only the score up to its own time is used. An unknown initial count between whole numbers adds
+    the score of its random rounding; within 0.02 of a whole number its mean is moved to that
+    distance.
 
     Guarantee: unbiased at every batch size of four or more joint samples, for losses of both kinds.
 
+    Arguments: ``baseline``, `LeaveOneOut` (default: the mean of the feature over the *other* runs),
+    `CrossFitted`, or `LinearResponse`, which takes most of the variance off at hundreds of runs.
+
     When: few copies, short horizons, many parameters (one run gives all). Not for large populations
-    or long horizons: the variance of S grows with the number of events.
+    or long horizons, unless with `LinearResponse`: the variance of S grows with the number of
+    events.
 
     References: Glynn, Commun. ACM 33 (1990), doi:10.1145/84537.84552; Plyasunov, Arkin, J. Comput.
     Phys. 221 (2007), doi:10.1016/j.jcp.2006.06.047.
