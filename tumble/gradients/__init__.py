@@ -21,6 +21,7 @@ from tumble.gradients._directions import (
 from tumble.gradients._equivalence import Equivalence, Verdict, equivalence_test
 from tumble.gradients._gaussian_smoothing import GaussianSmoothing
 from tumble.gradients._mean_field import MeanField
+from tumble.gradients._pooled import Pooled
 from tumble.gradients._score_function import ScoreFunction
 from tumble.gradients._smoothed_reinforce import SmoothedReinforce
 from tumble.gradients._spsa import SPSA
@@ -46,6 +47,7 @@ __all__ = [
     "LinearResponse",
     "MeanField",
     "OrthogonalDirections",
+    "Pooled",
     "RademacherDirections",
     "SampledJacobian",
     "ScoreFunction",
