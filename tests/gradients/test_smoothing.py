@@ -95,7 +95,7 @@ def test_smoothed_arrival_by_hand(estimator, k):
     }
     for loss in LOSSES:
         bound = loss.bind(arrival())
-        found = estimator.estimate(bound, np.log([k]), 200_000, Stream.from_seed(0))
+        found = estimator.estimate(bound, np.log([k]), 400_000, Stream.from_seed(0))
         error = found.standard_errors[0]
         name = type(loss).__name__
         assert abs(found.gradient[0] - exact[name]) < 4 * error

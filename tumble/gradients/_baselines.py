@@ -173,18 +173,21 @@ class LinearResponse(AbstractBaseline):
         controls = np.diff(runs.martingales[:, edges], axis=1)
         fired = np.diff(runs.fired[:, edges], axis=1)
         shape = controls.shape[1:]
-        controls = controls.reshape(len(controls), -1)
+        controls = controls.reshape(len(controls), shape[0] * shape[1])
         features = runs.features[:, k]
         level, response = _regress(controls[others], features[others])
         rest = features - level - controls @ response
         # Σ β ∂ log a ΔN, the part that is expected of the regression
-        known = np.einsum("lrk,rp->lrkp", response.reshape(*shape, -1), runs.slopes)
-        size = known.shape[2:]
-        expected = fired.reshape(len(fired), -1) @ known.reshape(controls.shape[1], -1)
-        jacobians = rest[:, :, None] * runs.score[:, k, None, :] + expected.reshape(-1, *size)
+        size = (features.shape[1], runs.score.shape[2])
+        known = np.einsum("lrk,rp->lrkp", response.reshape(*shape, size[0]), runs.slopes)
+        expected = fired.reshape(controls.shape) @ known.reshape(
+            controls.shape[1], size[0] * size[1]
+        )
+        jacobians = rest[:, :, None] * runs.score[:, k, None, :]
+        jacobians += expected.reshape(-1, *size)
         if runs.explicit is not None:
             jacobians += runs.explicit[:, k]
-        flat = jacobians.reshape(len(jacobians), -1)
+        flat = jacobians.reshape(len(jacobians), size[0] * size[1])
         _, own = _regress(controls[others], flat[others])
         corrected = flat[here] - controls[here] @ own
         return features[here] - controls[here] @ response, corrected.reshape(-1, *size)
