@@ -90,7 +90,7 @@ def test_coefficients_from_the_same_runs_would_be_biased():
     gradient = bound.slope(moments) @ slopes
 
     class Same(LinearResponse):
-        def _at_time(self, runs, k, here, others):
+        def _at_time(self, runs, k, here, other):
             return super()._at_time(runs, k, here, here)
 
     mean, error = mean_over_batches(ScoreFunction(Same()), bound, z, 70, 2_000)

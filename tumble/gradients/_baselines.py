@@ -63,7 +63,10 @@ class AbstractBaseline(abc.ABC):
 
 @dataclass(frozen=True)
 class LeaveOneOut(AbstractBaseline):
-    """The mean of the feature over the other runs, for all parameters alike."""
+    """The mean of the feature over the other runs, for all parameters alike.
+
+    Guarantee: unbiased at every batch size, for losses of both kinds.
+    """
 
     def num_windows(self, num_runs: int, num_reactions: int) -> int:
         """See `AbstractBaseline.num_windows`."""
@@ -84,6 +87,13 @@ class CrossFitted(AbstractBaseline):
 
     Definition: both expectations are sums over all runs but the one that is corrected (as many
     folds as runs), so that the baseline is independent of its run.
+
+    Guarantee: unbiased at every batch size, for losses of both kinds.
+
+    When: hundreds of runs a step, and `LinearResponse` is out of question; a tenth of the variance
+    is gained. Below a hundred runs it is noisier than `LeaveOneOut`.
+
+    Reference: Greensmith, Bartlett, Baxter, J. Mach. Learn. Res. 5 (2004), 1471-1530.
     """
 
     def num_windows(self, num_runs: int, num_reactions: int) -> int:
@@ -156,17 +166,16 @@ class LinearResponse(AbstractBaseline):
         n = len(runs.features)
         if n < _WORTH_FITTING:
             return LeaveOneOut().apply(runs, part)
-        others = np.ones(n, dtype=bool)
-        others[part] = False
+        other = slice(part.stop, n) if part.start == 0 else slice(0, part.start)
         features, jacobians = [], []
         for k in range(len(runs.observed)):
-            f, j = self._at_time(runs, k, np.flatnonzero(~others), np.flatnonzero(others))
+            f, j = self._at_time(runs, k, part, other)
             features.append(f)
             jacobians.append(j)
         return np.stack(features, axis=1), np.stack(jacobians, axis=1)
 
     def _at_time(
-        self, runs: ScoredRuns, k: int, here: IntArray, others: IntArray
+        self, runs: ScoredRuns, k: int, here: slice, other: slice
     ) -> tuple[FloatArray, FloatArray]:
         """Return features [m, K] and Jacobians [m, K, P] at observation time k of runs ``here``."""
         edges = self._edges(runs, k)
@@ -175,20 +184,19 @@ class LinearResponse(AbstractBaseline):
         shape = controls.shape[1:]
         controls = controls.reshape(len(controls), shape[0] * shape[1])
         features = runs.features[:, k]
-        level, response = _regress(controls[others], features[others])
+        level, response = _regress(controls[other], features[other])
         rest = features - level - controls @ response
         # Σ β ∂ log a ΔN, the part that is expected of the regression
         size = (features.shape[1], runs.score.shape[2])
         known = np.einsum("lrk,rp->lrkp", response.reshape(*shape, size[0]), runs.slopes)
-        expected = fired.reshape(controls.shape) @ known.reshape(
-            controls.shape[1], size[0] * size[1]
-        )
+        known = known.reshape(controls.shape[1], size[0] * size[1])
+        expected = fired.reshape(controls.shape) @ known
         jacobians = rest[:, :, None] * runs.score[:, k, None, :]
         jacobians += expected.reshape(-1, *size)
         if runs.explicit is not None:
             jacobians += runs.explicit[:, k]
         flat = jacobians.reshape(len(jacobians), size[0] * size[1])
-        _, own = _regress(controls[others], flat[others])
+        _, own = _regress(controls[other], flat[other])
         corrected = flat[here] - controls[here] @ own
         return features[here] - controls[here] @ response, corrected.reshape(-1, *size)
 
