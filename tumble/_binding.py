@@ -65,11 +65,11 @@ class Binding:
     # -- from θ to the model -----------------------------------------
 
     def model_params(self, theta: JaxArray) -> JaxArray:
-        """Return the model's parameters [Q]."""
+        """Return the model's parameters [..., Q] at θ [..., P]."""
         return self._numbers(self._model_sources, theta)
 
     def initial_mean(self, theta: JaxArray) -> JaxArray:
-        """Return the mean of the initial state [S]."""
+        """Return the mean of the initial state [..., S] at θ [..., P]."""
         return self._numbers([_mean(v) for v in self._initial_sources], theta)
 
     @cached_property
@@ -94,8 +94,9 @@ class Binding:
     ) -> tuple[IntArray, FloatArray]:
         """Draw initial counts [B, S], and their score [B, S] with respect to the initial mean.
 
-        Arguments: ``interior``, keep a mean that is a parameter 0.02 away from whole numbers, where
-        its score is not defined (NaN). Default ``False``.
+        Arguments: ``theta`` [P], or [B, P] with a row a run; ``interior``, keep a mean that is a
+        parameter 0.02 away from whole numbers, where its score is not defined (NaN). Default
+        ``False``.
 
         A mean between whole numbers is rounded at random, with one uniform a run and species, so
         that runs with the same ids at nearby θ start from the same or neighboring counts.
@@ -103,23 +104,25 @@ class Binding:
         from tumble.kernels._philox import fill_uniforms
 
         mean = np.asarray(self.initial_mean(theta), dtype=float)
-        uniforms = np.empty((len(runs), len(mean), 2))
+        shape = (len(runs), mean.shape[-1])
+        uniforms = np.empty((*shape, 2))
         fill_uniforms(np.uint64(stream.key), runs, np.uint64(0), uniforms)
-        counts = np.empty((len(runs), len(mean)), np.int64)
-        score = np.zeros((len(runs), len(mean)))
+        counts = np.empty(shape, np.int64)
+        score = np.zeros(shape)
         for s, source in enumerate(self._initial_sources):
             u = uniforms[:, s, 0]
             if isinstance(source, AbstractPrior):
                 counts[:, s] = np.maximum(np.rint(source.quantile(u)), 0).astype(np.int64)
             elif isinstance(source, Ref):
-                floor = np.floor(mean[s])
-                up = float(mean[s] - floor)
-                up = min(max(up, _NUDGE), 1 - _NUDGE) if interior else up
+                floor = np.floor(mean[..., s])
+                up = mean[..., s] - floor
+                up = np.clip(up, _NUDGE, 1 - _NUDGE) if interior else up
                 above = u < up
-                counts[:, s] = int(floor) + above
-                score[:, s] = np.where(above, 1 / up, -1 / (1 - up)) if up > 0 else np.nan
+                counts[:, s] = floor.astype(np.int64) + above
+                inside = np.where(up > 0, up, np.nan)
+                score[:, s] = np.where(above, 1 / inside, -1 / (1 - inside))
             else:
-                counts[:, s] = int(mean[s])
+                counts[:, s] = mean[..., s].astype(np.int64)
         return counts, score
 
     # -- from states to data -----------------------------------------
@@ -255,11 +258,12 @@ class Binding:
         import jax.numpy as jnp
 
         xp = np if isinstance(theta, np.ndarray) else jnp
+        rows = theta.shape[:-1]
         numbers = [
-            theta[self.space.position(s)] if isinstance(s, Ref) else xp.asarray(float(s))
+            theta[..., self.space.position(s)] if isinstance(s, Ref) else xp.full(rows, float(s))
             for s in sources
         ]
-        return xp.stack(numbers) if numbers else xp.zeros(0)
+        return xp.stack(numbers, axis=-1) if numbers else xp.zeros((*rows, 0))
 
     def _noises(self, theta: JaxArray) -> list[tuple[AbstractNoise, dict[str, Any]]]:
         """Return the noise of each observable with the values of its arguments."""

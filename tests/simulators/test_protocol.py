@@ -22,7 +22,7 @@ from tumble import Parameter, Problem, objectives, outputs, simulate
 from tumble._errors import CapabilityError, ParameterError
 from tumble._random import Stream, run_ids
 from tumble._results import SampleCode
-from tumble.gradients import AlternativePath, Auto, CoupledDifference, ScoreFunction
+from tumble.gradients import SPSA, AlternativePath, Auto, CoupledDifference, ScoreFunction
 from tumble.models import Event, Reaction, ReactionNetwork
 from tumble.simulators import (
     Batch,
@@ -202,7 +202,7 @@ def bound(simulator):
 
 @each_simulator
 @pytest.mark.parametrize(
-    "estimator", [ScoreFunction(), CoupledDifference(), AlternativePath()], ids=str
+    "estimator", [ScoreFunction(), CoupledDifference(), AlternativePath(), SPSA()], ids=str
 )
 def test_estimators_say_what_a_simulator_lacks(simulator, estimator):
     if isinstance(simulator, estimator.requires):

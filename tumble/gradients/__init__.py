@@ -10,20 +10,51 @@ from tumble.gradients._base import (
     gauss_newton,
     without_noise,
 )
+from tumble.gradients._baselines import AbstractBaseline, CrossFitted, LeaveOneOut, LinearResponse
 from tumble.gradients._coupled_difference import CoupledDifference
+from tumble.gradients._directions import (
+    AbstractDirections,
+    CoordinateDirections,
+    GaussianDirections,
+    OrthogonalDirections,
+    RademacherDirections,
+)
 from tumble.gradients._equivalence import Equivalence, Verdict, equivalence_test
+from tumble.gradients._gaussian_smoothing import GaussianSmoothing
+from tumble.gradients._mean_field import MeanField
+from tumble.gradients._pooled import Pooled
 from tumble.gradients._score_function import ScoreFunction
+from tumble.gradients._smoothed_reinforce import SmoothedReinforce
+from tumble.gradients._spsa import SPSA
+from tumble.gradients._steps import AbstractSchedule, ConstantStep, ShrinkingStep
 
 __all__ = [
+    "SPSA",
+    "AbstractBaseline",
+    "AbstractDirections",
     "AbstractEstimator",
+    "AbstractSchedule",
     "AlternativePath",
     "Auto",
     "Choice",
+    "ConstantStep",
+    "CoordinateDirections",
     "CoupledDifference",
+    "CrossFitted",
     "Equivalence",
+    "GaussianDirections",
+    "GaussianSmoothing",
     "GradientEstimate",
+    "LeaveOneOut",
+    "LinearResponse",
+    "MeanField",
+    "OrthogonalDirections",
+    "Pooled",
+    "RademacherDirections",
     "SampledJacobian",
     "ScoreFunction",
+    "ShrinkingStep",
+    "SmoothedReinforce",
     "Verdict",
     "assemble",
     "equivalence_test",

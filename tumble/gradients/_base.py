@@ -106,6 +106,10 @@ class AbstractEstimator(abc.ABC):
     def runs_per_sample(self, objective: BoundOutputs) -> int:
         """Return how many runs of each experiment one joint sample costs."""
 
+    def tuned(self, num_runs: int) -> AbstractEstimator:
+        """Return this estimator with the settings for an estimate from ``num_runs`` runs."""
+        return self
+
     @abc.abstractmethod
     def sample(
         self,
@@ -116,6 +120,17 @@ class AbstractEstimator(abc.ABC):
         executor: Any = None,
     ) -> SampledJacobian:
         """Draw ``num_samples`` joint samples at z [P]."""
+
+    def batches(
+        self,
+        objective: BoundOutputs,
+        z: FloatArray,
+        num_samples: int,
+        stream: Stream,
+        executor: Any = None,
+    ) -> list[SampledJacobian]:
+        """Draw joint samples as batches of which the gradients are to be averaged; mostly one."""
+        return [self.sample(objective, z, num_samples, stream, executor)]
 
     def estimate(
         self,
@@ -140,12 +155,12 @@ class AbstractEstimator(abc.ABC):
         slices = split(num_samples - sum(first), -(-num_samples // piece))
         sizes = first + [part.stop - part.start for part in slices]
         began = time.perf_counter()
+        tuned = self.tuned(num_samples * per_sample)
         parts = []
         for i, size in enumerate(sizes):
             branch = stream.child("piece", i)
-            parts.append(
-                (size, assemble(objective, self.sample(objective, z, size, branch, executor)))
-            )
+            for batch in tuned.batches(objective, z, size, branch, executor):
+                parts.append((len(batch.features), assemble(objective, batch)))
         pooled = pool_estimates([part for _, part in parts], [size for size, _ in parts])
         return replace(
             pooled, work=self.event_cost * pooled.work, seconds=time.perf_counter() - began

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 
 from tumble._random import Stream, run_ids
-from tumble._typing import FloatArray
+from tumble._typing import FloatArray, IntArray
 from tumble.gradients._base import (
     AbstractEstimator,
     SampledJacobian,
     features_and_slopes,
     require_valid,
 )
+from tumble.gradients._baselines import AbstractBaseline, LeaveOneOut, ScoredRuns
 from tumble.objectives import BoundOutputs
-from tumble.simulators import Batch, SupportsScore
+from tumble.simulators import Batch, ScoredSample, SupportsScore
 
 
 @dataclass(frozen=True)
@@ -24,20 +25,25 @@ class ScoreFunction(AbstractEstimator):
     """∂E[f]/∂θ = E[f S] with the score S = ∂ log p(path) / ∂θ.
 
     Definition: S = Σ_events ∂ log a_r − ∫ Σ_r ∂a_r ds, up to the time t of the feature and
-    including the last, event-free interval. From each feature its mean over the *other* runs is
-    subtracted (leave-one-out baseline), and only the score up to its own time is used. An unknown
-    initial count between whole numbers adds the score of its random rounding; within 0.02 of a
-    whole number its mean is moved to that distance.
+    including the last, event-free interval. From each feature a ``baseline`` is subtracted, and
+    only the score up to its own time is used. An unknown initial count between whole numbers adds
+    the score of its random rounding; within 0.02 of a whole number its mean is moved to that
+    distance.
 
     Guarantee: unbiased at every batch size of four or more joint samples, for losses of both kinds.
 
+    Arguments: ``baseline``, `LeaveOneOut` (default: the mean of the feature over the *other* runs),
+    `CrossFitted`, or `LinearResponse`, which takes most of the variance off at hundreds of runs.
+
     When: few copies, short horizons, many parameters (one run gives all). Not for large populations
-    or long horizons: the variance of S grows with the number of events.
+    or long horizons, unless with `LinearResponse`: the variance of S grows with the number of
+    events.
 
     References: Glynn, Commun. ACM 33 (1990), doi:10.1145/84537.84552; Plyasunov, Arkin, J. Comput.
     Phys. 221 (2007), doi:10.1016/j.jcp.2006.06.047.
     """
 
+    baseline: AbstractBaseline = field(default_factory=LeaveOneOut)
     requires: ClassVar[type] = SupportsScore
     unbiased: ClassVar[bool] = True
     guarantee: ClassVar[str] = "unbiased at every batch size"
@@ -55,54 +61,103 @@ class ScoreFunction(AbstractEstimator):
         executor: Any = None,
     ) -> SampledJacobian:
         """See `AbstractEstimator.sample`."""
-        features, jacobians, events = [], [], 0
-        for e in range(len(objective.problem.bindings)):
-            branch = stream.child("experiment", e)
-            f, j, fired = _sample_experiment(objective, e, z, num_samples, branch, executor)
-            features.append(f)
-            jacobians.append(j)
-            events += fired
+        parts = self.batches(objective, z, num_samples, stream, executor)
         return SampledJacobian(
-            np.concatenate(features, axis=1),
-            np.concatenate(jacobians, axis=1),
-            num_samples * len(features),
-            events,
+            np.concatenate([p.features for p in parts]),
+            np.concatenate([p.jacobians for p in parts]),
+            sum(p.num_runs for p in parts),
+            sum(p.num_events for p in parts),
         )
 
+    def batches(
+        self,
+        objective: BoundOutputs,
+        z: FloatArray,
+        num_samples: int,
+        stream: Stream,
+        executor: Any = None,
+    ) -> list[SampledJacobian]:
+        """See `AbstractEstimator.batches`."""
+        drawn = [
+            _scored_runs(objective, e, z, num_samples, stream, executor, self.baseline)
+            for e in range(len(objective.problem.bindings))
+        ]
+        batches = []
+        for part in self.baseline.parts(num_samples):
+            size = part.stop - part.start
+            pairs = [self.baseline.apply(runs, part) for runs, _ in drawn]
+            batches.append(
+                SampledJacobian(
+                    np.concatenate([f.reshape(size, -1) for f, _ in pairs], axis=1),
+                    np.concatenate([j.reshape(size, -1, len(z)) for _, j in pairs], axis=1),
+                    size * len(drawn),
+                    sum(int(events[part].sum()) for _, events in drawn),
+                )
+            )
+        return batches
 
-def _sample_experiment(
+
+def _scored_runs(
     objective: BoundOutputs,
     experiment: int,
     z: FloatArray,
     num_samples: int,
     stream: Stream,
     executor: Any,
-) -> tuple[FloatArray, FloatArray, int]:
-    """Return features [n, T K], Jacobians [n, T K, P] and events of one experiment."""
+    baseline: AbstractBaseline,
+) -> tuple[ScoredRuns, IntArray]:
+    """Run one experiment; return the runs and their events [n]."""
     problem = objective.problem
     binding = problem.bindings[experiment]
+    stream = stream.child("experiment", experiment)
     theta = np.asarray(problem.space.from_fit(z))
     runs = run_ids(num_samples)
     initial, initial_score = binding.sample_initial(
         theta, stream.child("initial"), runs, interior=True
     )
+    start = binding.experiment.start
+    windows = baseline.num_windows(num_samples, len(problem.model.reactions))
+    edges = np.linspace(start, binding.times[-1], windows + 1)[1:]
+    times = np.union1d(binding.times, edges) if windows else binding.times
     params = np.asarray(binding.model_params(theta), dtype=float)
     batch = Batch(
-        np.broadcast_to(params, (num_samples, len(params))), initial, binding.times,
-        stream.child("events"), runs, binding.experiment.start,
+        np.broadcast_to(params, (num_samples, len(params))), initial, times,
+        stream.child("events"), runs, start,
     )  # fmt: skip
     simulator: Any = problem.simulator
     sample = simulator.sample_with_score(problem.model, batch, executor=executor)
     require_valid(sample, problem.model)
+    at = np.searchsorted(times, binding.times)
     slope = problem.space.slope(z)
     from_initial = initial_score @ (binding.initial_slopes * slope)
-    score = sample.score_along(binding.model_slopes * slope) + from_initial[:, None, :]
-    features, explicit = features_and_slopes(objective, experiment, sample.states, z)
-    n = num_samples
-    centered = (features - features.mean(0)) * (n / (n - 1))  # leave-one-out baseline
-    jacobians = centered[..., None] * score[:, :, None, :]
-    if explicit is not None:
-        jacobians = jacobians + explicit
-    num_params = problem.space.size
-    events = int(sample.events.sum())
-    return features.reshape(n, -1), jacobians.reshape(n, -1, num_params), events
+    score = sample.score_along(binding.model_slopes * slope)[:, at] + from_initial[:, None, :]
+    features, explicit = features_and_slopes(objective, experiment, sample.states[:, at], z)
+    scored = ScoredRuns(
+        features, score, explicit, np.concatenate([[start], times]), at + 1,
+        *_martingales(problem.model, sample, params, binding.model_slopes * slope),
+    )  # fmt: skip
+    return scored, sample.events
+
+
+def _martingales(
+    model: Any, sample: ScoredSample, params: FloatArray, slopes: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return firings less ∫ a ds and firings [n, 1 + T, M], and ∂ log a / ∂z [M, P].
+
+    Of the M reactions of mass action; with ``slopes`` [Q, P] = ∂ params / ∂z.
+    """
+    rates = model.rates(params)
+    known = np.flatnonzero(model.is_mass_action & (rates > 0))
+    if sample.fired is None or sample.expected is None:
+        known = known[:0]
+    per_param = np.zeros((len(rates), len(params)))
+    values = model.rate_values(None, params)
+    for r, q, expression in model.rate_slopes:
+        if r in known:
+            per_param[r, q] = expression(values) / rates[r]
+    fired = np.zeros((len(sample.events), sample.states.shape[1] + 1, len(known)))
+    martingales = np.zeros_like(fired)
+    if len(known) and sample.fired is not None and sample.expected is not None:
+        fired[:, 1:] = sample.fired[:, :, known]
+        martingales[:, 1:] = fired[:, 1:] - sample.expected[:, :, known]
+    return martingales, fired, per_param[known] @ slopes

@@ -21,6 +21,25 @@ ALGORITHMS: Mapping[str, Mapping[str, str]] = {
         "score_function": "tumble.gradients:ScoreFunction",
         "coupled_difference": "tumble.gradients:CoupledDifference",
         "alternative_path": "tumble.gradients:AlternativePath",
+        "gaussian_smoothing": "tumble.gradients:GaussianSmoothing",
+        "smoothed_reinforce": "tumble.gradients:SmoothedReinforce",
+        "spsa": "tumble.gradients:SPSA",
+        "mean_field": "tumble.gradients:MeanField",
+    },
+    "baseline": {
+        "leave_one_out": "tumble.gradients:LeaveOneOut",
+        "cross_fitted": "tumble.gradients:CrossFitted",
+        "linear_response": "tumble.gradients:LinearResponse",
+    },
+    "directions": {
+        "coordinate": "tumble.gradients:CoordinateDirections",
+        "rademacher": "tumble.gradients:RademacherDirections",
+        "gaussian": "tumble.gradients:GaussianDirections",
+        "orthogonal": "tumble.gradients:OrthogonalDirections",
+    },
+    "schedule": {
+        "constant": "tumble.gradients:ConstantStep",
+        "shrinking": "tumble.gradients:ShrinkingStep",
     },
     "optimizer": {
         "gauss_newton": "tumble.optimizers:GaussNewton",

@@ -44,6 +44,11 @@ class Surrogate:
             return Evaluation(values, gradients, None)
         return Evaluation(values, gradients, curvatures)
 
+    def moments(self, z: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return m [F] and ∂m/∂z [F, P] at z [P]; not numbers where there are none."""
+        moments, slopes = self._moments(z[None])
+        return moments[0], slopes[0]
+
     def slopes(self, z: FloatArray) -> FloatArray:
         """Return ∂m/∂z [F, P] at z [P]."""
         return self._moments(z[None])[1][0]

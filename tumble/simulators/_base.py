@@ -58,10 +58,14 @@ class Sample:
 class ScoredSample(Sample):
     """A batch of runs with ``score`` [B, T, Q] = ∂ log p(path up to each time) / ∂ params.
 
-    Columns of parameters at zero, where the score is not defined, are NaN.
+    Columns of parameters at zero, where the score is not defined, are NaN. ``fired`` [B, T, R] and
+    ``expected`` [B, T, R]: how often each reaction has fired, and ∫ a ds, if the simulator says;
+    those of reactions with rate laws mean nothing.
     """
 
     score: FloatArray
+    fired: IntArray | None = field(default=None, kw_only=True)
+    expected: FloatArray | None = field(default=None, kw_only=True)
 
     def score_along(self, slopes: FloatArray) -> FloatArray:
         """Return the score [B, T, P] of other parameters, ``slopes`` [Q, P] = ∂ params / ∂ them.

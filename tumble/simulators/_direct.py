@@ -114,7 +114,10 @@ class DirectMethod(AbstractSimulator, SupportsScore, SupportsAlternative, Suppor
                 fired[:, :, r], rate, out=np.full(fired.shape[:2], np.nan), where=rate > 0
             )
             score[:, :, q] += slope * (per_rate - exposure[:, :, r])
-        return ScoredSample(states, codes, events, score, culprits=culprits)
+        expected = rates[:, None, :] * exposure
+        return ScoredSample(
+            states, codes, events, score, culprits=culprits, fired=fired, expected=expected
+        )
 
     def sample_pairs(
         self, model: ReactionNetwork, batch: Batch, *, executor: Any = None
