@@ -9,6 +9,7 @@ import numpy as np
 from tumble._random import Stream
 from tumble._typing import BoolArray, FloatArray, IntArray
 from tumble.gradients import AbstractEstimator, gauss_newton, without_noise
+from tumble.losses import times
 from tumble.objectives import BoundLikelihood, BoundOutputs, Surrogate
 
 _DIFFERENCE = 1e-3  # of the gradient, on the fit scale; the gradient itself is exact
@@ -61,18 +62,22 @@ def sandwich(
     stream: Stream,
     executor: Any = None,
 ) -> tuple[FloatArray, str, int]:
-    """Return the covariance [P, P] of a moment estimate, how it was found, and the runs it took.
+    """Return the covariance [P, P] of an estimate by features, how it was found, and the runs.
 
-    (JᵀWJ)⁻¹ JᵀW Σ W J (JᵀWJ)⁻¹ with Σ the covariance of the observed moments, simulated at z, plus
-    ``noise`` [P, P], the part due to simulation.
+    B⁻¹ Jᵀ M Σ Mᵀ J B⁻¹ with B = Jᵀ ∂²ℓ/∂m² J, M = ∂²ℓ/∂m∂y and Σ the covariance of the observed
+    features, simulated at z, plus ``noise`` [P, P], the part due to simulation. For squared
+    differences with weights W that is (JᵀWJ)⁻¹ JᵀWΣWJ (JᵀWJ)⁻¹.
     """
     index = np.flatnonzero(free)
     size = len(z)
-    jacobians, runs = _precise_jacobians(bound, estimator, z, index, stream, executor)
-    bread = np.linalg.pinv(without_noise(*gauss_newton(jacobians, bound.second)), hermitian=True)
+    simulated = _simulated_features(bound, z, _SANDWICH_RUNS, stream, executor)
+    moments = np.concatenate([f.mean(0).ravel() for f in simulated])
+    second, mixed = bound.loss.second(moments), bound.loss.mixed(moments)
+    jacobians, runs = _precise_jacobians(bound, second, estimator, z, index, stream, executor)
+    bread = np.linalg.pinv(without_noise(*gauss_newton(jacobians, second)), hermitian=True)
     # The product of independent halves is free of the noise of the Jacobian.
-    halves = [jacobians[k::2].mean(0) for k in range(2)]
-    meat = _scores_of_data(bound, halves[0], halves[1], z, _SANDWICH_RUNS, stream, executor)
+    halves = [times(mixed, jacobians[k::2].mean(0)) for k in range(2)]
+    meat = _scores_of_data(bound, halves[0], halves[1], simulated)
     covariance = np.zeros((size, size))
     covariance[np.ix_(index, index)] = bread @ meat @ bread
     known = np.isfinite(noise).all()
@@ -88,53 +93,79 @@ def sandwich(
 def data_errors(
     bound: BoundOutputs, surrogate: Surrogate, z: FloatArray, stream: Stream, executor: Any = None
 ) -> tuple[FloatArray, int]:
-    """Return the standard errors [P] that the data leave in a moment estimate, and the runs taken.
+    """Return the standard errors [P] that the data leave in an estimate, and the runs taken.
 
     A first look, before estimated Jacobians are precise: the sandwich at z with slopes from the
     linear-noise approximation. 0 where those are not finite, and for losses without a sandwich.
     """
     nothing = np.zeros(len(z)), 0
-    if not bound.quadratic:
+    if not bound.loss.compares:
         return nothing
     slopes = surrogate.slopes(z)
     if not np.all(np.isfinite(slopes)):
         return nothing
-    curvature = slopes.T @ (bound.second[:, None] * slopes)
-    bread = np.linalg.pinv(curvature, hermitian=True)
-    meat = _scores_of_data(bound, slopes, slopes, z, _LOOK_RUNS, stream, executor)
+    simulated = _simulated_features(bound, z, _LOOK_RUNS, stream, executor)
+    moments = np.concatenate([f.mean(0).ravel() for f in simulated])
+    second, mixed = bound.loss.second(moments), bound.loss.mixed(moments)
+    bread = np.linalg.pinv(slopes.T @ times(second, slopes), hermitian=True)
+    pulled = times(mixed, slopes)
+    meat = _scores_of_data(bound, pulled, pulled, simulated)
     errors = np.sqrt(np.maximum(np.diag(bread @ meat @ bread), 0.0))
     return errors, _LOOK_RUNS * len(bound.problem.experiments)
 
 
 def _scores_of_data(
-    bound: BoundOutputs,
-    left: FloatArray,
-    right: FloatArray,
-    z: FloatArray,
-    num_runs: int,
-    stream: Stream,
-    executor: Any,
+    bound: BoundOutputs, left: FloatArray, right: FloatArray, simulated: list[FloatArray]
 ) -> FloatArray:
-    """Return LᵀWΣWR [P, P], made symmetric and positive, for slopes L and R [F, P].
+    """Return LᵀΣR [P, P], made symmetric and positive, for slopes L and R [F, P].
 
-    Σ is the covariance of the observed moments, from ``num_runs`` simulated data sets.
+    Σ is the covariance of the observed features y, from simulated data sets: features [n, T, K] of
+    each experiment.
     """
     total = np.zeros((left.shape[1], right.shape[1]))
     offset = 0
-    for e, experiment in enumerate(bound.problem.experiments):
-        branch = stream.child("moments", e)
-        features = _simulated_features(bound, e, z, num_runs, branch, executor)
-        part = slice(offset, offset + features.shape[1])
-        offset += features.shape[1]
-        weighted = (features - features.mean(0)) * bound.second[part]
-        one, other = weighted @ left[part], weighted @ right[part]
-        product = (one.T @ other + other.T @ one) / 2
-        total += product / (len(features) - 1) / _num_averaged(experiment)
-    return _nearest_positive(total)
+    for e, features in enumerate(simulated):
+        _, num_times, width = features.shape
+        # Snapshots at different times are of different cells, so that those are independent.
+        unpaired = bound.problem.kind == "snapshots"
+        length = width if unpaired else num_times * width
+        blocks = features.reshape(len(features), -1, length)
+        shares = _shares(bound, e).reshape(-1, blocks.shape[1], length)
+        for b in range(blocks.shape[1]):
+            part = slice(offset, offset + length)
+            total += _of_block(blocks[:, b], shares[:, b], left[part], right[part])
+            offset += length
+    return _nearest_positive((total + total.T) / 2)
+
+
+def _of_block(
+    features: FloatArray, shares: FloatArray, left: FloatArray, right: FloatArray
+) -> FloatArray:
+    """Return LᵀΣR of features [n, F] that are observed as averages with ``shares`` [N, F].
+
+    Replicate r enters the observed feature f with share s_rf (0 where missing), so that
+    Cov(y_f, y_g) = Cov(f, g) Σ_r s_rf s_rg.
+    """
+    centered = features - features.mean(0)
+    if np.all(shares == shares[:1]):
+        scale = np.sqrt(len(shares)) * shares[0]
+        one, other = (centered * scale) @ left, (centered * scale) @ right
+        return one.T @ other / (len(features) - 1)
+    covariance = centered.T @ centered / (len(features) - 1)
+    return left.T @ (covariance * (shares.T @ shares)) @ right
+
+
+def _shares(bound: BoundOutputs, experiment: int) -> FloatArray:
+    """Return the share [N, T, K] that each replicate has in the observed features."""
+    setting = bound.problem.experiments[experiment]
+    present = np.isfinite(bound.features_of_data(experiment, setting.data.values))
+    shares = present / np.maximum(present.sum(0), 1)
+    return shares / np.sqrt(setting.num_averaged or 1)
 
 
 def _precise_jacobians(
     bound: BoundOutputs,
+    second: FloatArray,
     estimator: AbstractEstimator,
     z: FloatArray,
     index: IntArray,
@@ -151,7 +182,7 @@ def _precise_jacobians(
         parts.append(sampled.jacobians[:, :, index])
         runs += sampled.num_runs
         jacobians = np.concatenate(parts)
-        curvature, noise = gauss_newton(jacobians, bound.second)
+        curvature, noise = gauss_newton(jacobians, second)
         share = np.linalg.eigvals(np.linalg.pinv(curvature, hermitian=True) @ noise).real.max()
         wanted *= 2
         if share < _LARGEST_NOISE or wanted > _MOST_RUNS or 2 * jacobians.nbytes > _LARGEST_BYTES:
@@ -164,28 +195,18 @@ def _nearest_positive(matrix: FloatArray) -> FloatArray:
 
 
 def _simulated_features(
-    bound: BoundOutputs,
-    experiment: int,
-    z: FloatArray,
-    num_runs: int,
-    stream: Stream,
-    executor: Any,
-) -> FloatArray:
-    """Return the features [n, T K] of simulated data, measurement noise included."""
+    bound: BoundOutputs, z: FloatArray, num_runs: int, stream: Stream, executor: Any
+) -> list[FloatArray]:
+    """Return the features [n, T, K] of simulated data of each experiment, noise included."""
     problem = bound.problem
     theta = np.asarray(problem.space.from_fit(z))
-    sample = problem.simulate_binding(experiment, theta, stream, num_runs, executor)
-    data = problem.bindings[experiment].sample_data(
-        sample.states, theta, stream.child("noise").numpy()
-    )
-    features = bound.objective.features(data, np.zeros_like(data), bound.data[experiment], np)
-    return np.asarray(features).reshape(len(data), -1)
-
-
-def _num_averaged(experiment: Any) -> int:
-    if experiment.num_averaged is not None:
-        return int(experiment.num_averaged) * experiment.data.num_replicates
-    return int(experiment.data.num_replicates)
+    features = []
+    for e, binding in enumerate(problem.bindings):
+        branch = stream.child("moments", e)
+        sample = problem.simulate_binding(e, theta, branch, num_runs, executor)
+        data = binding.sample_data(sample.states, theta, branch.child("noise").numpy())
+        features.append(bound.features_of_data(e, data))
+    return features
 
 
 def _inverse_if_positive(matrix: FloatArray) -> FloatArray | None:

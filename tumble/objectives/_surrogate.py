@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tumble._typing import FloatArray, JaxArray
+from tumble.losses import times
 from tumble.objectives._base import BoundOutputs, Evaluation, FeatureData, gaussian_moments
 from tumble.objectives._structure import Structure
 from tumble.simulators import LinearNoise
@@ -30,17 +31,18 @@ class Surrogate:
     bound: BoundOutputs
 
     def evaluate(self, z: FloatArray) -> Evaluation:
-        """Return values, gradients and Gauss–Newton curvatures (quadratic losses) at z [M, P]."""
+        """Return values, gradients and curvatures (Gauss–Newton; None if linear) at z [M, P]."""
         moments, slopes = self._moments(z)
         with np.errstate(over="ignore", invalid="ignore"):  # explosions are marked below
             values = np.array([self.bound.value(m) for m in moments])
             gradients = np.stack(
                 [self.bound.slope(m) @ j for m, j in zip(moments, slopes, strict=True)]
             )
-            second = self.bound.second[:, None]
-            curvatures = np.stack([j.T @ (second * j) for j in slopes])
+            curvatures = np.stack(
+                [self._curvature_of(m, j) for m, j in zip(moments, slopes, strict=True)]
+            )
         values[~(np.isfinite(values) & np.isfinite(gradients).all(1))] = np.inf
-        if not self.bound.quadratic:
+        if not self.bound.loss.compares:
             return Evaluation(values, gradients, None)
         return Evaluation(values, gradients, curvatures)
 
@@ -61,6 +63,14 @@ class Surrogate:
             return np.eye(size)
         values, vectors = np.linalg.eigh((hessian + hessian.T) / 2)
         return (vectors * np.abs(values)) @ vectors.T
+
+    def _curvature_of(self, moments: FloatArray, slopes: FloatArray) -> FloatArray:
+        """Return Jᵀ ∂²ℓ J [P, P], its negative eigenvalues set to 0."""
+        curvature = slopes.T @ times(self.bound.loss.second(moments), slopes)
+        if self.bound.loss.polynomial or not np.all(np.isfinite(curvature)):
+            return curvature
+        values, vectors = np.linalg.eigh(curvature)
+        return (vectors * np.maximum(values, 0.0)) @ vectors.T
 
     def _moments(self, z: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return m [M, F] and ∂m/∂z [M, F, P] at z [M, P]."""
