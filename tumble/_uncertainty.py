@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tumble._random import Stream
 from tumble._typing import BoolArray, FloatArray, IntArray
-from tumble.gradients import AbstractEstimator, gauss_newton, without_noise
+from tumble.gradients import AbstractEstimator, without_noise
 from tumble.losses import times
 from tumble.objectives import BoundLikelihood, BoundOutputs, Surrogate
 
@@ -17,7 +17,7 @@ _SANDWICH_RUNS = 4096
 _LOOK_RUNS = 1024
 _MOST_RUNS = 65_536
 _LARGEST_NOISE = 0.1  # of the product of Jacobians
-_LARGEST_BYTES = 2**30
+_LARGEST_BYTES = 2**26
 
 
 def observed_information(
@@ -73,11 +73,11 @@ def sandwich(
     simulated = _simulated_features(bound, z, _SANDWICH_RUNS, stream, executor)
     moments = np.concatenate([f.mean(0).ravel() for f in simulated])
     second, mixed = bound.loss.second(moments), bound.loss.mixed(moments)
-    jacobians, runs = _precise_jacobians(bound, second, estimator, z, index, stream, executor)
-    bread = np.linalg.pinv(without_noise(*gauss_newton(jacobians, second)), hermitian=True)
+    jacobian, runs = _precise_jacobian(bound, second, estimator, z, index, stream, executor)
+    bread = np.linalg.pinv(without_noise(*jacobian.curvature(second)), hermitian=True)
     # The product of independent halves is free of the noise of the Jacobian.
-    halves = [times(mixed, jacobians[k::2].mean(0)) for k in range(2)]
-    meat = _scores_of_data(bound, halves[0], halves[1], simulated)
+    left, right = (times(mixed, half) for half in jacobian.means)
+    meat = _scores_of_data(bound, left, right, simulated)
     covariance = np.zeros((size, size))
     covariance[np.ix_(index, index)] = bread @ meat @ bread
     known = np.isfinite(noise).all()
@@ -163,7 +163,27 @@ def _shares(bound: BoundOutputs, experiment: int) -> FloatArray:
     return shares / np.sqrt(setting.num_averaged or 1)
 
 
-def _precise_jacobians(
+class _Jacobian(NamedTuple):
+    """Sums over runs of a Jacobian J [F, P]: of two halves apart, and Σ Jᵀ S J [P, P]."""
+
+    halves: FloatArray
+    size: int
+    squares: FloatArray
+
+    @property
+    def means(self) -> FloatArray:
+        """The mean Jacobians of the two halves [2, F, P]; halves are of equal size."""
+        return self.halves / (self.size / 2)
+
+    def curvature(self, second: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return J̄ᵀ S J̄ and the part of it that is due to noise (see `gauss_newton`)."""
+        mean = self.halves.sum(0) / self.size
+        product = mean.T @ times(second, mean)
+        noise = (self.squares - self.size * product) / (self.size - 1) / self.size
+        return product, noise
+
+
+def _precise_jacobian(
     bound: BoundOutputs,
     second: FloatArray,
     estimator: AbstractEstimator,
@@ -171,22 +191,37 @@ def _precise_jacobians(
     index: IntArray,
     stream: Stream,
     executor: Any,
-) -> tuple[FloatArray, int]:
-    """Return per-run Jacobians [n, F, P'], enough for noise to be a tenth of their product."""
+) -> tuple[_Jacobian, int]:
+    """Return the Jacobian in ``index`` by enough runs for noise to be a tenth of its product."""
     per_sample = estimator.runs_per_sample(bound) * len(bound.problem.bindings)
-    wanted, runs = _SANDWICH_RUNS, 0
-    parts: list[FloatArray] = []
+    width = 8 * bound.num_features * bound.problem.space.size
+    largest = 2 * max(32, _LARGEST_BYTES // width // 2)
+    total = _Jacobian(np.zeros((2, bound.num_features, len(index))), 0, np.zeros(2 * index.shape))
+    wanted, runs, piece = _SANDWICH_RUNS, 0, 0
     while True:
-        count = max(64, (wanted - runs) // per_sample)
-        sampled = estimator.sample(bound, z, count, stream.child("jacobian", len(parts)), executor)
-        parts.append(sampled.jacobians[:, :, index])
-        runs += sampled.num_runs
-        jacobians = np.concatenate(parts)
-        curvature, noise = gauss_newton(jacobians, second)
+        while runs < wanted:
+            count = 2 * max(32, (wanted - runs) // per_sample // 2)
+            branch = stream.child("jacobian", piece)
+            sampled = estimator.sample(bound, z, min(count, largest), branch, executor)
+            total = _added(total, sampled.jacobians[:, :, index], second)
+            runs, piece = runs + sampled.num_runs, piece + 1
+        curvature, noise = total.curvature(second)
         share = np.linalg.eigvals(np.linalg.pinv(curvature, hermitian=True) @ noise).real.max()
         wanted *= 2
-        if share < _LARGEST_NOISE or wanted > _MOST_RUNS or 2 * jacobians.nbytes > _LARGEST_BYTES:
-            return jacobians, runs
+        if share < _LARGEST_NOISE or wanted > _MOST_RUNS:
+            return total, runs
+
+
+def _added(total: _Jacobian, jacobians: FloatArray, second: FloatArray) -> _Jacobian:
+    flat = jacobians.reshape(-1, jacobians.shape[-1])
+    if second.ndim == 1:
+        weighted = (second[:, None] * jacobians).reshape(flat.shape)
+    else:
+        weighted = (second @ jacobians).reshape(flat.shape)
+    halves = np.stack([jacobians[k::2].sum(0) for k in range(2)])
+    return _Jacobian(
+        total.halves + halves, total.size + len(jacobians), total.squares + flat.T @ weighted
+    )
 
 
 def _nearest_positive(matrix: FloatArray) -> FloatArray:

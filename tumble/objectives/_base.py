@@ -146,19 +146,18 @@ class BoundOutputs:
         return self.loss.slope(moments)
 
 
-def gaussian_moments(
-    objective: AbstractOutputObjective,
-    problem: Problem,
-    data: Sequence[FeatureData],
-    z: JaxArray,
-    method: LinearNoise,
-) -> JaxArray:
-    """Return E[f] [F] at z under the linear-noise approximation, in JAX, for a 64-bit scope."""
+def laws_of_data(
+    problem: Problem, z: JaxArray, method: LinearNoise
+) -> list[tuple[JaxArray, JaxArray]]:
+    """Return mean [T, O] and covariance [T, O, O] of the data of each experiment at z.
+
+    Under the linear-noise approximation, in JAX, for a 64-bit scope.
+    """
     import jax.numpy as jnp
 
     theta = problem.space.from_fit(z, jnp)
-    parts = []
-    for binding, of_experiment in zip(problem.bindings, data, strict=True):
+    laws = []
+    for binding in problem.bindings:
         moments = method.moments(
             problem.model,
             binding.model_params(theta),
@@ -167,10 +166,8 @@ def gaussian_moments(
             binding.times,
             start=binding.experiment.start,
         )
-        mean, covariance = _observable_moments(binding, theta, moments.mean, moments.covariance)
-        features = objective.gaussian_features(mean, covariance, of_experiment, jnp)
-        parts.append(features.ravel())
-    return jnp.concatenate(parts)
+        laws.append(_observable_moments(binding, theta, moments.mean, moments.covariance))
+    return laws
 
 
 def _observable_moments(
