@@ -30,6 +30,7 @@ from tumble.gradients import (
     ScoreFunction,
     SmoothedReinforce,
 )
+from tumble.losses import Linear
 from tumble.objectives import (
     AbstractOutputObjective,
     BoundOutputs,
@@ -70,13 +71,13 @@ class Expectation(AbstractOutputObjective):
         """See `AbstractOutputObjective.bind`."""
         values = problem.experiments[0].data.values[0]
         data = FeatureData(values, np.zeros_like(values), np.ones_like(values))
-        return BoundOutputs(self, problem, [data], quadratic=False)
+        return BoundOutputs(self, problem, [data], Linear(data.weight.ravel()))
 
-    def features(self, x: Any, variance: Any, data: FeatureData, xp: Any) -> Any:
+    def features(self, law: Any, data: FeatureData, xp: Any) -> Any:
         """See `AbstractOutputObjective.features`."""
-        return x
+        return law.mean
 
-    def gaussian_features(self, mean: Any, variance: Any, data: FeatureData, xp: Any) -> Any:
+    def gaussian_features(self, mean: Any, covariance: Any, data: FeatureData, xp: Any) -> Any:
         """See `AbstractOutputObjective.gaussian_features`."""
         return mean
 

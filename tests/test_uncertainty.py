@@ -43,7 +43,7 @@ def test_sandwich_is_that_of_exact_moments(estimator):
     """k and γ are nearly collinear here, so that noise in the Jacobian would show."""
     bound = bound_problem()
     jacobian, covariance = exact_parts()
-    weighted = bound.second[:, None] * jacobian
+    weighted = bound.loss.second(bound.target)[:, None] * jacobian
     bread = np.linalg.inv(jacobian.T @ weighted)
     exact = bread @ weighted.T @ covariance @ weighted @ bread / 50
     found = np.mean(
@@ -59,11 +59,11 @@ def test_sandwich_is_that_of_exact_moments(estimator):
 def test_the_noise_of_the_jacobian_is_taken_out():
     bound = bound_problem()
     jacobian, _ = exact_parts()
-    exact = jacobian.T @ (bound.second[:, None] * jacobian)
+    exact = jacobian.T @ (bound.loss.second(bound.target)[:, None] * jacobian)
     plain, sharp = [], []
     for i in range(400):
         sampled = ScoreFunction().sample(bound, Z, 64, Stream.from_seed(0).child(i))
-        curvature, noise = gauss_newton(sampled.jacobians, bound.second)
+        curvature, noise = gauss_newton(sampled.jacobians, bound.loss.second(bound.target))
         plain.append(curvature)
         sharp.append(curvature - noise)
     error = np.std(sharp, axis=0, ddof=1) / np.sqrt(len(sharp))

@@ -17,7 +17,7 @@ from tumble._parameters import ParameterSpace, Ref
 from tumble._random import Stream
 from tumble._typing import FloatArray, IdArray, IntArray, JaxArray
 from tumble.models import ReactionNetwork
-from tumble.noise import AbstractNoise
+from tumble.noise import AbstractNoise, DatumLaw, Exact
 from tumble.priors import AbstractPrior
 
 # A run from an initial mean between two whole numbers starts from one of them. The score of that
@@ -153,6 +153,10 @@ class Binding:
         ]
         return xp.stack(columns, axis=-1)
 
+    def law(self, x: JaxArray, theta: JaxArray, xp: Any = np) -> DatumLaw:
+        """Return the law of data given observables x [..., O]."""
+        return DatumLaw(self._noises(theta), x, xp)
+
     def log_prob(self, y: JaxArray, x: JaxArray, theta: JaxArray) -> JaxArray:
         """Return log p(y | observables x) of each observable, [..., O], in JAX."""
         import jax.numpy as jnp
@@ -174,18 +178,21 @@ class Binding:
     @cached_property
     def measurement_is_known(self) -> bool:
         """Whether neither observables nor noise depend on an unknown parameter."""
-        unknown = {
-            _of_model(name)
-            for name, source in zip(self.model.parameters, self._model_sources, strict=True)
-            if isinstance(source, Ref)
-        }
-        return not self._measured_with & (unknown | set(self.space.parameters))
+        return not self._measured_with & self._unknown_names
+
+    @cached_property
+    def exact_and_unknown(self) -> list[str]:
+        """Observables without noise whose formula depends on an unknown parameter."""
+        return [
+            name
+            for name in self.observed.names
+            if isinstance(self.observables[name].noise, Exact)
+            and set(self._formulas[name].names) & self._unknown_names
+        ]
 
     @cached_property
     def is_exact(self) -> IntArray:
         """Whether each observable is measured without noise, [O]."""
-        from tumble.noise import Exact
-
         return np.array([isinstance(self.observables[n].noise, Exact) for n in self.observed.names])
 
     # -- private -----------------------------------------------------
@@ -207,6 +214,16 @@ class Binding:
             .substitute(outside)
             for name in self.observed.names
         }
+
+    @cached_property
+    def _unknown_names(self) -> set[str]:
+        """What stands for an unknown parameter in formulas."""
+        own = {
+            _of_model(name)
+            for name, source in zip(self.model.parameters, self._model_sources, strict=True)
+            if isinstance(source, Ref)
+        }
+        return own | set(self.space.parameters)
 
     @cached_property
     def _measured_with(self) -> set[str]:

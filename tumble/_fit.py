@@ -214,7 +214,7 @@ def _fit_outputs(run: FitRun, bound: BoundOutputs, warm_start: bool) -> FitResul
         solution = solution._replace(starts=losses)
     size = run.problem.space.size
     covariance, words = np.full((size, size), np.nan), "unknown: the fit did not end well"
-    if stop.code in _ENDED_WELL and bound.quadratic:
+    if stop.code in _ENDED_WELL and bound.loss.compares:
         covariance, words, runs = sandwich(
             bound, source.estimator, solution.z, _inside(run.problem, solution.z), solution.noise,
             run.stream.child("sandwich"), run.executor,

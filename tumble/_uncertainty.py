@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tumble._random import Stream
 from tumble._typing import BoolArray, FloatArray, IntArray
-from tumble.gradients import AbstractEstimator, gauss_newton, without_noise
+from tumble.gradients import AbstractEstimator, without_noise
+from tumble.losses import times
 from tumble.objectives import BoundLikelihood, BoundOutputs, Surrogate
 
 _DIFFERENCE = 1e-3  # of the gradient, on the fit scale; the gradient itself is exact
@@ -16,7 +17,7 @@ _SANDWICH_RUNS = 4096
 _LOOK_RUNS = 1024
 _MOST_RUNS = 65_536
 _LARGEST_NOISE = 0.1  # of the product of Jacobians
-_LARGEST_BYTES = 2**30
+_LARGEST_BYTES = 2**26
 
 
 def observed_information(
@@ -61,18 +62,22 @@ def sandwich(
     stream: Stream,
     executor: Any = None,
 ) -> tuple[FloatArray, str, int]:
-    """Return the covariance [P, P] of a moment estimate, how it was found, and the runs it took.
+    """Return the covariance [P, P] of an estimate by features, how it was found, and the runs.
 
-    (JᵀWJ)⁻¹ JᵀW Σ W J (JᵀWJ)⁻¹ with Σ the covariance of the observed moments, simulated at z, plus
-    ``noise`` [P, P], the part due to simulation.
+    B⁻¹ Jᵀ M Σ Mᵀ J B⁻¹ with B = Jᵀ ∂²ℓ/∂m² J, M = ∂²ℓ/∂m∂y and Σ the covariance of the observed
+    features, simulated at z, plus ``noise`` [P, P], the part due to simulation. For squared
+    differences with weights W that is (JᵀWJ)⁻¹ JᵀWΣWJ (JᵀWJ)⁻¹.
     """
     index = np.flatnonzero(free)
     size = len(z)
-    jacobians, runs = _precise_jacobians(bound, estimator, z, index, stream, executor)
-    bread = np.linalg.pinv(without_noise(*gauss_newton(jacobians, bound.second)), hermitian=True)
+    simulated = _simulated_features(bound, z, _SANDWICH_RUNS, stream, executor)
+    moments = np.concatenate([f.mean(0).ravel() for f in simulated])
+    second, mixed = bound.loss.second(moments), bound.loss.mixed(moments)
+    jacobian, runs = _precise_jacobian(bound, second, estimator, z, index, stream, executor)
+    bread = np.linalg.pinv(without_noise(*jacobian.curvature(second)), hermitian=True)
     # The product of independent halves is free of the noise of the Jacobian.
-    halves = [jacobians[k::2].mean(0) for k in range(2)]
-    meat = _scores_of_data(bound, halves[0], halves[1], z, _SANDWICH_RUNS, stream, executor)
+    left, right = (times(mixed, half) for half in jacobian.means)
+    meat = _scores_of_data(bound, left, right, simulated)
     covariance = np.zeros((size, size))
     covariance[np.ix_(index, index)] = bread @ meat @ bread
     known = np.isfinite(noise).all()
@@ -88,74 +93,135 @@ def sandwich(
 def data_errors(
     bound: BoundOutputs, surrogate: Surrogate, z: FloatArray, stream: Stream, executor: Any = None
 ) -> tuple[FloatArray, int]:
-    """Return the standard errors [P] that the data leave in a moment estimate, and the runs taken.
+    """Return the standard errors [P] that the data leave in an estimate, and the runs taken.
 
     A first look, before estimated Jacobians are precise: the sandwich at z with slopes from the
     linear-noise approximation. 0 where those are not finite, and for losses without a sandwich.
     """
     nothing = np.zeros(len(z)), 0
-    if not bound.quadratic:
+    if not bound.loss.compares:
         return nothing
     slopes = surrogate.slopes(z)
     if not np.all(np.isfinite(slopes)):
         return nothing
-    curvature = slopes.T @ (bound.second[:, None] * slopes)
-    bread = np.linalg.pinv(curvature, hermitian=True)
-    meat = _scores_of_data(bound, slopes, slopes, z, _LOOK_RUNS, stream, executor)
+    simulated = _simulated_features(bound, z, _LOOK_RUNS, stream, executor)
+    moments = np.concatenate([f.mean(0).ravel() for f in simulated])
+    second, mixed = bound.loss.second(moments), bound.loss.mixed(moments)
+    bread = np.linalg.pinv(slopes.T @ times(second, slopes), hermitian=True)
+    pulled = times(mixed, slopes)
+    meat = _scores_of_data(bound, pulled, pulled, simulated)
     errors = np.sqrt(np.maximum(np.diag(bread @ meat @ bread), 0.0))
     return errors, _LOOK_RUNS * len(bound.problem.experiments)
 
 
 def _scores_of_data(
-    bound: BoundOutputs,
-    left: FloatArray,
-    right: FloatArray,
-    z: FloatArray,
-    num_runs: int,
-    stream: Stream,
-    executor: Any,
+    bound: BoundOutputs, left: FloatArray, right: FloatArray, simulated: list[FloatArray]
 ) -> FloatArray:
-    """Return LᵀWΣWR [P, P], made symmetric and positive, for slopes L and R [F, P].
+    """Return LᵀΣR [P, P], made symmetric and positive, for slopes L and R [F, P].
 
-    Σ is the covariance of the observed moments, from ``num_runs`` simulated data sets.
+    Σ is the covariance of the observed features y, from simulated data sets: features [n, T, K] of
+    each experiment.
     """
     total = np.zeros((left.shape[1], right.shape[1]))
     offset = 0
-    for e, experiment in enumerate(bound.problem.experiments):
-        branch = stream.child("moments", e)
-        features = _simulated_features(bound, e, z, num_runs, branch, executor)
-        part = slice(offset, offset + features.shape[1])
-        offset += features.shape[1]
-        weighted = (features - features.mean(0)) * bound.second[part]
-        one, other = weighted @ left[part], weighted @ right[part]
-        product = (one.T @ other + other.T @ one) / 2
-        total += product / (len(features) - 1) / _num_averaged(experiment)
-    return _nearest_positive(total)
+    for e, features in enumerate(simulated):
+        _, num_times, width = features.shape
+        # Snapshots at different times are of different cells, so that those are independent.
+        unpaired = bound.problem.kind == "snapshots"
+        length = width if unpaired else num_times * width
+        blocks = features.reshape(len(features), -1, length)
+        shares = _shares(bound, e).reshape(-1, blocks.shape[1], length)
+        for b in range(blocks.shape[1]):
+            part = slice(offset, offset + length)
+            total += _of_block(blocks[:, b], shares[:, b], left[part], right[part])
+            offset += length
+    return _nearest_positive((total + total.T) / 2)
 
 
-def _precise_jacobians(
+def _of_block(
+    features: FloatArray, shares: FloatArray, left: FloatArray, right: FloatArray
+) -> FloatArray:
+    """Return LᵀΣR of features [n, F] that are observed as averages with ``shares`` [N, F].
+
+    Replicate r enters the observed feature f with share s_rf (0 where missing), so that
+    Cov(y_f, y_g) = Cov(f, g) Σ_r s_rf s_rg.
+    """
+    centered = features - features.mean(0)
+    if np.all(shares == shares[:1]):
+        scale = np.sqrt(len(shares)) * shares[0]
+        one, other = (centered * scale) @ left, (centered * scale) @ right
+        return one.T @ other / (len(features) - 1)
+    covariance = centered.T @ centered / (len(features) - 1)
+    return left.T @ (covariance * (shares.T @ shares)) @ right
+
+
+def _shares(bound: BoundOutputs, experiment: int) -> FloatArray:
+    """Return the share [N, T, K] that each replicate has in the observed features."""
+    setting = bound.problem.experiments[experiment]
+    present = np.isfinite(bound.features_of_data(experiment, setting.data.values))
+    shares = present / np.maximum(present.sum(0), 1)
+    return shares / np.sqrt(setting.num_averaged or 1)
+
+
+class _Jacobian(NamedTuple):
+    """Sums over runs of a Jacobian J [F, P]: of two halves apart, and Σ Jᵀ S J [P, P]."""
+
+    halves: FloatArray
+    size: int
+    squares: FloatArray
+
+    @property
+    def means(self) -> FloatArray:
+        """The mean Jacobians of the two halves [2, F, P]; halves are of equal size."""
+        return self.halves / (self.size / 2)
+
+    def curvature(self, second: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return J̄ᵀ S J̄ and the part of it that is due to noise (see `gauss_newton`)."""
+        mean = self.halves.sum(0) / self.size
+        product = mean.T @ times(second, mean)
+        noise = (self.squares - self.size * product) / (self.size - 1) / self.size
+        return product, noise
+
+
+def _precise_jacobian(
     bound: BoundOutputs,
+    second: FloatArray,
     estimator: AbstractEstimator,
     z: FloatArray,
     index: IntArray,
     stream: Stream,
     executor: Any,
-) -> tuple[FloatArray, int]:
-    """Return per-run Jacobians [n, F, P'], enough for noise to be a tenth of their product."""
+) -> tuple[_Jacobian, int]:
+    """Return the Jacobian in ``index`` by enough runs for noise to be a tenth of its product."""
     per_sample = estimator.runs_per_sample(bound) * len(bound.problem.bindings)
-    wanted, runs = _SANDWICH_RUNS, 0
-    parts: list[FloatArray] = []
+    width = 8 * bound.num_features * bound.problem.space.size
+    largest = 2 * max(32, _LARGEST_BYTES // width // 2)
+    total = _Jacobian(np.zeros((2, bound.num_features, len(index))), 0, np.zeros(2 * index.shape))
+    wanted, runs, piece = _SANDWICH_RUNS, 0, 0
     while True:
-        count = max(64, (wanted - runs) // per_sample)
-        sampled = estimator.sample(bound, z, count, stream.child("jacobian", len(parts)), executor)
-        parts.append(sampled.jacobians[:, :, index])
-        runs += sampled.num_runs
-        jacobians = np.concatenate(parts)
-        curvature, noise = gauss_newton(jacobians, bound.second)
+        while runs < wanted:
+            count = 2 * max(32, (wanted - runs) // per_sample // 2)
+            branch = stream.child("jacobian", piece)
+            sampled = estimator.sample(bound, z, min(count, largest), branch, executor)
+            total = _added(total, sampled.jacobians[:, :, index], second)
+            runs, piece = runs + sampled.num_runs, piece + 1
+        curvature, noise = total.curvature(second)
         share = np.linalg.eigvals(np.linalg.pinv(curvature, hermitian=True) @ noise).real.max()
         wanted *= 2
-        if share < _LARGEST_NOISE or wanted > _MOST_RUNS or 2 * jacobians.nbytes > _LARGEST_BYTES:
-            return jacobians, runs
+        if share < _LARGEST_NOISE or wanted > _MOST_RUNS:
+            return total, runs
+
+
+def _added(total: _Jacobian, jacobians: FloatArray, second: FloatArray) -> _Jacobian:
+    flat = jacobians.reshape(-1, jacobians.shape[-1])
+    if second.ndim == 1:
+        weighted = (second[:, None] * jacobians).reshape(flat.shape)
+    else:
+        weighted = (second @ jacobians).reshape(flat.shape)
+    halves = np.stack([jacobians[k::2].sum(0) for k in range(2)])
+    return _Jacobian(
+        total.halves + halves, total.size + len(jacobians), total.squares + flat.T @ weighted
+    )
 
 
 def _nearest_positive(matrix: FloatArray) -> FloatArray:
@@ -164,28 +230,18 @@ def _nearest_positive(matrix: FloatArray) -> FloatArray:
 
 
 def _simulated_features(
-    bound: BoundOutputs,
-    experiment: int,
-    z: FloatArray,
-    num_runs: int,
-    stream: Stream,
-    executor: Any,
-) -> FloatArray:
-    """Return the features [n, T K] of simulated data, measurement noise included."""
+    bound: BoundOutputs, z: FloatArray, num_runs: int, stream: Stream, executor: Any
+) -> list[FloatArray]:
+    """Return the features [n, T, K] of simulated data of each experiment, noise included."""
     problem = bound.problem
     theta = np.asarray(problem.space.from_fit(z))
-    sample = problem.simulate_binding(experiment, theta, stream, num_runs, executor)
-    data = problem.bindings[experiment].sample_data(
-        sample.states, theta, stream.child("noise").numpy()
-    )
-    features = bound.objective.features(data, np.zeros_like(data), bound.data[experiment], np)
-    return np.asarray(features).reshape(len(data), -1)
-
-
-def _num_averaged(experiment: Any) -> int:
-    if experiment.num_averaged is not None:
-        return int(experiment.num_averaged) * experiment.data.num_replicates
-    return int(experiment.data.num_replicates)
+    features = []
+    for e, binding in enumerate(problem.bindings):
+        branch = stream.child("moments", e)
+        sample = problem.simulate_binding(e, theta, branch, num_runs, executor)
+        data = binding.sample_data(sample.states, theta, branch.child("noise").numpy())
+        features.append(bound.features_of_data(e, data))
+    return features
 
 
 def _inverse_if_positive(matrix: FloatArray) -> FloatArray | None:

@@ -7,7 +7,7 @@ import pytest
 from scipy import integrate, stats
 
 from tumble import noise
-from tumble._errors import ParameterError
+from tumble._errors import CapabilityError, ParameterError
 
 # member, its arguments, and an independent reference: x -> a distribution of scipy
 COUNTS = [
@@ -45,7 +45,10 @@ def moments(member, x, args):
 
 
 def test_every_member_is_tested():
-    members = {getattr(noise, name) for name in noise.__all__} - {noise.AbstractNoise}
+    members = {getattr(noise, name) for name in noise.__all__} - {
+        noise.AbstractNoise,
+        noise.DatumLaw,
+    }
     assert members == {type(member) for member, *_ in [*COUNTS, *REAL, EXACT]}
 
 
@@ -157,6 +160,82 @@ def test_slopes_in_the_observable_and_in_the_arguments(member, args, reference):
             above, below = ({**args, key: value + s} for s in (h, -h))
             central = (density(x, above) - density(x, below)) / (2 * h)
             np.testing.assert_allclose(in_args[key], central, rtol=1e-5, atol=1e-8)
+
+
+def both_ways(function, *arguments):
+    """The values in NumPy; those in JAX are the same."""
+    in_numpy = np.asarray(function(*arguments, np))
+    with jax.enable_x64(True):
+        np.testing.assert_allclose(in_numpy, np.asarray(function(*arguments, jnp)), atol=1e-12)
+    return in_numpy
+
+
+@over([*COUNTS, *REAL])
+@pytest.mark.parametrize("x", LEVELS)
+def test_distribution_functions(member, args, reference, x):
+    y = np.linspace(-1.5, 3 * x, 40)
+    found = both_ways(member.cdf, y, np.full(40, x), args)
+    np.testing.assert_allclose(found, reference(x).cdf(y), rtol=1e-9, atol=1e-12)
+
+
+@over([*COUNTS, *REAL])
+def test_slopes_of_distribution_functions(member, args, reference):
+    y, h = np.array([-0.5, 0.5, 6.5, 20.5]), 1e-4
+
+    def cdf(x, args):
+        return member.cdf(jnp.asarray(y), x, args, jnp)
+
+    with jax.enable_x64(True):
+        in_x, in_args = jax.jacfwd(cdf, argnums=(0, 1))(9.3, args)
+        central = (cdf(9.3 + h, args) - cdf(9.3 - h, args)) / (2 * h)
+        np.testing.assert_allclose(in_x, central, rtol=1e-5, atol=1e-9)
+        for key, value in args.items():
+            h = 1e-4 * value
+            above, below = ({**args, key: value + s} for s in (h, -h))
+            central = (cdf(9.3, above) - cdf(9.3, below)) / (2 * h)
+            np.testing.assert_allclose(in_args[key], central, rtol=1e-5, atol=1e-9)
+        at_zero = jax.jacfwd(cdf, argnums=(0, 1))(0.0, args)
+    assert np.all(np.isfinite(jax.tree.leaves(at_zero)))
+
+
+@over([m for m in [*COUNTS, *REAL] if not isinstance(m[0], noise.LogNormal)])
+@pytest.mark.parametrize("x", [1.0, 7.0])
+def test_characteristic_functions(member, args, reference, x):
+    omega = np.array([-2.0, 0.0, 0.3, 1.7])
+    found = both_ways(member.characteristic, omega, np.full(4, x), args)
+    if member.counts:
+        y = np.arange(400.0)
+        mass = reference(x).pmf(y)
+    else:
+        y = np.linspace(x - 12, x + 12, 20_001)
+        mass = reference(x).pdf(y) * (y[1] - y[0])
+    np.testing.assert_allclose(found, np.exp(1j * np.outer(omega, y)) @ mass, atol=1e-9)
+
+
+def test_lognormal_noise_has_no_characteristic_function():
+    with pytest.raises(CapabilityError, match=r"closed form; use distances.EnergyDistance\(\)"):
+        noise.LogNormal(0.3).characteristic(1.0, 2.0, {"sd": 0.3})
+
+
+def test_the_law_of_a_datum():
+    noises = [(noise.Normal("sd"), {"sd": 2.0}), (noise.Exact(), {})]
+    x = np.array([[3.0, 4.0], [5.0, np.nan]])
+    law = noise.DatumLaw(noises, x)
+    np.testing.assert_array_equal(law.mean, x)
+    np.testing.assert_array_equal(law.variance[0], [4.0, 0.0])
+    below = law.cdf(np.array([[3.0, 4.0], [3.5, 4.0]]))
+    np.testing.assert_allclose(below[0], [[0.5, stats.norm.cdf(0.5)], [0.0, 1.0]])
+    assert np.all(np.isnan(below[1, 1])) and np.all(np.isfinite(below[1, 0]))
+    # Y1 + Y2 is normal; what is not used may be missing.
+    total = law.projected(np.array([[1.0, 1.0]]))
+    np.testing.assert_allclose(total.cdf(np.array([[7.0, 9.0]]))[0, 0], [0.5, stats.norm.cdf(1)])
+    waves = law.characteristic(np.array([[0.3, 0.0], [0.3, 0.2]]))
+    expected = np.exp(0.9j - 0.18), np.exp(0.9j - 0.18 + 0.8j)
+    np.testing.assert_allclose(waves[0], expected)
+    assert np.isfinite(waves[1, 0]) and np.isnan(waves[1, 1])
+    counted = noise.DatumLaw([(noise.Poisson(), {})] * 2, x)
+    with pytest.raises(CapabilityError, match=r"Poisson noise have no distribution function"):
+        counted.projected(np.eye(2))
 
 
 def test_no_more_can_be_counted_than_there_are():

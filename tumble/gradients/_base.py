@@ -15,6 +15,7 @@ from tumble._execution import split
 from tumble._random import Stream
 from tumble._results import describe_codes
 from tumble._typing import FloatArray, IntArray
+from tumble.losses import times
 from tumble.objectives import BoundOutputs
 from tumble.simulators import PairSample, Sample
 
@@ -33,7 +34,9 @@ class GradientEstimate:
     ``value`` and ``value_variance``; ``gradient`` [P] and ``covariance`` [P, P] of its error;
     ``curvature`` [P, P], the Gauss–Newton matrix of the batch means, or None, and
     ``curvature_noise`` [P, P], how much of it is due to noise on average; ``num_runs`` of the
-    simulator, ``work`` (events fired, and one for each run) and ``seconds``.
+    simulator, ``work`` (events fired, and one for each run) and ``seconds``; ``remaining_bias``,
+    what is left of the bias of a loss that is not a polynomial of degree 2 (the estimator's own is
+    in its ``guarantee``).
     """
 
     value: float
@@ -45,6 +48,7 @@ class GradientEstimate:
     num_runs: int
     work: float
     seconds: float
+    remaining_bias: str = "none"
 
     @property
     def standard_errors(self) -> FloatArray:
@@ -155,12 +159,16 @@ class AbstractEstimator(abc.ABC):
         slices = split(num_samples - sum(first), -(-num_samples // piece))
         sizes = first + [part.stop - part.start for part in slices]
         began = time.perf_counter()
+        parts: list[tuple[int, GradientEstimate]] = []
         tuned = self.tuned(num_samples * per_sample)
-        parts = []
+        drawn: list[SampledJacobian] = []
         for i, size in enumerate(sizes):
             branch = stream.child("piece", i)
-            for batch in tuned.batches(objective, z, size, branch, executor):
-                parts.append((len(batch.features), assemble(objective, batch)))
+            drawn = _joined(drawn, tuned.batches(objective, z, size, branch, executor))
+            if first and i == 0:
+                continue  # too few for an estimate of their own
+            parts += [(len(batch.features), assemble(objective, batch)) for batch in drawn]
+            drawn = []
         pooled = pool_estimates([part for _, part in parts], [size for size, _ in parts])
         return replace(
             pooled, work=self.event_cost * pooled.work, seconds=time.perf_counter() - began
@@ -178,56 +186,78 @@ class AbstractEstimator(abc.ABC):
 
 
 def assemble(objective: BoundOutputs, sampled: SampledJacobian) -> GradientEstimate:
-    """Turn a batch into unbiased estimates of the loss and its gradient.
+    """Turn a batch into estimates of the loss and its gradient, freed of the bias of the loss.
 
-    For ℓ quadratic in m = E[f], products of expectations are taken over pairs of distinct runs:
-    with batch means f̄, J̄ and sample covariance C of (f, J),
-    E[ℓ'(f̄) J̄ − ℓ'' C / n] = ℓ'(m) ∂m. The covariance of the result is that of its first-order
-    (Hájek) projection.
+    With batch means f̄, J̄ over n runs, T = ℓ'(f̄) J̄ and T_i the same without run i, the estimate is
+    the jackknife n T − (n − 1) mean T_i. For ℓ linear or quadratic it is a U-statistic, in which
+    products of expectations are taken over distinct runs, and unbiased at every n. For other smooth
+    ℓ the bias, 1/n for T, is of order 1/n². The covariance is that of the jackknife.
+
+    References: Quenouille, Biometrika 43 (1956), doi:10.1093/biomet/43.3-4.353; Efron, Stein, Ann.
+    Statist. 9 (1981), doi:10.1214/aos/1176345462.
     """
+    loss = objective.loss
     f, jacobians = sampled.features, sampled.jacobians
     n = len(f)
     mean, jacobian = f.mean(0), jacobians.mean(0)
-    slope, second = objective.slope(mean), objective.second
-    deviation = f - mean
-    value = objective.value(mean) - 0.5 * second @ deviation.var(0, ddof=1) / n
-    per_run = np.einsum("nfp,f->np", jacobians, slope)
-    gradient = per_run.mean(0)
-    projection = per_run - gradient
-    if objective.quadratic:
-        cross = np.einsum("nf,nfp->p", deviation * second, jacobians - jacobian) / (n - 1)
-        gradient = gradient - cross / n
-        projection = projection + (deviation * second) @ jacobian
-    covariance = projection.T @ projection / (n - 1) / n
-    value_variance = (deviation @ slope).var(ddof=1) / n
+    without = (n * mean - f) / (n - 1)
+    slopes = loss.slope(without)
+    product = n * (slopes @ jacobian) - np.einsum("nfp,nf->np", jacobians, slopes)
+    of_runs = n * (loss.slope(mean) @ jacobian) - product
+    value_of_runs = n * loss.value(mean) - (n - 1) * loss.value(without)
+    gradient = of_runs.mean(0)
+    deviation = of_runs - gradient
     curvature, noise = None, None
-    if objective.quadratic:
-        curvature, noise = gauss_newton(jacobians, second)
+    if loss.compares:
+        curvature, noise = gauss_newton(jacobians, loss.second(mean))
     return GradientEstimate(
-        float(value),
-        float(value_variance),
+        float(value_of_runs.mean()),
+        float(value_of_runs.var(ddof=1) / n),
         gradient,
-        covariance,
+        deviation.T @ deviation / (n - 1) / n,
         curvature,
         noise,
         sampled.num_runs,
         float(sampled.num_events + sampled.num_runs),
         0.0,
+        loss.remaining_bias,
     )
 
 
 def gauss_newton(jacobians: FloatArray, second: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return J̄ᵀ S J̄ [P, P] of per-run Jacobians [n, F, P] with S = diag ``second``, and its bias.
+    """Return J̄ᵀ S J̄ [P, P] of per-run Jacobians [n, F, P] and its bias, for S [F] or [F, F].
 
-    The noise of J̄ adds Σ_f S_f Cov(J_f) / n on average, which makes a minimum look sharper, and
-    errors smaller, than they are.
+    The noise of J̄ adds Σ_fg S_fg Cov(J_f, J_g) / n on average, which makes a minimum look sharper,
+    and errors smaller, than they are.
     """
     mean = jacobians.mean(0)
-    deviation = (jacobians - mean).reshape(-1, mean.shape[1])
-    weights = np.tile(second, len(jacobians))
-    n = len(jacobians)
-    noise = deviation.T @ (weights[:, None] * deviation) / (n - 1) / n
-    return mean.T @ (second[:, None] * mean), noise
+    n, _, num_params = jacobians.shape
+    deviation = (jacobians - mean).reshape(-1, num_params)
+    if second.ndim == 1:
+        weighted = np.tile(second, n)[:, None] * deviation
+    else:
+        weighted = (second @ (jacobians - mean)).reshape(-1, num_params)
+    noise = deviation.T @ weighted / (n - 1) / n
+    return mean.T @ times(second, mean), noise
+
+
+def _joined(few: list[SampledJacobian], more: list[SampledJacobian]) -> list[SampledJacobian]:
+    """Return batches with those of ``few`` added, the first to the first and so on.
+
+    What is shared by the runs of a batch, such as coefficients from another batch, then stays
+    independent of its runs. Where the numbers differ all are kept as they are.
+    """
+    if len(few) != len(more):
+        return few + more
+    return [
+        SampledJacobian(
+            np.concatenate([a.features, b.features]),
+            np.concatenate([a.jacobians, b.jacobians]),
+            a.num_runs + b.num_runs,
+            a.num_events + b.num_events,
+        )
+        for a, b in zip(few, more, strict=True)
+    ]
 
 
 def without_noise(curvature: FloatArray, noise: FloatArray) -> FloatArray:
@@ -264,6 +294,7 @@ def pool_estimates(
         sum(e.num_runs for e in estimates),
         sum(e.work for e in estimates),
         sum(e.seconds for e in estimates),
+        estimates[0].remaining_bias,
     )
 
 

@@ -16,6 +16,11 @@ from tumble.objectives import BoundOutputs
 from tumble.objectives._surrogate import Surrogate
 from tumble.simulators import AbstractSimulator, LinearNoise
 
+_NOT_FINITE = (
+    "the mean-field moments are not finite here: the solver gave up, or a population explodes; "
+    "move the parameters, or use an estimator that simulates."
+)
+
 
 @dataclass(frozen=True)
 class MeanField(AbstractEstimator):
@@ -60,10 +65,7 @@ class MeanField(AbstractEstimator):
         """Return the expected features and their derivatives, ``num_samples`` times."""
         moments, slopes = Surrogate(self.method, objective).moments(np.asarray(z, dtype=float))
         if not (np.all(np.isfinite(moments)) and np.all(np.isfinite(slopes))):
-            raise SimulationError(
-                "the mean-field moments are not finite here: the solver gave up, or a population "
-                "explodes; move the parameters, or use an estimator that simulates."
-            )
+            raise SimulationError(_NOT_FINITE)
         n = num_samples
         return SampledJacobian(
             np.broadcast_to(moments, (n, *moments.shape)),
@@ -86,20 +88,18 @@ class MeanField(AbstractEstimator):
         moments are not finite.
         """
         began = time.perf_counter()
-        sampled = self.sample(objective, z, 1, stream, executor)
-        moments, slopes = sampled.features[0], sampled.jacobians[0]
-        curvature, noise = None, None
-        if objective.quadratic:
-            curvature = slopes.T @ (objective.second[:, None] * slopes)
-            noise = np.zeros_like(curvature)
+        found = Surrogate(self.method, objective).evaluate(np.asarray(z, dtype=float)[None])
+        if not np.isfinite(found.values[0]):
+            raise SimulationError(_NOT_FINITE)
         size = len(z)
+        curvature = None if found.curvatures is None else found.curvatures[0]
         return GradientEstimate(
-            objective.value(moments),
+            float(found.values[0]),
             0.0,
-            objective.slope(moments) @ slopes,
+            found.gradients[0],
             np.zeros((size, size)),
             curvature,
-            noise,
+            None if curvature is None else np.zeros((size, size)),
             0,
             0.0,
             time.perf_counter() - began,

@@ -64,6 +64,14 @@ class AbstractNoise(abc.ABC):
         """Return log p(y | x)."""
 
     @abc.abstractmethod
+    def cdf(self, y: Any, x: Any, args: Mapping[str, Any], xp: Any = np) -> Any:
+        """Return P(datum ≤ y | x) for any real y."""
+
+    @abc.abstractmethod
+    def characteristic(self, omega: Any, x: Any, args: Mapping[str, Any], xp: Any = np) -> Any:
+        """Return E[exp(i ω datum) | x], complex. Raises `CapabilityError` without closed form."""
+
+    @abc.abstractmethod
     def sample(self, rng: np.random.Generator, x: Any, args: Mapping[str, Any]) -> FloatArray:
         """Return a datum for each entry of ``x``."""
 
@@ -88,6 +96,12 @@ class Exact(AbstractNoise):
         import jax.numpy as jnp
 
         return jnp.where(jnp.abs(y - x) < 0.5, 0.0, -jnp.inf)
+
+    def cdf(self, y: Any, x: Any, args: Mapping[str, Any], xp: Any = np) -> Any:
+        return xp.where(xp.isnan(x), np.nan, x <= y)  # a missing datum stays missing
+
+    def characteristic(self, omega: Any, x: Any, args: Mapping[str, Any], xp: Any = np) -> Any:
+        return xp.exp(1j * omega * x)
 
     def sample(self, rng: np.random.Generator, x: Any, args: Mapping[str, Any]) -> FloatArray:
         return np.asarray(x, dtype=float)

@@ -8,8 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from tumble._errors import CapabilityError
 from tumble._typing import FloatArray
 from tumble.noise._base import AbstractNoise
+from tumble.noise._special import incomplete_beta
 
 _TINY = 1e-12  # keeps log densities finite where an observable is 0
 
@@ -33,6 +35,12 @@ class Normal(AbstractNoise):
         from jax.scipy.stats import norm
 
         return norm.logpdf(y, x, args["sd"])
+
+    def cdf(self, y: Any, x: Any, args: Mapping[str, Any], xp: Any = np) -> Any:
+        return _normal_cdf((y - x) / args["sd"], xp)
+
+    def characteristic(self, omega: Any, x: Any, args: Mapping[str, Any], xp: Any = np) -> Any:
+        return xp.exp(1j * omega * x - (omega * args["sd"]) ** 2 / 2)
 
     def sample(self, rng: np.random.Generator, x: Any, args: Mapping[str, Any]) -> FloatArray:
         return rng.normal(x, args["sd"])
@@ -62,6 +70,16 @@ class LogNormal(AbstractNoise):
         log_y = jnp.log(jnp.maximum(y, _TINY))
         return norm.logpdf(log_y, jnp.log(jnp.maximum(x, _TINY)), args["sd"]) - log_y
 
+    def cdf(self, y: Any, x: Any, args: Mapping[str, Any], xp: Any = np) -> Any:
+        gap = xp.log(xp.maximum(y, _TINY)) - xp.log(xp.maximum(x, _TINY))
+        return xp.where(xp.asarray(y) > 0, _normal_cdf(gap / args["sd"], xp), 0.0)
+
+    def characteristic(self, omega: Any, x: Any, args: Mapping[str, Any], xp: Any = np) -> Any:
+        raise CapabilityError(
+            "LogNormal noise has no characteristic function in closed form; use "
+            "distances.EnergyDistance()."
+        )
+
     def sample(self, rng: np.random.Generator, x: Any, args: Mapping[str, Any]) -> FloatArray:
         return np.asarray(x) * np.exp(rng.normal(0.0, args["sd"], np.shape(x)))
 
@@ -84,6 +102,14 @@ class Poisson(AbstractNoise):
 
         rate = jnp.maximum(x, _TINY)
         return y * jnp.log(rate) - rate - gammaln(y + 1)
+
+    def cdf(self, y: Any, x: Any, args: Mapping[str, Any], xp: Any = np) -> Any:
+        whole = xp.floor(y)
+        below = _upper_gamma(xp.maximum(whole, 0.0) + 1, xp.maximum(x, _TINY), xp)
+        return xp.where(whole < 0, 0.0, below)
+
+    def characteristic(self, omega: Any, x: Any, args: Mapping[str, Any], xp: Any = np) -> Any:
+        return xp.exp(xp.maximum(x, 0.0) * (xp.exp(1j * omega) - 1))
 
     def sample(self, rng: np.random.Generator, x: Any, args: Mapping[str, Any]) -> FloatArray:
         return rng.poisson(np.maximum(x, 0.0)).astype(float)
@@ -119,6 +145,16 @@ class NegativeBinomial(AbstractNoise):
             - phi * jnp.log1p(rate / phi)
             + y * (jnp.log(rate) - jnp.log(rate + phi))
         )
+
+    def cdf(self, y: Any, x: Any, args: Mapping[str, Any], xp: Any = np) -> Any:
+        whole, phi, rate = xp.floor(y), args["phi"], xp.maximum(x, _TINY)
+        below = incomplete_beta(phi, xp.maximum(whole, 0.0) + 1, phi / (phi + rate), xp)
+        return xp.where(whole < 0, 0.0, below)
+
+    def characteristic(self, omega: Any, x: Any, args: Mapping[str, Any], xp: Any = np) -> Any:
+        phi = args["phi"]
+        odds = xp.maximum(x, 0.0) / phi * (1 - xp.exp(1j * omega))
+        return xp.exp(-phi * xp.log1p(odds))
 
     def sample(self, rng: np.random.Generator, x: Any, args: Mapping[str, Any]) -> FloatArray:
         phi, rate = np.asarray(args["phi"], dtype=float), np.maximum(x, 0.0)
@@ -158,5 +194,32 @@ class Binomial(AbstractNoise):
         )
         return jnp.where(y <= x, value, -jnp.inf)
 
+    def cdf(self, y: Any, x: Any, args: Mapping[str, Any], xp: Any = np) -> Any:
+        whole = xp.floor(y)
+        rest = x - xp.maximum(whole, 0.0)
+        size = xp.where(rest > 0, rest, 1.0)
+        below = incomplete_beta(size, xp.maximum(whole, 0.0) + 1, 1 - args["p"], xp)
+        return xp.where(whole < 0, 0.0, xp.where(rest > 0, below, 1.0))
+
+    def characteristic(self, omega: Any, x: Any, args: Mapping[str, Any], xp: Any = np) -> Any:
+        one = 1 + args["p"] * (xp.exp(1j * omega) - 1)
+        return xp.exp(xp.maximum(x, 0.0) * xp.log(one + _TINY))
+
     def sample(self, rng: np.random.Generator, x: Any, args: Mapping[str, Any]) -> FloatArray:
         return rng.binomial(np.maximum(np.rint(x), 0).astype(np.int64), args["p"]).astype(float)
+
+
+def _normal_cdf(z: Any, xp: Any) -> Any:
+    if xp is np:
+        from scipy.special import ndtr
+    else:
+        from jax.scipy.special import ndtr
+    return ndtr(z)
+
+
+def _upper_gamma(a: Any, x: Any, xp: Any) -> Any:
+    if xp is np:
+        from scipy.special import gammaincc
+    else:
+        from jax.scipy.special import gammaincc
+    return gammaincc(a, x)

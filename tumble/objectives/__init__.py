@@ -7,7 +7,9 @@ from tumble.objectives._base import (
     Evaluation,
 )
 from tumble.objectives._default import default_objective, objective_warnings
+from tumble.objectives._distribution_matching import DistributionMatching
 from tumble.objectives._expected_loss import ExpectedLoss
+from tumble.objectives._loss_of_expectations import LossOfExpectations
 from tumble.objectives._moment_matching import MomentMatching
 from tumble.objectives._path_likelihood import BoundLikelihood, PathLikelihood
 from tumble.objectives._surrogate import Surrogate
@@ -17,8 +19,10 @@ __all__ = [
     "AbstractOutputObjective",
     "BoundLikelihood",
     "BoundOutputs",
+    "DistributionMatching",
     "Evaluation",
     "ExpectedLoss",
+    "LossOfExpectations",
     "MomentMatching",
     "PathLikelihood",
     "Surrogate",

@@ -17,6 +17,8 @@ import numpy as np
 
 from tumble._problem import Problem
 from tumble._typing import FloatArray, JaxArray
+from tumble.losses import AbstractLoss
+from tumble.noise import DatumLaw
 from tumble.simulators import LinearNoise
 
 if TYPE_CHECKING:
@@ -52,8 +54,9 @@ class AbstractObjective(abc.ABC):
 class AbstractOutputObjective(AbstractObjective):
     """A loss ℓ(E[f(X)]) of expected features f of the simulator's outputs.
 
-    Features are local in time: f at observation time t depends on the state at t. ℓ is linear or a
-    diagonal quadratic, so that batches give unbiased values and gradients (U-statistics).
+    Features are local in time: f at observation time t depends on the state at t. Batches give
+    unbiased values and gradients where ℓ is a polynomial of degree 2 or less, else ones with a bias
+    of the order of 1/runs² (see `tumble.losses`).
     """
 
     @abc.abstractmethod
@@ -61,53 +64,62 @@ class AbstractOutputObjective(AbstractObjective):
         """Return the objective of ``problem``."""
 
     @abc.abstractmethod
-    def features(self, x: JaxArray, variance: JaxArray, data: FeatureData, xp: Any) -> JaxArray:
+    def features(self, law: DatumLaw, data: FeatureData, xp: Any) -> JaxArray:
         """Return features [n, T, K].
 
-        Arguments: ``x`` [n, T, O] the expected datum given the state, ``variance`` [n, T, O] of its
-        measurement noise, ``data`` of the experiment, ``xp`` the array namespace.
+        Arguments: ``law`` of the data given the states, of shape [n, T, O]; ``data`` of the
+        experiment; ``xp``, the array namespace.
         """
 
     @abc.abstractmethod
     def gaussian_features(
-        self, mean: JaxArray, variance: JaxArray, data: FeatureData, xp: Any
+        self, mean: JaxArray, covariance: JaxArray, data: FeatureData, xp: Any
     ) -> JaxArray:
-        """Return the features expected, shape [T, K], of data with mean and variance [T, O]."""
+        """Return the features expected, [T, K], of normal data: mean [T, O], covariance [T, O, O].
+
+        Noise is included in the covariance.
+        """
 
 
 class FeatureData(NamedTuple):
     """What an objective takes from the data of one experiment.
 
-    ``center`` [T, O] (0 where missing); ``target`` and ``weight`` [T, K] (weight 0 where missing).
+    ``center``, what the features are taken about: arrays with one row a time (for moments the
+    observed means [T, O], 0 where missing); ``target`` and ``weight`` [T, K], the observed features
+    and their weights in the loss, both 0 where missing.
     """
 
-    center: FloatArray
+    center: Any
     target: FloatArray
     weight: FloatArray
 
 
+def stacked(data: Sequence[FeatureData]) -> tuple[FloatArray, FloatArray]:
+    """Return the observed features y [F] and their weights w [F] of all experiments."""
+    target = np.concatenate([d.target.ravel() for d in data])
+    return target, np.concatenate([d.weight.ravel() for d in data])
+
+
 @dataclass(frozen=True)
 class BoundOutputs:
-    """An output objective of one problem.
-
-    The loss is Σ_f w_f (m_f − y_f)² when ``quadratic``, else Σ_f w_f m_f, with m = E[f] over all
-    features [F] of all experiments.
+    """An output objective of one problem: ``loss`` of m = E[f] over all features [F] of all
+    experiments.
     """
 
     objective: AbstractOutputObjective
     problem: Problem
     data: Sequence[FeatureData]
-    quadratic: bool
+    loss: AbstractLoss
 
     @cached_property
     def target(self) -> FloatArray:
         """The observed features y [F]."""
-        return np.concatenate([d.target.ravel() for d in self.data])
+        return stacked(self.data)[0]
 
     @cached_property
     def weight(self) -> FloatArray:
         """The weights w [F]."""
-        return np.concatenate([d.weight.ravel() for d in self.data])
+        return stacked(self.data)[1]
 
     @cached_property
     def num_features(self) -> int:
@@ -117,40 +129,35 @@ class BoundOutputs:
     def features_of(self, experiment: int, states: Any, theta: JaxArray, xp: Any = np) -> JaxArray:
         """Return features [n, T, K] of states [n, T, S]. In JAX, for a 64-bit scope."""
         binding = self.problem.bindings[experiment]
-        observed = binding.observe(states, theta, xp)
-        x = binding.expected(observed, theta, xp)
-        variance = binding.noise_variance(observed, theta, xp)
-        return self.objective.features(x, variance, self.data[experiment], xp)
+        law = binding.law(binding.observe(states, theta, xp), theta, xp)
+        return self.objective.features(law, self.data[experiment], xp)
+
+    def features_of_data(self, experiment: int, values: FloatArray) -> FloatArray:
+        """Return features [n, T, K] of data [n, T, O], NaN where those are missing."""
+        law = DatumLaw.known(values)
+        return np.asarray(self.objective.features(law, self.data[experiment], np))
 
     def value(self, moments: FloatArray) -> float:
         """Return the loss of expected features m [F]."""
-        if self.quadratic:
-            return float(self.weight @ (moments - self.target) ** 2)
-        return float(self.weight @ moments)
+        return float(self.loss.value(moments))
 
     def slope(self, moments: FloatArray) -> FloatArray:
         """Return ∂loss/∂m [F]."""
-        return 2 * self.weight * (moments - self.target) if self.quadratic else self.weight
-
-    @property
-    def second(self) -> FloatArray:
-        """Return ∂²loss/∂m² [F], the diagonal."""
-        return 2 * self.weight if self.quadratic else np.zeros(self.num_features)
+        return self.loss.slope(moments)
 
 
-def gaussian_moments(
-    objective: AbstractOutputObjective,
-    problem: Problem,
-    data: Sequence[FeatureData],
-    z: JaxArray,
-    method: LinearNoise,
-) -> JaxArray:
-    """Return E[f] [F] at z under the linear-noise approximation, in JAX, for a 64-bit scope."""
+def laws_of_data(
+    problem: Problem, z: JaxArray, method: LinearNoise
+) -> list[tuple[JaxArray, JaxArray]]:
+    """Return mean [T, O] and covariance [T, O, O] of the data of each experiment at z.
+
+    Under the linear-noise approximation, in JAX, for a 64-bit scope.
+    """
     import jax.numpy as jnp
 
     theta = problem.space.from_fit(z, jnp)
-    parts = []
-    for binding, of_experiment in zip(problem.bindings, data, strict=True):
+    laws = []
+    for binding in problem.bindings:
         moments = method.moments(
             problem.model,
             binding.model_params(theta),
@@ -159,15 +166,17 @@ def gaussian_moments(
             binding.times,
             start=binding.experiment.start,
         )
-        mean, variance = _observable_moments(binding, theta, moments.mean, moments.covariance)
-        parts.append(objective.gaussian_features(mean, variance, of_experiment, jnp).ravel())
-    return jnp.concatenate(parts)
+        laws.append(_observable_moments(binding, theta, moments.mean, moments.covariance))
+    return laws
 
 
 def _observable_moments(
     binding: Any, theta: JaxArray, mean: JaxArray, covariance: JaxArray
 ) -> tuple[JaxArray, JaxArray]:
-    """Return mean and total variance [T, O] of the data, to first order in the state's spread."""
+    """Return mean [T, O] and covariance [T, O, O] of the data.
+
+    They are right to first order in the spread of the state; noise is that at the mean state.
+    """
     import jax
     import jax.numpy as jnp
 
@@ -175,6 +184,6 @@ def _observable_moments(
         return binding.expected(binding.observe(state, theta, jnp), theta, jnp)
 
     slopes = jax.vmap(jax.jacfwd(expected))(mean)
-    spread = jnp.einsum("tos,tsr,tor->to", slopes, covariance, slopes)
+    spread = jnp.einsum("tos,tsr,tpr->top", slopes, covariance, slopes)
     noise = binding.noise_variance(binding.observe(mean, theta, jnp), theta, jnp)
-    return jax.vmap(expected)(mean), spread + noise
+    return jax.vmap(expected)(mean), spread + jax.vmap(jnp.diag)(noise)

@@ -11,7 +11,14 @@ from tumble._errors import ParameterError
 from tumble._experiment import Experiment
 from tumble._problem import Problem
 from tumble._typing import FloatArray, JaxArray
-from tumble.objectives._base import AbstractOutputObjective, BoundOutputs, FeatureData
+from tumble.losses import Quadratic
+from tumble.noise import DatumLaw
+from tumble.objectives._base import (
+    AbstractOutputObjective,
+    BoundOutputs,
+    FeatureData,
+    stacked,
+)
 
 # Weights are inverse variances; a moment that hardly varies must not take all the weight.
 _VARIANCE_FLOOR = 0.02
@@ -58,20 +65,21 @@ class MomentMatching(AbstractOutputObjective):
         data = [_feature_data(e, order) for e in problem.experiments]
         count = sum(int((d.weight > 0).sum()) for d in data)
         data = [d._replace(weight=d.weight / count) for d in data]
-        return BoundOutputs(MomentMatching(order), problem, data, quadratic=True)
+        return BoundOutputs(MomentMatching(order), problem, data, Quadratic(*stacked(data)))
 
-    def features(self, x: JaxArray, variance: JaxArray, data: FeatureData, xp: Any) -> JaxArray:
+    def features(self, law: DatumLaw, data: FeatureData, xp: Any) -> JaxArray:
         """See `AbstractOutputObjective.features`."""
         if self.order == 1:
-            return x
-        return xp.concatenate([x, (x - data.center) ** 2 + variance], axis=-1)
+            return law.mean
+        return xp.concatenate([law.mean, (law.mean - data.center) ** 2 + law.variance], axis=-1)
 
     def gaussian_features(
-        self, mean: JaxArray, variance: JaxArray, data: FeatureData, xp: Any
+        self, mean: JaxArray, covariance: JaxArray, data: FeatureData, xp: Any
     ) -> JaxArray:
         """See `AbstractOutputObjective.gaussian_features`."""
         if self.order == 1:
             return mean
+        variance = xp.diagonal(covariance, axis1=-2, axis2=-1)
         return xp.concatenate([mean, (mean - data.center) ** 2 + variance], axis=-1)
 
     def _order(self, problem: Problem) -> int:

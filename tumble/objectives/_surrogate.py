@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from tumble._typing import FloatArray, JaxArray
-from tumble.objectives._base import BoundOutputs, Evaluation, FeatureData, gaussian_moments
+from tumble.losses import times
+from tumble.objectives._base import BoundOutputs, Evaluation, FeatureData, laws_of_data
 from tumble.objectives._structure import Structure
 from tumble.simulators import LinearNoise
 
@@ -30,17 +31,18 @@ class Surrogate:
     bound: BoundOutputs
 
     def evaluate(self, z: FloatArray) -> Evaluation:
-        """Return values, gradients and Gauss–Newton curvatures (quadratic losses) at z [M, P]."""
+        """Return values, gradients and curvatures (Gauss–Newton; None if linear) at z [M, P]."""
         moments, slopes = self._moments(z)
         with np.errstate(over="ignore", invalid="ignore"):  # explosions are marked below
             values = np.array([self.bound.value(m) for m in moments])
             gradients = np.stack(
                 [self.bound.slope(m) @ j for m, j in zip(moments, slopes, strict=True)]
             )
-            second = self.bound.second[:, None]
-            curvatures = np.stack([j.T @ (second * j) for j in slopes])
+            curvatures = np.stack(
+                [self._curvature_of(m, j) for m, j in zip(moments, slopes, strict=True)]
+            )
         values[~(np.isfinite(values) & np.isfinite(gradients).all(1))] = np.inf
-        if not self.bound.quadratic:
+        if not self.bound.loss.compares:
             return Evaluation(values, gradients, None)
         return Evaluation(values, gradients, curvatures)
 
@@ -67,35 +69,82 @@ class Surrogate:
         values, vectors = np.linalg.eigh((hessian + hessian.T) / 2)
         return (vectors * np.abs(values)) @ vectors.T
 
+    def _curvature_of(self, moments: FloatArray, slopes: FloatArray) -> FloatArray:
+        """Return Jᵀ ∂²ℓ J [P, P], its negative eigenvalues set to 0."""
+        curvature = slopes.T @ times(self.bound.loss.second(moments), slopes)
+        if self.bound.loss.polynomial or not np.all(np.isfinite(curvature)):
+            return curvature
+        values, vectors = np.linalg.eigh(curvature)
+        return (vectors * np.maximum(values, 0.0)) @ vectors.T
+
     def _moments(self, z: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return m [M, F] and ∂m/∂z [M, F, P] at z [M, P]."""
         import jax
 
-        function = _compiled(self.method, self.bound.objective, Structure(self.bound.problem))
+        laws = _laws(self.method, Structure(self.bound.problem))
+        features = _features(self.bound.objective)
         data = list(self.bound.data)
         pieces = []
         with jax.enable_x64(True):
             for first in range(0, len(z), _WIDTH):
                 rows = np.arange(first, min(first + _WIDTH, len(z)))
-                batch = function(np.asarray(z[np.resize(rows, _WIDTH)], dtype=float), data)
+                batch = features(*laws(np.asarray(z[np.resize(rows, _WIDTH)], dtype=float)), data)
                 pieces.append([np.asarray(part)[: len(rows)] for part in batch])
         moments, slopes = (np.concatenate(p) for p in zip(*pieces, strict=True))
         return moments, slopes
 
 
+# The solution of the linear-noise equations depends on the problem up to its data, and is compiled
+# once; features depend on the data too, and compile fast.
+
+
 @lru_cache(maxsize=16)
-def _compiled(method: LinearNoise, objective: Any, structure: Structure) -> Any:
-    """Return the jitted (z [M, P], data) -> features [M, F] and their slopes [M, F, P]."""
+def _laws(method: LinearNoise, structure: Structure) -> Any:
+    """Return the jitted z [M, P] -> means and covariances of the data, and their slopes."""
     import jax
 
-    problem = structure.problem
+    def both(z: JaxArray) -> tuple[Any, Any]:
+        slopes, laws = jax.jacfwd(_twice(gaussian_laws), has_aux=True)(z)
+        return laws, slopes
 
-    def moments(z: JaxArray, data: list[FeatureData]) -> tuple[JaxArray, JaxArray]:
-        features = gaussian_moments(objective, problem, data, z, method)
-        return features, features
+    def gaussian_laws(z: JaxArray) -> Any:
+        return laws_of_data(structure.problem, z, method)
 
-    def both(z: JaxArray, data: list[FeatureData]) -> tuple[JaxArray, JaxArray]:
-        slopes, features = jax.jacfwd(moments, has_aux=True)(z, data)
-        return features, slopes
+    return jax.jit(jax.vmap(both))
 
-    return jax.jit(jax.vmap(both, in_axes=(0, None)))
+
+@lru_cache(maxsize=16)
+def _features(objective: Any) -> Any:
+    """Return the jitted (laws, their slopes, data) -> features [M, F], their slopes [M, F, P]."""
+    import jax
+    import jax.numpy as jnp
+
+    def features(laws: Any, data: list[FeatureData]) -> JaxArray:
+        parts = [
+            objective.gaussian_features(mean, covariance, d, jnp).ravel()
+            for (mean, covariance), d in zip(laws, data, strict=True)
+        ]
+        return jnp.concatenate(parts)
+
+    def both(laws: Any, slopes: Any, data: list[FeatureData]) -> tuple[JaxArray, JaxArray]:
+        size = jax.tree.leaves(slopes)[0].shape[-1]
+
+        def along(shift: JaxArray) -> tuple[JaxArray, JaxArray]:
+            moved = jax.tree.map(lambda law, slope: law + slope @ shift, laws, slopes)
+            found = features(moved, data)
+            return found, found
+
+        in_z, values = jax.jacfwd(along, has_aux=True)(jnp.zeros(size))
+        return values, in_z
+
+    return jax.jit(jax.vmap(both, in_axes=(0, 0, None)))
+
+
+def _twice(function: Any) -> Any:
+    """Return what gives the value of ``function`` a second time, to be kept beside its slopes."""
+
+    def both(z: JaxArray) -> tuple[Any, Any]:
+        value = function(z)
+        return value, value
+
+    return both

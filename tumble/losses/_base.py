@@ -1,0 +1,49 @@
+"""What a loss of expectations is."""
+
+from __future__ import annotations
+
+import abc
+from typing import ClassVar
+
+from tumble._typing import FloatArray
+
+
+class AbstractLoss(abc.ABC):
+    """ℓ(m) of expected features m [F], compared with observed ones y [F] where it has any.
+
+    ``value`` and ``slope`` take any number of points at once, in front: that is how a batch is
+    freed of the bias of ℓ (see `tumble.gradients`). Second derivatives are an array [F] where they
+    are diagonal, else [F, F].
+    """
+
+    polynomial: ClassVar[bool]
+    """Whether ℓ is a polynomial of degree 2 or less: then estimates are unbiased."""
+
+    compares: ClassVar[bool]
+    """Whether ℓ depends on observed features, so that their error is that of an estimate."""
+
+    @property
+    def remaining_bias(self) -> str:
+        """What is left of the bias of ℓ and its gradient in an estimate, in words."""
+        return "none" if self.polynomial else "of the order of 1/runs², after a jackknife"
+
+    @abc.abstractmethod
+    def value(self, moments: FloatArray) -> FloatArray:
+        """Return ℓ [...] at m [..., F]."""
+
+    @abc.abstractmethod
+    def slope(self, moments: FloatArray) -> FloatArray:
+        """Return ∂ℓ/∂m [..., F] at m [..., F]."""
+
+    @abc.abstractmethod
+    def second(self, moments: FloatArray) -> FloatArray:
+        """Return ∂²ℓ/∂m² at m [F], [F] where it is diagonal, else [F, F]."""
+
+    @abc.abstractmethod
+    def mixed(self, moments: FloatArray) -> FloatArray:
+        """Return ∂²ℓ/∂y∂m at m [F], [F] where it is diagonal, else [F, F] (rows y)."""
+
+
+def times(second: FloatArray, vectors: FloatArray) -> FloatArray:
+    """Return S v of second derivatives S, [F] or [F, F], and vectors v [F, k]."""
+    return second[:, None] * vectors if second.ndim == 1 else second @ vectors
