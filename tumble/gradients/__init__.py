@@ -1,5 +1,6 @@
 """Gradients of stochastic simulators, each with its guarantee."""
 
+from tumble.gradients._alternative_path import AlternativePath
 from tumble.gradients._auto import Auto, Choice
 from tumble.gradients._base import (
     AbstractEstimator,
@@ -15,6 +16,7 @@ from tumble.gradients._score_function import ScoreFunction
 
 __all__ = [
     "AbstractEstimator",
+    "AlternativePath",
     "Auto",
     "Choice",
     "CoupledDifference",

@@ -20,6 +20,7 @@ ALGORITHMS: Mapping[str, Mapping[str, str]] = {
         "auto": "tumble.gradients:Auto",
         "score_function": "tumble.gradients:ScoreFunction",
         "coupled_difference": "tumble.gradients:CoupledDifference",
+        "alternative_path": "tumble.gradients:AlternativePath",
     },
     "optimizer": {
         "gauss_newton": "tumble.optimizers:GaussNewton",

@@ -2,10 +2,12 @@
 
 from tumble.simulators._base import (
     AbstractSimulator,
+    AlternativeSample,
     Batch,
     PairSample,
     Sample,
     ScoredSample,
+    SupportsAlternative,
     SupportsCoupling,
     SupportsLikelihood,
     SupportsPaths,
@@ -22,6 +24,7 @@ from tumble.simulators._tau_leaping import TauLeaping
 
 __all__ = [
     "AbstractSimulator",
+    "AlternativeSample",
     "Batch",
     "DirectMethod",
     "FiniteStateProjection",
@@ -33,6 +36,7 @@ __all__ = [
     "ParticleFilter",
     "Sample",
     "ScoredSample",
+    "SupportsAlternative",
     "SupportsCoupling",
     "SupportsLikelihood",
     "SupportsPaths",

@@ -93,6 +93,21 @@ class PairSample:
     messages: Mapping[int, str] = field(default_factory=dict, kw_only=True)
 
 
+@dataclass(frozen=True)
+class AlternativeSample(Sample):
+    """A batch of runs with M alternatives each.
+
+    ``pairs`` [B, M, 2, T, S]: the states of two runs that differ by one random choice, with and
+    without it; before that choice both are the run itself, and once they have met they stay at the
+    state where they did. ``weights`` [B, M, Q]: the expectation over the run's alternatives of
+    Σ_m weights[m] (f(pairs[m, 0]) − f(pairs[m, 1])) is ∂ E[f] / ∂ params. ``events`` count what all
+    of that took.
+    """
+
+    pairs: IntArray
+    weights: FloatArray
+
+
 class AbstractSimulator(abc.ABC):
     """Runs a model.
 
@@ -144,6 +159,27 @@ class SupportsCoupling(abc.ABC):
     @abc.abstractmethod
     def sample_pairs(self, model: Any, batch: Batch, *, executor: Any = None) -> PairSample:
         """Run a coupled pair a row of ``batch``."""
+
+
+class SupportsAlternative(SupportsCoupling):
+    """Offers, beside each run, pairs of runs that go on with and without one more random choice."""
+
+    @abc.abstractmethod
+    def sample_with_alternatives(
+        self,
+        model: Any,
+        batch: Batch,
+        scales: FloatArray,
+        num_phantoms: int,
+        *,
+        executor: Any = None,
+    ) -> AlternativeSample:
+        """Run the model once a row of ``batch``, with ``num_phantoms`` M ≥ 1 alternatives each.
+
+        ``scales`` [Q] ≥ 0 say how much each of the model's parameters matters: alternatives are
+        drawn in proportion to the length of the derivatives times these, and the derivatives of
+        parameters at scale 0 are not there (weights 0).
+        """
 
 
 class SupportsPaths(abc.ABC):

@@ -10,14 +10,16 @@ import numpy as np
 from tumble._errors import ParameterError
 from tumble._typing import FloatArray, IntArray
 from tumble.models import ReactionNetwork
+from tumble.simulators._alternative_runs import require_scales, run_alternatives
 from tumble.simulators._autonomous import require_autonomous
 from tumble.simulators._base import (
     AbstractSimulator,
+    AlternativeSample,
     Batch,
     PairSample,
     Sample,
     ScoredSample,
-    SupportsCoupling,
+    SupportsAlternative,
     SupportsPaths,
     SupportsScore,
 )
@@ -26,7 +28,7 @@ from tumble.simulators._jump_runs import in_pieces, piece_of, record_piece, samp
 
 
 @dataclass(frozen=True)
-class DirectMethod(AbstractSimulator, SupportsScore, SupportsCoupling, SupportsPaths):
+class DirectMethod(AbstractSimulator, SupportsScore, SupportsAlternative, SupportsPaths):
     """Exact stochastic simulation of a `ReactionNetwork` by the direct method.
 
     Definition: in state n reaction r has propensity a_r(n; θ); the waiting time to the next
@@ -49,7 +51,8 @@ class DirectMethod(AbstractSimulator, SupportsScore, SupportsCoupling, SupportsP
     that are much shorter than what comes before them, which a long step could miss.
 
     When: always, unless counts are so large that events can no longer be simulated one by one. The
-    score and coupled pairs are not available for rates that read ``time``, variables and events.
+    score, coupled pairs and alternatives are not available for rates that read ``time``, variables
+    and events.
 
     References: Gillespie, J. Phys. Chem. 81 (1977), doi:10.1021/j100540a008; with rates that change
     continuously, Alfonsi et al., ESAIM: Proc. 14 (2005), doi:10.1051/proc:2005001.
@@ -115,6 +118,30 @@ class DirectMethod(AbstractSimulator, SupportsScore, SupportsCoupling, SupportsP
             _simulate_pairs, model, batch, executor, self.max_events
         )
         return PairSample(states, codes, events, culprits=culprits)
+
+    def sample_with_alternatives(
+        self,
+        model: ReactionNetwork,
+        batch: Batch,
+        scales: FloatArray,
+        num_phantoms: int,
+        *,
+        executor: Any = None,
+    ) -> AlternativeSample:
+        """Run with alternatives on which one more reaction fires.
+
+        With Q = ∫ w ds, w_r = |scales · ∂a_r| and w = Σ_r w_r, alternative m begins at a uniform
+        place of the m-th of M equal parts of the integral, with reaction r at probability w_r / w,
+        and has the weight ∂a_r Q / (M w_r). Its two runs follow the split coupling. A run is
+        simulated twice, to measure Q and to place them, and its events count twice. Each pair may
+        fire ``max_events``; where more of a reaction would take a count below zero although its
+        rate has a derivative there, the run ends with `SampleCode.NEGATIVE_COUNT`.
+        """
+        require_autonomous(model, "an alternative path of DirectMethod")
+        extra = (self.max_events, require_scales(model, scales, num_phantoms), int(num_phantoms))
+        pieces = in_pieces(run_alternatives, model, batch, executor, *extra)
+        states, pairs, weights, codes, culprits, events = pieces
+        return AlternativeSample(states, codes, events, pairs, weights, culprits=culprits)
 
     def record_paths(
         self, model: ReactionNetwork, batch: Batch, first: IntArray
