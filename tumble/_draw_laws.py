@@ -120,7 +120,9 @@ class _Choose(AbstractLaw):
     def _check(weights: Any, total: Any) -> None:
         if not (np.all(weights >= 0) and np.all(total > 0) and np.all(np.isfinite(total))):
             odd = _odd(weights, 0, np.inf)
-            what = f"a weight of {odd}" if np.isfinite(odd) and odd < 0 else f"the weights {weights}"
+            what = (
+                f"a weight of {odd}" if np.isfinite(odd) and odd < 0 else f"the weights {weights}"
+            )
             raise ValueError(f"choose(weights) got {what}, expected finite weights ≥ 0, not all 0")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tumble._errors import ModelError
+from tumble._errors import DerivativeError
 
 _LOST = (
     "a number that depends on a parameter was used where its derivative would be lost: by {what}. "
@@ -23,7 +23,7 @@ class Dual:
 
     Arithmetic, comparisons and the usual NumPy functions work as on arrays. Comparisons, and so
     branches, see the value alone. What would lose the derivative (``float``, ``math.exp``, writing
-    into an array) raises `ModelError`.
+    into an array) raises `DerivativeError`.
     """
 
     __slots__ = ("slope", "value")
@@ -177,36 +177,40 @@ class Dual:
             return ufunc(*(_value(x) for x in inputs))
         if method != "__call__" or options or ufunc not in _PARTIALS:
             name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
-            raise ModelError(_LOST.format(what=f"np.{name}, whose derivative is not known here"))
+            raise DerivativeError(
+                _LOST.format(what=f"np.{name}, whose derivative is not known here")
+            )
         return _apply(ufunc, *inputs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if function not in _FUNCTIONS:
             name = f"np.{function.__name__}, whose derivative is not known here"
-            raise ModelError(_LOST.format(what=name))
+            raise DerivativeError(_LOST.format(what=name))
         return _FUNCTIONS[function](*args, **kwargs)
 
     # -- what would lose the derivative --------------------------------
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
-        raise ModelError(_LOST.format(what="making a plain array of it"))
+        raise DerivativeError(_LOST.format(what="making a plain array of it"))
 
     def __float__(self) -> float:
-        raise ModelError(_LOST.format(what="making a plain number of it"))
+        raise DerivativeError(_LOST.format(what="making a plain number of it"))
 
-    __int__ = __index__ = __round__ = __floor__ = __ceil__ = __float__  # type: ignore[assignment]
+    __int__ = __index__ = __round__ = __floor__ = __ceil__ = __float__
 
     def __repr__(self) -> str:
         return f"Dual({self.value!r}, slope={self.slope!r})"
 
 
 def split_dual(x: Any) -> tuple[Any, Any]:
-    """Return the value of ``x``, and its slope or None; a list of numbers becomes an array."""
+    """Return the value of ``x``, and its slope or None.
+
+    A list becomes an array, its entries along the last dimension; one of plain numbers stays.
+    """
     if isinstance(x, Dual):
         return x.value, x.slope
-    if isinstance(x, (list, tuple)) and any(isinstance(part, Dual) for part in x):
-        joined = stack(x, axis=-1)
-        return joined.value, joined.slope
+    if isinstance(x, (list, tuple)) and any(isinstance(p, Dual) or np.ndim(p) for p in x):
+        return split_dual(stack(x, axis=-1))
     return x, None
 
 
@@ -216,7 +220,7 @@ def stack(parts: Sequence[Any], axis: int = 0) -> Any:
     return _joined(np.stack, [_broadcast(part, shape) for part in parts], axis, len(shape) + 1)
 
 
-# -- private -----------------------------------------------------------------------------------------
+# -- private ---------------------------------------------------------------------------------------
 
 
 def _is_plain(x: Any) -> bool:

@@ -47,12 +47,16 @@ class AbstractWatch(abc.ABC):
 class Forced(NamedTuple):
     """Outcomes to be had instead of drawn ones, a row each.
 
-    Draw ``index`` [B] (-1: none) gets ``outcome`` [B] at its ``element`` [B].
+    Draw ``draw`` [B] (-1: none), counted from 0, gets ``outcome`` [B] at its ``element`` [B].
     """
 
-    index: IntArray
+    draw: IntArray
     element: IntArray
     outcome: FloatArray
+
+    def rows(self, rows: IntArray) -> Forced:
+        """Return some of the rows."""
+        return Forced(self.draw[rows], self.element[rows], self.outcome[rows])
 
 
 class Choices:
@@ -122,6 +126,8 @@ class Choices:
 
     def _draw(self, law: AbstractLaw, size: Any, *given: Any) -> Any:
         self._count += 1
+        values: Sequence[Any]
+        slopes: Sequence[Any]
         values, slopes = zip(*map(split_dual, given), strict=True)
         if size is None and not self._batched and _are_single(law, values):
             outcome = law.draw_one(self._source.take_one(), *values)
@@ -178,9 +184,9 @@ class Choices:
 def _by_draw(forced: Forced) -> dict[int, tuple[IntArray, IntArray, FloatArray]]:
     """Return rows, elements and outcomes by the index of the draw."""
     found = {}
-    for index in np.unique(forced.index[forced.index >= 0]):
-        rows = np.flatnonzero(forced.index == index)
-        found[int(index)] = (rows, forced.element[rows], forced.outcome[rows])
+    for draw in np.unique(forced.draw[forced.draw >= 0]):
+        rows = np.flatnonzero(forced.draw == draw)
+        found[int(draw)] = (rows, forced.element[rows], forced.outcome[rows])
     return found
 
 

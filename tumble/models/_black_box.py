@@ -20,10 +20,10 @@ from tumble.models._network_checks import vector_of
 class AbstractBlackBox(AbstractModel):
     """A model that is known by the names of its parameters and outputs alone."""
 
-    definitions: ClassVar[Mapping[str, Any]] = MappingProxyType({})
-    variables: ClassVar[Mapping[str, Any]] = MappingProxyType({})
-    reactions: ClassVar[tuple[Any, ...]] = ()
-    events: ClassVar[tuple[Any, ...]] = ()
+    definitions = MappingProxyType[str, Any]({})
+    variables = MappingProxyType[str, Any]({})
+    reactions = ()
+    events = ()
     outputs: Any
     initial: Any
 
@@ -153,8 +153,8 @@ class BlackBox(AbstractBlackBox):
             pickle.dumps(self.function)
         except Exception as error:
             raise ModelError(
-                f"the function {self.name} cannot be sent to another process: {error}. Define it at "
-                "the top level of a module that the process can import, or leave out `executor`."
+                f"the function {self.name} cannot be sent to another process: {error}. Define it "
+                "at the top level of a module that the process can import, or leave out `executor`."
             ) from None
         return dict(self.__dict__)
 

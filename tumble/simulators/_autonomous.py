@@ -23,7 +23,13 @@ def require_autonomous(model: ReactionNetwork, method: str) -> None:
 
 
 def require_reactions_alone(model: ReactionNetwork, method: str) -> None:
-    """Raise `CapabilityError` when a network has variables or events."""
+    """Raise `CapabilityError` when a network has variables or events, and for other models."""
+    if not isinstance(model, ReactionNetwork):
+        raise CapabilityError(
+            f"{method} computes with the reactions of a network, but the model is a "
+            f"{type(model).__name__}, which can only be run; compare moments of its runs with "
+            "those of the data: objective=objectives.MomentMatching()."
+        )
     if model.events:
         what = f"event '{model.events[0]}'"
     elif model.variables:

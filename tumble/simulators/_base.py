@@ -76,8 +76,8 @@ class ScoredSample(Sample):
         score = self.score[..., moving]
         if np.any(np.isnan(score[self.codes == 0])):
             raise ParameterError(
-                "the score is not defined at a zero rate; keep the rate above 0 (a log scale does), "
-                "and probabilities between 0 and 1 (a logit scale does)."
+                "the score is not defined at a zero rate; keep the rate above 0 (a log scale "
+                "does), and probabilities between 0 and 1 (a logit scale does)."
             )
         return score @ slopes[moving]
 

@@ -1,0 +1,297 @@
+"""Calls of a black box: one a run, or one for many runs."""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tumble._duals import Dual
+from tumble._errors import DerivativeError
+from tumble._execution import InPlace, run_all, split
+from tumble._results import SampleCode
+from tumble._typing import FloatArray, IntArray
+from tumble.choices import Choices, Forced
+from tumble.models import AbstractBlackBox, BlackBox
+from tumble.simulators._base import Batch, PairSample, Sample
+from tumble.simulators._jump_runs import num_pieces
+from tumble.simulators._run_uniforms import RunUniforms
+from tumble.simulators._watches import PlaceWatch, ScoreWatch
+
+# A batched function gets at most so many runs in one call, which bounds the memory it takes.
+_MOST_ROWS = 4096
+
+
+class Returned(NamedTuple):
+    """What came back of B runs.
+
+    ``outputs`` [B, T, O], NaN where a run failed; ``codes`` [B]; ``messages`` by code; and what was
+    asked for besides: ``score`` [B, T, Q], ``others`` [B, M, T, O], ``weights`` [B, M, Q].
+    """
+
+    outputs: FloatArray
+    codes: IntArray
+    messages: dict[int, str]
+    score: FloatArray
+    others: FloatArray
+    weights: FloatArray
+
+    @classmethod
+    def empty(
+        cls, model: AbstractBlackBox, batch: Batch, score: bool = False, places: int = 0
+    ) -> Returned:
+        """Return arrays to be filled."""
+        num_runs, shape = len(batch.runs), (len(batch.times), len(model.outputs))
+        num_params = len(model.parameters)
+        return cls(
+            np.full((num_runs, *shape), np.nan),
+            np.zeros(num_runs, np.int64),
+            {},
+            np.zeros((num_runs, shape[0], num_params if score else 0)),
+            np.full((num_runs, places, *shape), np.nan),
+            np.zeros((num_runs, places, num_params)),
+        )
+
+    def fail(self, rows: Any, code: SampleCode, message: str) -> None:
+        """Note that some rows failed, and what the first of them said."""
+        self.codes[rows] = code
+        self.outputs[rows] = np.nan
+        self.messages.setdefault(int(code), message)
+
+
+def spread(
+    function: Callable[..., Returned], model: Any, batch: Batch, executor: Any, *extra: Any
+) -> Returned:
+    """Return ``function(model, batch, *extra)``, in pieces if there is an ``executor``."""
+    if executor is None or isinstance(executor, InPlace):
+        return function(model, batch, *extra)
+    pieces = [rows_of(batch, rows) for rows in split(len(batch.runs), num_pieces(len(batch.runs)))]
+    parts = run_all(function, [(model, piece, *extra) for piece in pieces], executor)
+    messages: dict[int, str] = {}
+    for part in parts:
+        messages = {**part.messages, **messages}
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in Returned._fields
+        if name != "messages"
+    }
+    return Returned(**columns, messages=messages)
+
+
+def sampled(found: Returned) -> Sample:
+    """Return the runs as a `Sample`."""
+    events = np.zeros(len(found.codes), np.int64)
+    return Sample(found.outputs, found.codes, events, messages=found.messages)
+
+
+def paired(
+    function: Callable[..., Returned], model: Any, batch: Batch, executor: Any
+) -> PairSample:
+    """Run both sides of a batch of pairs with the same random numbers."""
+    one, other = (
+        spread(
+            function,
+            model,
+            replace(batch, params=batch.params[:, side], initial=batch.initial[:, side]),
+            executor,
+        )
+        for side in (0, 1)
+    )
+    codes = np.where(one.codes != 0, one.codes, other.codes)
+    states = np.stack([one.outputs, other.outputs], axis=1)
+    messages = {**other.messages, **one.messages}
+    return PairSample(states, codes, np.zeros(len(codes), np.int64), messages=messages)
+
+
+def rows_of(batch: Batch, rows: Any) -> Batch:
+    """Return some rows of a batch."""
+    return replace(
+        batch, params=batch.params[rows], initial=batch.initial[rows], runs=batch.runs[rows]
+    )
+
+
+def call(model: BlackBox, batch: Batch) -> Returned:
+    """Run the model once a row; a function of plain values, so that any executor can take it."""
+    found = Returned.empty(model, batch)
+
+    def once(rows: IntArray) -> None:
+        _fill(found, rows, model, _returned(model, rows_of(batch, rows)))
+
+    return _each(once, model, batch, found)
+
+
+def call_with_score(model: BlackBox, batch: Batch) -> Returned:
+    """Run it with the score up to each time."""
+    found = Returned.empty(model, batch, score=True)
+    num_params = len(model.parameters)
+
+    def once(rows: IntArray) -> None:
+        watch = ScoreWatch(len(rows), num_params)
+        marks: list[FloatArray] = []
+        outputs = _returned(
+            model, rows_of(batch, rows), watch=watch, seen=np.ones(num_params, bool),
+            mark=lambda: marks.append(watch.score.copy()),
+        )  # fmt: skip
+        _fill(found, rows, model, outputs)
+        whole = watch.score[:, None]
+        found.score[rows] = np.stack(marks, axis=1) if marks else whole
+
+    return _each(once, model, batch, found)
+
+
+def call_with_alternatives(
+    model: BlackBox, batch: Batch, scales: FloatArray, num_places: int
+) -> Returned:
+    """Run it with M alternatives of one draw each."""
+    found = Returned.empty(model, batch, places=num_places)
+    seen = scales > 0
+
+    def once(rows: IntArray) -> None:
+        some = rows_of(batch, rows)
+        extra = RunUniforms(batch.stream.child("alternatives"), some.runs)
+        watch = PlaceWatch(scales[seen], num_places, extra)
+        outputs = _returned(model, some, watch=watch, seen=seen)
+        _fill(found, rows, model, outputs)
+        found.weights[np.ix_(rows, np.arange(num_places), np.flatnonzero(seen))] = watch.weights
+        found.others[rows] = outputs[:, None]
+        places = watch.forced
+        fine = np.repeat(found.codes[rows] == 0, num_places)
+        where = np.flatnonzero((places.draw >= 0) & fine)
+        width = _MOST_ROWS if model.batched else 1
+        for first in range(0, len(where), width):
+            part = where[first : first + width]
+            row, place = part // num_places, part % num_places
+            forced = places.rows(part)
+            again = _returned(model, rows_of(some, row), forced=forced)
+            _fill(found, rows[row], model, again, place)
+
+    return _each(once, model, batch, found)
+
+
+# -- private ---------------------------------------------------------------------------------------
+
+
+class _WrongOutput(Exception):
+    """What came back cannot be read as outputs."""
+
+
+def _each(
+    once: Callable[[IntArray], None], model: BlackBox, batch: Batch, found: Returned
+) -> Returned:
+    """Call ``once`` for all rows; where that fails for many at once, find out for which."""
+    width = _MOST_ROWS if model.batched else 1
+    num_runs = len(batch.runs)
+    waiting = [np.arange(i, min(i + width, num_runs)) for i in range(0, num_runs, width)][::-1]
+    while waiting:
+        rows = waiting.pop()
+        try:
+            once(rows)
+        except DerivativeError:
+            raise
+        except _WrongOutput as error:
+            found.fail(rows, SampleCode.WRONG_OUTPUT, str(error))
+        except Exception as error:
+            if len(rows) == 1:
+                found.fail(rows, SampleCode.EXCEPTION, _in_a_line(error))
+            else:
+                middle = len(rows) // 2
+                waiting += [rows[middle:], rows[:middle]]
+    return found
+
+
+def _returned(
+    model: BlackBox,
+    batch: Batch,
+    watch: Any = None,
+    seen: Any = None,
+    forced: Forced | None = None,
+    mark: Callable[[], None] = lambda: None,
+) -> FloatArray:
+    """Call the function, for one run or many, and return outputs [b, T, O]; calls ``mark`` after
+    each row that it yields. Raises `_WrongOutput`, and what the function raises.
+    """
+    times = np.array(batch.times)
+    draws = _draws(model, batch, watch, forced)
+    result = model.function(_params(model, batch, seen), times, draws)
+    lead = (len(batch.runs),) if model.batched else ()
+    width = len(model.outputs)
+    if not inspect.isgenerator(result):
+        return _numbers(result, (*lead, len(times), width)).reshape(-1, len(times), width)
+    columns = []
+    for row in result:
+        columns.append(_numbers(row, (*lead, width)).reshape(-1, width))
+        mark()
+        if len(columns) == len(times):
+            result.close()
+            break
+    if len(columns) < len(times):
+        raise _WrongOutput(
+            f"it yielded {len(columns)} rows, expected one for each of {len(times)} times"
+        )
+    return np.stack(columns, axis=1)
+
+
+def _params(model: BlackBox, batch: Batch, seen: Any) -> dict[str, Any]:
+    """Return what the function gets by name: with derivatives for those ``seen`` [Q]."""
+    params: dict[str, Any] = {}
+    position = 0
+    num_seen = 0 if seen is None else int(np.sum(seen))
+    for q, name in enumerate(model.parameters):
+        column = np.ascontiguousarray(batch.params[:, q])
+        value: Any = column if model.batched else float(column[0])
+        if num_seen and seen[q]:
+            slope = np.zeros((*np.shape(value), num_seen))
+            slope[..., position] = 1.0
+            position += 1
+            value = Dual(value, slope)
+        params[name] = value
+    for s, name in enumerate(model.initial):
+        counts = batch.initial[:, s].copy()
+        params[name] = counts if model.batched else int(counts[0])
+    return params
+
+
+def _draws(model: BlackBox, batch: Batch, watch: Any, forced: Forced | None) -> Any:
+    if model.choices:
+        return Choices(RunUniforms(batch.stream, batch.runs), model.batched, watch, forced)
+    key = batch.stream.key | int(batch.runs[0]) << 64
+    return np.random.Generator(np.random.Philox(key=key))
+
+
+def _numbers(result: Any, shape: tuple[int, ...]) -> FloatArray:
+    """Return a result as an array of this shape; the last dimension may be left out if it is 1."""
+    try:
+        array = np.asarray(result, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise _WrongOutput(f"it returned what is no array of numbers: {error}") from None
+    if array.shape == shape or (shape[-1] == 1 and array.shape == shape[:-1]):
+        return array
+    raise _WrongOutput(f"it returned an array of shape {array.shape}, expected {shape}")
+
+
+def _fill(
+    found: Returned, rows: IntArray, model: BlackBox, outputs: FloatArray, place: Any = None
+) -> None:
+    """Put outputs [b, T, O] where they belong; what is not finite fails."""
+    if place is None:
+        found.outputs[rows] = outputs
+    else:
+        found.others[rows, place] = outputs
+    odd = np.argwhere(~np.isfinite(outputs))
+    if len(odd):
+        b, t, o = odd[0]
+        message = f"output {model.outputs[o]!r} is {outputs[b, t, o]} at time number {t}"
+        found.fail(rows[np.unique(odd[:, 0])], SampleCode.NOT_FINITE, message)
+
+
+def _in_a_line(error: Exception) -> str:
+    """Return ``ZeroDivisionError: division by zero (walk.py, line 12)``."""
+    text = " ".join(str(error).split())
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {text[:300]}{place}"
