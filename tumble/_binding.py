@@ -327,6 +327,8 @@ class Binding:
             noise = self.observables[name].noise
             column = self.observed.values[..., o]
             given = column[np.isfinite(column)]
+            if self.is_exact[o] and not self.model.shows_counts:
+                continue
             if (noise.counts or noise.positive) and np.any(given < 0):
                 raise DataError(
                     f"`data` column {name!r} holds {given.min():g}, but {type(noise).__name__} "

@@ -62,6 +62,8 @@ class _Flip(AbstractLaw):
         return bool(u < p)
 
     def score(self, x: Any, args: Any, slopes: Any) -> FloatArray:
+        if isinstance(x, bool) and 0 < args[0] < 1:  # a single draw, quickly
+            return np.asarray(slopes[0] / (args[0] if x else args[0] - 1))
         p = np.asarray(args[0], float)
         inside = (p > 0) & (p < 1)
         safe = np.where(inside, p, 0.5)
@@ -87,7 +89,8 @@ class _Choose(AbstractLaw):
     def draw_one(self, u: float, weights: Any) -> int:
         numbers = [float(w) for w in weights]
         total = math.fsum(numbers)
-        self._check(np.asarray(numbers), total)
+        if not (min(numbers) >= 0 and 0 < total < math.inf):
+            self._check(np.asarray(numbers), total)
         left, last = u * total, 0
         for i, weight in enumerate(numbers):
             if weight > 0:

@@ -209,9 +209,16 @@ def split_dual(x: Any) -> tuple[Any, Any]:
     """
     if isinstance(x, Dual):
         return x.value, x.slope
-    if isinstance(x, (list, tuple)) and any(isinstance(p, Dual) or np.ndim(p) for p in x):
+    if not isinstance(x, (list, tuple)):
+        return x, None
+    values = [_value(part) for part in x]
+    if any(np.ndim(value) for value in values):
         return split_dual(stack(x, axis=-1))
-    return x, None
+    duals = [part for part in x if isinstance(part, Dual)]
+    if not duals:
+        return x, None
+    none = np.zeros_like(duals[0].slope)
+    return values, np.array([part.slope if isinstance(part, Dual) else none for part in x])
 
 
 def stack(parts: Sequence[Any], axis: int = 0) -> Any:

@@ -23,6 +23,9 @@ class AbstractModel(abc.ABC):
     noun: ClassVar[str]
     """What to call it in messages: ``"the network"``."""
 
+    shows_counts: ClassVar[bool]
+    """Whether what a run shows are whole numbers ≥ 0, or any real ones."""
+
     species: Any
     parameters: Any
     definitions: Any

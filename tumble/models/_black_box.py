@@ -20,6 +20,7 @@ from tumble.models._network_checks import vector_of
 class AbstractBlackBox(AbstractModel):
     """A model that is known by the names of its parameters and outputs alone."""
 
+    shows_counts = False
     definitions = MappingProxyType[str, Any]({})
     variables = MappingProxyType[str, Any]({})
     reactions = ()

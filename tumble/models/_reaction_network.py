@@ -81,6 +81,7 @@ class ReactionNetwork(AbstractModel):
     variables: Mapping[str, Variable] = field(default_factory=dict)
     events: tuple[Event, ...] = ()
     noun: ClassVar[str] = "the network"
+    shows_counts: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reactions", tuple(self.reactions))

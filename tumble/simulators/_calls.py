@@ -196,6 +196,8 @@ def _each(
         except _WrongOutput as error:
             found.fail(rows, SampleCode.WRONG_OUTPUT, str(error))
         except Exception as error:
+            if isinstance(error.__cause__, DerivativeError):  # NumPy puts an error of its own on it
+                raise error.__cause__ from None
             if len(rows) == 1:
                 found.fail(rows, SampleCode.EXCEPTION, _in_a_line(error))
             else:
@@ -267,6 +269,8 @@ def _numbers(result: Any, shape: tuple[int, ...]) -> FloatArray:
     """Return a result as an array of this shape; the last dimension may be left out if it is 1."""
     try:
         array = np.asarray(result, dtype=float)
+    except DerivativeError:
+        raise
     except (TypeError, ValueError) as error:
         raise _WrongOutput(f"it returned what is no array of numbers: {error}") from None
     if array.shape == shape or (shape[-1] == 1 and array.shape == shape[:-1]):
