@@ -346,5 +346,5 @@ def test_writing_into_an_array_is_a_lost_derivative_too():
 
     model = BlackBox(stored, parameters=["p"], outputs=["x"], choices=True)
     batch = declared.batch(np.full((5, 1), 0.5), np.zeros((5, 0), np.int64), [1.0], STREAM)
-    with pytest.raises(DerivativeError, match="put arrays of them together with np.stack"):
+    with pytest.raises(DerivativeError, match=r"put arrays of them together with np.stack"):
         SIMULATOR.sample_with_score(model, batch)

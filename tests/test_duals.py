@@ -33,7 +33,7 @@ FUNCTIONS = {
     "where": lambda a, b: np.where(np.array(True), a, 2.0) + np.where(a > b, a, b),
     "stack": lambda a, b: np.stack([a * a, b, a]).sum() + np.stack([a, b]).mean() * 3,
     "index": lambda a, b: stack([a, b, 1 - a])[1:].sum() + stack([a, 2.0])[0] * b,
-    "cumsum": lambda a, b: np.cumsum(stack([a, b, a * b]))[2] + np.sum(stack([a, b])[None], axis=1)[0],
+    "cumsum": lambda a, b: np.cumsum(stack([a, b]))[1] + np.sum(stack([a, b])[None], axis=1)[0],
     "reshape": lambda a, b: stack([a, b, a, b]).reshape(2, 2).sum(axis=0)[1] * a,
     "broadcast": lambda a, b: (stack([a, b])[:, None] * np.array([1.0, 2.0, 3.0])).sum(),
     "concatenate": lambda a, b: np.concatenate([stack([a, b]), np.ones(2), stack([b])]).sum() * a,
@@ -89,5 +89,5 @@ LOSSES = {
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_what_would_lose_the_derivative_is_an_error(name):
-    with pytest.raises(DerivativeError, match="derivative would be lost: by .*such as np.exp"):
+    with pytest.raises(DerivativeError, match=r"derivative would be lost: by .*such as np.exp"):
         LOSSES[name](Dual(0.5, np.ones(1)))

@@ -137,5 +137,5 @@ def _band(
         LEVELS,
         quantiles,
         float(inside[present].mean()),
-        float(quiet.mean()),
+        float(quiet.mean()) if problem.model.shows_counts else 0.0,
     )

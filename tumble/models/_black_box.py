@@ -49,7 +49,6 @@ class AbstractBlackBox(AbstractModel):
 
     def _set_names(self) -> None:
         """Check ``parameters``, ``outputs`` and ``initial``, and make tuples of them."""
-        taken: dict[str, str] = {}
         for label in ("parameters", "initial", "outputs"):
             given = getattr(self, label)
             if isinstance(given, str) or not isinstance(given, Sequence):
@@ -58,13 +57,15 @@ class AbstractBlackBox(AbstractModel):
                 )
             for name in given:
                 check_name(name, f"an entry of `{label}`")
-                if name in taken:
-                    raise ModelError(
-                        f"{name!r} is named in `{taken[name]}` and in `{label}`; each number that "
-                        f"{self.noun} takes or returns needs a name of its own."
-                    )
-                taken[name] = label
             object.__setattr__(self, label, tuple(given))
+        for one, other in (("parameters", "initial"), ("parameters", "outputs")):
+            names = [*getattr(self, one), *getattr(self, other)]
+            twice = next((name for name in names if names.count(name) > 1), None)
+            if twice is not None:
+                raise ModelError(
+                    f"{twice!r} is named twice in `{one}` and `{other}`; each needs a name of its "
+                    "own."
+                )
         if not self.outputs:
             raise ModelError("`outputs` is empty; name at least one column of what is returned.")
         object.__setattr__(self, "species", self.outputs)
