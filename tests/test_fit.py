@@ -8,7 +8,7 @@ import tumble as tb
 from tests import helpers
 from tumble import ResultCode
 from tumble._errors import CapabilityError, DataError, ParameterError, SimulationError
-from tumble.gradients import CoupledDifference, ScoreFunction
+from tumble.gradients import AlternativePath, CoupledDifference, ScoreFunction
 from tumble.objectives import ExpectedLoss, MomentMatching, PathLikelihood
 from tumble.optimizers import GaussNewton, StochasticGaussNewton
 from tumble.simulators import DirectMethod, FiniteStateProjection
@@ -65,7 +65,9 @@ def test_one_series_is_fitted_by_its_likelihood():
 
 
 @pytest.mark.parametrize("warm_start", [True, False])
-@pytest.mark.parametrize("gradient", [None, ScoreFunction(), CoupledDifference()], ids=str)
+@pytest.mark.parametrize(
+    "gradient", [None, ScoreFunction(), CoupledDifference(), AlternativePath()], ids=str
+)
 def test_averages_are_fitted_by_their_moments(warm_start, gradient):
     start = {"k": 2.0, "gamma": 8.0}
     fit = tb.fit(averages(), start=start, warm_start=warm_start, gradient=gradient, seed=3)

@@ -42,7 +42,8 @@ _SAMPLE_ADVICE = {
         "explode at these parameters: check the rates and times, or raise `max_events`"
     ),
     SampleCode.INVALID_RATE: (
-        "a rate or propensity was negative, infinite or not a number; check the parameters"
+        "a rate or propensity was negative, infinite or not a number, or its derivative was, where "
+        "that is needed, infinite or not a number; check the parameters"
     ),
     SampleCode.OVERFLOW: (
         "a count passed 2**62; the network explodes at these parameters: check rates and times"

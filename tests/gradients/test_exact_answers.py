@@ -9,12 +9,12 @@ from tests import helpers
 from tumble import Experiment, Observable, Parameter, Problem, Ref, noise
 from tumble._random import Stream
 from tumble.diagnostics._references import exact_loss_and_gradient
-from tumble.gradients import CoupledDifference, ScoreFunction
+from tumble.gradients import AlternativePath, CoupledDifference, ScoreFunction
 from tumble.objectives import ExpectedLoss, MomentMatching
 from tumble.simulators import FiniteStateProjection, NextReactionMethod
 
 NUM_RUNS = 100_000
-ESTIMATORS = [ScoreFunction(), CoupledDifference()]
+ESTIMATORS = [ScoreFunction(), CoupledDifference(), AlternativePath()]
 LOSSES = [MomentMatching(order=1), MomentMatching(order=2), ExpectedLoss()]
 
 

@@ -22,7 +22,7 @@ from tumble import Parameter, Problem, objectives, outputs, simulate
 from tumble._errors import CapabilityError, ParameterError
 from tumble._random import Stream, run_ids
 from tumble._results import SampleCode
-from tumble.gradients import Auto, CoupledDifference, ScoreFunction
+from tumble.gradients import AlternativePath, Auto, CoupledDifference, ScoreFunction
 from tumble.models import Event, Reaction, ReactionNetwork
 from tumble.simulators import (
     Batch,
@@ -30,6 +30,7 @@ from tumble.simulators import (
     Langevin,
     MeanField,
     NextReactionMethod,
+    SupportsAlternative,
     SupportsCoupling,
     SupportsLikelihood,
     SupportsScore,
@@ -173,7 +174,7 @@ def test_what_is_real_fails_as_not_a_number():
 # -- capabilities ---------------------------------------------------------------------------------
 
 OFFERS = {
-    DirectMethod: {SupportsScore, SupportsCoupling},
+    DirectMethod: {SupportsScore, SupportsCoupling, SupportsAlternative},
     NextReactionMethod: {SupportsCoupling},
     TauLeaping: set(),
     Langevin: set(),
@@ -183,7 +184,7 @@ OFFERS = {
 
 @each_simulator
 def test_capabilities(simulator):
-    capabilities = {SupportsScore, SupportsCoupling, SupportsLikelihood}
+    capabilities = {SupportsScore, SupportsCoupling, SupportsAlternative, SupportsLikelihood}
     offered = {c for c in capabilities if isinstance(simulator, c)}
     assert offered == OFFERS[type(simulator)]
 
@@ -200,7 +201,9 @@ def bound(simulator):
 
 
 @each_simulator
-@pytest.mark.parametrize("estimator", [ScoreFunction(), CoupledDifference()], ids=str)
+@pytest.mark.parametrize(
+    "estimator", [ScoreFunction(), CoupledDifference(), AlternativePath()], ids=str
+)
 def test_estimators_say_what_a_simulator_lacks(simulator, estimator):
     if isinstance(simulator, estimator.requires):
         estimator.check(bound(simulator))

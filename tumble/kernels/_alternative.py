@@ -23,6 +23,7 @@ from tumble.kernels._direct import choose
 from tumble.kernels._interpreter import evaluate
 from tumble.kernels._laws import NO_TIME, factor_of, is_valid, opened, opened_slopes
 from tumble.kernels._mass_action import INVALID_RATE, MAX_EVENTS, OK, fire
+from tumble.kernels._meeting import follow_until_equal
 from tumble.kernels._philox import two_uniforms
 from tumble.kernels._uniforms import exponential
 
@@ -59,11 +60,12 @@ class _Phantoms(NamedTuple):
 
 
 class _Work(NamedTuple):
-    """Propensities [2, R] of both sides, and their larger one ``upper`` [R]; ∂a_r of each entry
-    [E], and their lengths w_r [R].
+    """Propensities ``here``, ``there`` on the other side, and the larger one ``upper``, all [R];
+    ∂a_r of each entry [E], and their lengths w_r [R].
     """
 
-    propensity: FloatArray
+    here: FloatArray
+    there: FloatArray
     upper: FloatArray
     slope: FloatArray
     width: FloatArray
@@ -100,8 +102,8 @@ def run_with_phantoms(
     """
     num_phantoms, num_species, num_reactions = pairs.shape[1], initial.shape[1], rates.shape[1]
     work = _Work(
-        np.empty((2, num_reactions)), np.empty(num_reactions), np.empty(gains.shape[1]),
-        np.empty(num_reactions),
+        np.empty(num_reactions), np.empty(num_reactions), np.empty(num_reactions),
+        np.empty(gains.shape[1]), np.empty(num_reactions),
     )  # fmt: skip
     phantoms = _Phantoms(
         np.empty(num_phantoms), np.empty(num_phantoms),
@@ -109,14 +111,17 @@ def run_with_phantoms(
         np.empty(num_phantoms, np.int64),
     )  # fmt: skip
     state = np.empty(num_species, np.int64)
+    ptr, program, constants, stack = opened(laws)
+    _, _, slope_ptr, slope_code, slope_constants = opened_slopes(laws, num_reactions)
     for b in range(rates.shape[0]):
         integral = 0.0
         num_events = 0
         for placing in range(2):
             code, culprit, count, integral = _follow(
-                tables, laws, slopes, gains[b], rates[b], params[b], initial[b], start, times, key,
-                runs[b], max_events, placing * num_phantoms, integral, state, states[b], phantoms,
-                weights[b], work,
+                tables, laws, ptr, program, constants, stack, slope_ptr, slope_code,
+                slope_constants, slopes, gains[b], rates[b], params[b], initial[b], start, times,
+                key, runs[b], max_events, placing * num_phantoms, integral, state, states[b],
+                phantoms, weights[b], work,
             )  # fmt: skip
             num_events += count
             if code != OK or not integral > 0.0:
@@ -126,9 +131,12 @@ def run_with_phantoms(
         m = 0
         while code == OK and m < num_phantoms:
             if integral > 0.0:
-                code, culprit, count = _follow_pair(
-                    tables, laws, rates[b], params[b], phantoms, m, times, phantom_keys[m], runs[b],
-                    max_events, states[b], pairs[b, m], work,
+                _copy(states[b], pairs[b, m], phantoms.output[m])
+                code, culprit, count = follow_until_equal(
+                    tables, laws, ptr, program, constants, stack, rates[b], params[b],
+                    phantoms.states[m, 0], phantoms.states[m, 1], phantoms.output[m],
+                    phantoms.left[m], times, phantom_keys[m], runs[b], max_events, pairs[b, m],
+                    work.here, work.there, work.upper,
                 )  # fmt: skip
                 num_events += count
             else:
@@ -155,6 +163,13 @@ def _aim(phantoms, phantom_keys, run, integral):
 def _follow(
     tables,
     laws,
+    ptr,
+    program,
+    constants,
+    stack,
+    slope_ptr,
+    slope_code,
+    slope_constants,
     slopes,
     gains,
     rates,
@@ -179,10 +194,9 @@ def _follow(
     with none, follow the run to its end. Return code, culprit, number of events and the integral.
     """
     num_reactions = rates.shape[0]
-    ptr, program, constants, stack = opened(laws)
-    _, _, slope_ptr, slope_code, slope_constants = opened_slopes(laws, num_reactions)
-    propensity = work.propensity[0]
-    slope, width = work.slope, work.width
+    first, which, scale = slopes.ptr, slopes.program, slopes.scale
+    propensity, slope, width = work.here, work.slope, work.width
+    aims = phantoms.aims
     share = integral / max(num_aims, 1)
     for i in range(state.shape[0]):
         state[i] = initial[i]
@@ -193,8 +207,8 @@ def _follow(
         factor = factor_of(tables, laws, ptr, program, constants, stack, r, state, params)
         propensity[r] = rates[r] * factor
         width[r] = _find_width(
-            slopes, gains, slope_ptr, slope_code, slope_constants, stack, r, factor, state, params,
-            slope,
+            laws, first, which, scale, gains, slope_ptr, slope_code, slope_constants, stack, r,
+            factor, state, params, slope,
         )  # fmt: skip
         if not (is_valid(rates[r]) and is_valid(propensity[r]) and is_valid(width[r])):
             return INVALID_RATE, r, np.int64(0), np.nan
@@ -216,8 +230,8 @@ def _follow(
         while True:
             span = since if not left > 0.0 else since - left
             after = passed + pace * span
-            while placed < num_aims and phantoms.aims[placed] <= after:
-                ahead = (phantoms.aims[placed] - passed) / pace
+            while placed < num_aims and aims[placed] <= after:
+                ahead = (aims[placed] - passed) / pace
                 chosen = choose(width, phantoms.marks[placed] * pace)
                 code = _place(tables, slopes, slope, width, share, phantoms, placed, chosen, state,
                               k, max(since - ahead, 0.0), weights)  # fmt: skip
@@ -248,8 +262,8 @@ def _follow(
             factor = factor_of(tables, laws, ptr, program, constants, stack, r, state, params)
             propensity[r] = rates[r] * factor
             width[r] = _find_width(
-                slopes, gains, slope_ptr, slope_code, slope_constants, stack, r, factor, state,
-                params, slope,
+                laws, first, which, scale, gains, slope_ptr, slope_code, slope_constants, stack, r,
+                factor, state, params, slope,
             )  # fmt: skip
             if not (is_valid(propensity[r]) and is_valid(width[r])):
                 return INVALID_RATE, r, np.int64(draw), np.nan
@@ -257,20 +271,21 @@ def _follow(
 
 @numba.njit(inline="always", error_model="numpy")
 def _find_width(
-    slopes, gains, ptr, code, constants, stack, reaction, factor, state, params, slope
+    laws, first, which, scale, gains, ptr, code, constants, stack, reaction, factor, state, params,
+    slope,
 ):  # fmt: skip
     """Fill in ∂a_r of each entry of a reaction; return the length of the scaled ones.
 
     They are those of a_r itself, also where a_r is 0.
     """
     square = 0.0
-    for e in range(slopes.ptr[reaction], slopes.ptr[reaction + 1]):
-        p = slopes.program[e]
-        if p < 0:
+    for e in range(first[reaction], first[reaction + 1]):
+        p = which[e]
+        if laws is None or p < 0:
             slope[e] = gains[e] * factor
         else:
             slope[e] = evaluate(code, constants, ptr[p], ptr[p + 1], state, params, NO_TIME, stack)
-        square += (slopes.scale[e] * slope[e]) ** 2
+        square += (scale[e] * slope[e]) ** 2
     return math.sqrt(square)
 
 
@@ -287,103 +302,6 @@ def _place(
     for e in range(slopes.ptr[reaction], slopes.ptr[reaction + 1]):
         weights[m, slopes.parameter[e]] = slope[e] / width[reaction] * share
     return fire(tables, reaction, phantoms.states[m, 0])
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _follow_pair(
-    tables,
-    laws,
-    rates,
-    params,
-    phantoms,
-    m,
-    times,
-    key,
-    run,
-    max_events,
-    before,
-    pair,
-    work,
-):
-    """Follow the pair of phantom m from where it begins, until both are equal or to the last time.
-
-    Reaction r fires in both at rate min(a, a'), and in one of them alone at the excess. Fill
-    ``pair`` [2, T, S], with the run itself [T, S] ``before`` it begins; return code, culprit and
-    number of events.
-    """
-    num_reactions = rates.shape[0]
-    ptr, program, constants, stack = opened(laws)
-    propensity, upper = work.propensity, work.upper
-    one, two = phantoms.states[m, 0], phantoms.states[m, 1]
-    k, left = phantoms.output[m], phantoms.left[m]
-    _copy(before, pair, k)
-    for r in range(num_reactions):
-        for side in range(2):
-            factor = factor_of(tables, laws, ptr, program, constants, stack, r,
-                               phantoms.states[m, side], params)  # fmt: skip
-            propensity[side, r] = rates[r] * factor
-            if not is_valid(propensity[side, r]):
-                return INVALID_RATE, np.int64(r), np.int64(0)
-        upper[r] = max(propensity[0, r], propensity[1, r])
-    draw = _FIRST
-    apart = _differ(one, two)
-    while apart:
-        total = 0.0
-        for r in range(num_reactions):
-            total += upper[r]
-        if not total < 1e300:
-            return INVALID_RATE, np.int64(-1), np.int64(draw)
-        u, v = two_uniforms(key, run, draw + _ONE)
-        left -= exponential(u) / total
-        while not left > 0.0:
-            for i in range(one.shape[0]):
-                pair[0, k, i] = one[i]
-                pair[1, k, i] = two[i]
-            k += 1
-            if k == times.shape[0]:
-                return OK, np.int64(-1), np.int64(draw)
-            left += times[k] - times[k - 1]
-        if np.int64(draw) == max_events:
-            return MAX_EVENTS, np.int64(-1), np.int64(draw)
-        draw += _ONE
-        # max(a, a') = min(a, a') + excess: choose the reaction, then whether both take part.
-        chosen = 0
-        running = upper[0]
-        while running <= v * total:
-            chosen += 1
-            running += upper[chosen]
-        inside = v * total - (running - upper[chosen])
-        both = propensity[0, chosen] == propensity[1, chosen]
-        for side in range(2):
-            if both or inside < propensity[side, chosen]:
-                code = fire(tables, chosen, phantoms.states[m, side])
-                if code != OK:
-                    return code, np.int64(chosen), np.int64(draw)
-        if not both:
-            apart = _differ(one, two)
-        for j in range(tables.affected_ptr[chosen], tables.affected_ptr[chosen + 1]):
-            r = tables.affected[j]
-            for side in range(2):
-                factor = factor_of(tables, laws, ptr, program, constants, stack, r,
-                                   phantoms.states[m, side], params)  # fmt: skip
-                propensity[side, r] = rates[r] * factor
-                if not is_valid(propensity[side, r]):
-                    return INVALID_RATE, r, np.int64(draw)
-            upper[r] = max(propensity[0, r], propensity[1, r])
-    for j in range(k, times.shape[0]):
-        for i in range(one.shape[0]):
-            pair[0, j, i] = one[i]
-            pair[1, j, i] = two[i]
-    return OK, np.int64(-1), np.int64(draw)
-
-
-@numba.njit(inline="always", error_model="numpy")
-def _differ(one, two):
-    """Return whether two states are not the same."""
-    for i in range(one.shape[0]):
-        if one[i] != two[i]:
-            return True
-    return False
 
 
 @numba.njit(inline="always", error_model="numpy")
