@@ -9,6 +9,7 @@ one draw has another outcome.
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -82,7 +83,7 @@ class Choices:
     derivatives, of which the alternative outcomes are samples).
     """
 
-    __slots__ = ("_batched", "_count", "_forced", "_source", "_watch")
+    __slots__ = ("_batched", "_count", "_forced", "_source", "_watch", "_widest")
 
     def __init__(
         self,
@@ -96,6 +97,12 @@ class Choices:
         self._watch = watch
         self._forced = {} if forced is None else _by_draw(forced)
         self._count = -1
+        self._widest = 1
+
+    @property
+    def widest(self) -> int:
+        """The most numbers that a run has needed for one call of a draw so far."""
+        return self._widest
 
     def flip(self, p: Any, size: Any = None) -> Any:
         """Return True with probability ``p``, else False."""
@@ -134,7 +141,8 @@ class Choices:
         else:
             values, slopes = self._fitted(law, size, values, slopes)
             shape = np.shape(values[0])[: np.ndim(values[0]) - law.categories]
-            width = int(np.prod(shape[1:] if self._batched else shape, dtype=int))
+            width = math.prod(shape[1:] if self._batched else shape)
+            self._widest = max(self._widest, width * np.size(values[0]) // max(math.prod(shape), 1))
             outcome = law.draw(self._source.take(width).reshape(shape), *values)
         if self._count in self._forced:
             outcome = self._replaced(outcome)

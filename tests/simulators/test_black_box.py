@@ -252,3 +252,21 @@ def test_models_and_simulators_have_to_match():
     batch = declared.batch(np.full((2, 1), 0.5), np.full((2, 1), 3), TIMES, STREAM)
     with pytest.raises(CapabilityError, match="declare it with choices=True"):
         CallWithChoices().sample_with_score(BOX, batch)
+
+
+def test_calls_hold_as_many_runs_as_their_draws_allow():
+    """Few runs first, then so many that the widest draw has about four million numbers."""
+    sizes = []
+
+    def crowd(params, times, c):
+        sizes.append(len(params["p"]))
+        return c.flip(params["p"], 5_000).sum(1)[:, None]
+
+    box = BlackBox(crowd, ["p"], ["x"], choices=True, batched=True)
+    batch = declared.batch(np.full((2_000, 1), 0.5), np.zeros((2_000, 0), np.int64), [0.0], STREAM)
+    whole = CallWithChoices().sample(box, batch).states
+    assert sizes == [64, 838, 838, 260]
+    sizes.clear()
+    scored = CallWithChoices().sample_with_score(box, batch)
+    assert sizes[0] == 64 and set(sizes[1:-1]) == {419}
+    np.testing.assert_array_equal(scored.states, whole)

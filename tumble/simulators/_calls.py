@@ -23,8 +23,10 @@ from tumble.simulators._jump_runs import num_pieces
 from tumble.simulators._run_uniforms import RunUniforms
 from tumble.simulators._watches import PlaceWatch, ScoreWatch
 
-# A batched function gets at most so many runs in one call, which bounds the memory it takes.
-_MOST_ROWS = 4096
+# A batched function gets few runs in its first call, and then as many as fill so many numbers in
+# its widest draw, which bounds the memory that it takes. No result depends on it.
+_FIRST_ROWS, _FEWEST_ROWS, _MOST_ROWS = 64, 16, 4096
+_MOST_NUMBERS = 2**22
 
 
 class Returned(NamedTuple):
@@ -117,31 +119,32 @@ def rows_of(batch: Batch, rows: Any) -> Batch:
 
 def call(model: BlackBox, batch: Batch) -> Returned:
     """Run the model once a row; a function of plain values, so that any executor can take it."""
-    found = Returned.empty(model, batch)
+    found, load = Returned.empty(model, batch), _Load(model, 0)
 
     def once(rows: IntArray) -> None:
-        _fill(found, rows, model, _returned(model, rows_of(batch, rows)))
+        _fill(found, rows, model, _returned(model, rows_of(batch, rows), load))
 
-    return _each(once, model, batch, found)
+    return _each(once, batch, found, load)
 
 
 def call_with_score(model: BlackBox, batch: Batch) -> Returned:
     """Run it with the score up to each time."""
     found = Returned.empty(model, batch, score=True)
     num_params = len(model.parameters)
+    load = _Load(model, num_params)
 
     def once(rows: IntArray) -> None:
         watch = ScoreWatch(len(rows), num_params)
         marks: list[FloatArray] = []
         outputs = _returned(
-            model, rows_of(batch, rows), watch=watch, seen=np.ones(num_params, bool),
+            model, rows_of(batch, rows), load, watch=watch, seen=np.ones(num_params, bool),
             mark=lambda: marks.append(watch.score.copy()),
         )  # fmt: skip
         _fill(found, rows, model, outputs)
         whole = watch.score[:, None]
         found.score[rows] = np.stack(marks, axis=1) if marks else whole
 
-    return _each(once, model, batch, found)
+    return _each(once, batch, found, load)
 
 
 def call_with_alternatives(
@@ -150,27 +153,27 @@ def call_with_alternatives(
     """Run it with M alternatives of one draw each."""
     found = Returned.empty(model, batch, places=num_places)
     seen = scales > 0
+    load = _Load(model, int(np.sum(seen)))
 
     def once(rows: IntArray) -> None:
         some = rows_of(batch, rows)
         extra = RunUniforms(batch.stream.child("alternatives"), some.runs)
         watch = PlaceWatch(scales[seen], num_places, extra)
-        outputs = _returned(model, some, watch=watch, seen=seen)
+        outputs = _returned(model, some, load, watch=watch, seen=seen)
         _fill(found, rows, model, outputs)
         found.weights[np.ix_(rows, np.arange(num_places), np.flatnonzero(seen))] = watch.weights
         found.others[rows] = outputs[:, None]
         places = watch.forced
         fine = np.repeat(found.codes[rows] == 0, num_places)
         where = np.flatnonzero((places.draw >= 0) & fine)
-        width = _MOST_ROWS if model.batched else 1
-        for first in range(0, len(where), width):
-            part = where[first : first + width]
+        for first in range(0, len(where), load.num_rows):
+            part = where[first : first + load.num_rows]
             row, place = part // num_places, part % num_places
             forced = places.rows(part)
-            again = _returned(model, rows_of(some, row), forced=forced)
+            again = _returned(model, rows_of(some, row), load, forced=forced)
             _fill(found, rows[row], model, again, place)
 
-    return _each(once, model, batch, found)
+    return _each(once, batch, found, load)
 
 
 # -- private ---------------------------------------------------------------------------------------
@@ -180,15 +183,39 @@ class _WrongOutput(Exception):
     """What came back cannot be read as outputs."""
 
 
-def _each(
-    once: Callable[[IntArray], None], model: BlackBox, batch: Batch, found: Returned
-) -> Returned:
+class _Load:
+    """How many runs to put into one call, from what the calls so far have drawn. Final."""
+
+    def __init__(self, model: BlackBox, num_slopes: int) -> None:
+        self._batched, self._per_number = model.batched, 1 + num_slopes
+        self._widest = 0
+
+    @property
+    def num_rows(self) -> int:
+        """Runs of the next call."""
+        if not self._batched:
+            return 1
+        if self._widest == 0:
+            return _FIRST_ROWS
+        fitting = _MOST_NUMBERS // (self._widest * self._per_number)
+        return min(max(fitting, _FEWEST_ROWS), _MOST_ROWS)
+
+    def see(self, draws: Any) -> None:
+        """Take note of what a call has drawn."""
+        if isinstance(draws, Choices):
+            self._widest = max(self._widest, draws.widest)
+
+
+def _each(once: Callable[[IntArray], None], batch: Batch, found: Returned, load: _Load) -> Returned:
     """Call ``once`` for all rows; where that fails for many at once, find out for which."""
-    width = _MOST_ROWS if model.batched else 1
-    num_runs = len(batch.runs)
-    waiting = [np.arange(i, min(i + width, num_runs)) for i in range(0, num_runs, width)][::-1]
-    while waiting:
-        rows = waiting.pop()
+    num_runs, begun = len(batch.runs), 0
+    waiting: list[IntArray] = []
+    while waiting or begun < num_runs:
+        if waiting:
+            rows = waiting.pop()
+        else:
+            rows = np.arange(begun, min(begun + load.num_rows, num_runs))
+            begun += len(rows)
         try:
             once(rows)
         except DerivativeError:
@@ -209,6 +236,7 @@ def _each(
 def _returned(
     model: BlackBox,
     batch: Batch,
+    load: _Load,
     watch: Any = None,
     seen: Any = None,
     forced: Forced | None = None,
@@ -223,6 +251,7 @@ def _returned(
     lead = (len(batch.runs),) if model.batched else ()
     width = len(model.outputs)
     if not inspect.isgenerator(result):
+        load.see(draws)
         return _numbers(result, (*lead, len(times), width)).reshape(-1, len(times), width)
     columns = []
     for row in result:
@@ -231,6 +260,7 @@ def _returned(
         if len(columns) == len(times):
             result.close()
             break
+    load.see(draws)
     if len(columns) < len(times):
         raise _WrongOutput(
             f"it yielded {len(columns)} rows, expected one for each of {len(times)} times"
