@@ -263,6 +263,13 @@ def test_rows_that_are_yielded_have_the_score_up_to_their_time():
     assert np.all(np.abs(score.var(0) / expected - 1) < 4 * np.sqrt(2.2 / 20_000))
 
 
+@both
+def test_draws_of_nothing_cost_nothing(method):
+    """At time 0 the walk draws arrays without elements."""
+    found, _ = derivatives(declared.plain_walk(), [0.5], method, np.square, 2_000, (0.0, 4.0))
+    assert np.all(found[0] == 0) and np.all(found[1] < 0)
+
+
 def test_scales_choose_the_parameters_that_alternatives_are_for():
     model, values, _ = declared.CASES["categorical"]
     params = np.tile(values, (500, 1))

@@ -146,7 +146,8 @@ class Choices:
             outcome = law.draw(self._source.take(width).reshape(shape), *values)
         if self._count in self._forced:
             outcome = self._replaced(outcome)
-        if self._watch is not None and any(slope is not None for slope in slopes):
+        has_slopes = any(slope is not None for slope in slopes)
+        if self._watch is not None and has_slopes and np.size(outcome):
             self._watch.see(self._count, law, outcome, values, slopes)
         return outcome
 
