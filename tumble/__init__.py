@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tumble import (
+        choices,
         diagnostics,
         formats,
         gradients,
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
         write_sbml,
     )
     from tumble.io import read_data
-    from tumble.models import ReactionNetwork
+    from tumble.models import BlackBox, ExternalProgram, ReactionNetwork
 
 __version__ = "0.1.0"
 
@@ -56,13 +57,16 @@ _HOMES = {
     "TumbleError": "tumble._errors",
     "priors": "tumble.priors",
     # forward
+    "BlackBox": "tumble.models",
     "Experiment": "tumble._experiment",
+    "ExternalProgram": "tumble.models",
     "Observable": "tumble._observable",
     "Parameter": "tumble._parameters",
     "Problem": "tumble._problem",
     "ReactionNetwork": "tumble.models",
     "Ref": "tumble._parameters",
     "Trajectory": "tumble._trajectory",
+    "choices": "tumble.choices",
     "inputs": "tumble.inputs",
     "models": "tumble.models",
     "noise": "tumble.noise",
@@ -93,8 +97,10 @@ _HOMES = {
 }
 
 __all__ = [
+    "BlackBox",
     "Budget",
     "Experiment",
+    "ExternalProgram",
     "FitResult",
     "ImportedModel",
     "Observable",
@@ -109,6 +115,7 @@ __all__ = [
     "__version__",
     "audit_gradient",
     "bootstrap",
+    "choices",
     "diagnostics",
     "fit",
     "formats",

@@ -16,7 +16,7 @@ from tumble._observable import Observable
 from tumble._parameters import ParameterSpace, Ref
 from tumble._random import Stream
 from tumble._typing import FloatArray, IdArray, IntArray, JaxArray
-from tumble.models import ReactionNetwork
+from tumble.models import AbstractModel
 from tumble.noise import AbstractNoise, DatumLaw, Exact
 from tumble.priors import AbstractPrior
 
@@ -33,7 +33,7 @@ class Binding:
     The methods that take ``theta`` are written in `jax.numpy` and can be differentiated.
     """
 
-    model: ReactionNetwork
+    model: AbstractModel
     experiment: Experiment
     observables: Mapping[str, Observable]
     space: ParameterSpace
@@ -239,7 +239,7 @@ class Binding:
 
     @cached_property
     def _initial_sources(self) -> list[Any]:
-        sources = [self.experiment.initial[s] for s in self.model.species]
+        sources = [self.experiment.initial[s] for s in self.model.initial_names]
         return [self._resolve(s) if isinstance(s, Ref) else s for s in sources]
 
     def _source(self, name: str) -> Any:
@@ -299,8 +299,8 @@ class Binding:
         _ = self._model_sources
 
     def _check_initial(self) -> None:
-        initial, species = self.experiment.initial, self.model.species
-        require_known(initial, species, what="`initial` has species", owner="the network",
+        initial, species = self.experiment.initial, self.model.initial_names
+        require_known(initial, species, what="`initial` has species", owner=self.model.noun,
                       error=ModelError)  # fmt: skip
         missing = [s for s in species if s not in initial]
         if missing:
@@ -348,6 +348,8 @@ class Binding:
             noise = self.observables[name].noise
             column = self.observed.values[..., o]
             given = column[np.isfinite(column)]
+            if self.is_exact[o] and not self.model.shows_counts:
+                continue
             if (noise.counts or noise.positive) and np.any(given < 0):
                 raise DataError(
                     f"`data` column {name!r} holds {given.min():g}, but {type(noise).__name__} "

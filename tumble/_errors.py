@@ -14,6 +14,10 @@ class ModelError(TumbleError):
     """A model that cannot be read or simulated."""
 
 
+class DerivativeError(ModelError):
+    """A derivative that does not exist, or that the code of a model would lose."""
+
+
 class DataError(TumbleError):
     """Data that do not fit the problem they are given to."""
 

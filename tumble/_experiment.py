@@ -43,7 +43,7 @@ class Experiment:
     - ``initial``: species → a number, a `Ref` to a parameter, a member of `tumble.priors`
       (drawn anew in each run), or an array with one number a replicate. A `Ref` may take values
       between whole numbers: a run then starts from one of the two neighbours at random, with the
-      right mean.
+      right mean. Default: none, for a model that starts from nothing.
     - ``conditions``: model parameter → a number, or a `Ref` to (or name of) a parameter of the
       problem that takes its place in this experiment.
     - ``start``: the time of the initial state. Default 0, not the first observation.
@@ -56,7 +56,7 @@ class Experiment:
     """
 
     data: Any
-    initial: Mapping[str, Any]
+    initial: Mapping[str, Any] = field(default_factory=dict)
     conditions: Mapping[str, Any] = field(default_factory=dict)
     start: float = 0.0
     kind: str = "series"

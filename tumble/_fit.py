@@ -18,8 +18,15 @@ from tumble._progress import showing
 from tumble._random import Stream
 from tumble._results import ResultCode
 from tumble._typing import BoolArray, FloatArray, Params
-from tumble._uncertainty import data_errors, observed_information, sandwich
+from tumble._uncertainty import (
+    data_errors,
+    data_errors_by_runs,
+    observed_information,
+    sandwich,
+    simulated_loss,
+)
 from tumble.gradients import AbstractEstimator, Auto
+from tumble.models import ReactionNetwork
 from tumble.objectives import (
     AbstractObjective,
     BoundLikelihood,
@@ -42,6 +49,7 @@ from tumble.simulators import LinearNoise
 
 _DETERMINISTIC_TOLERANCE = 1e-5
 _DEFAULT_STARTS = 8
+_LOOK_RUNS = 64
 _ENDED_WELL = (ResultCode.NOISE_LIMITED, ResultCode.CONVERGED, ResultCode.OUT_OF_BUDGET)
 
 
@@ -69,7 +77,8 @@ def fit(
 
     - ``problem``: a `Problem`.
     - ``objective``: what to make small. Default by the kind of the data: `PathLikelihood` for one
-      or few time series, `MomentMatching` for ten replicates or more, averages and snapshots.
+      or few time series, `MomentMatching` for ten replicates or more, averages and snapshots, and
+      for black boxes.
     - ``gradient``: how gradients of simulated losses are estimated. Default `Auto`, which measures.
       Path likelihoods bring their own.
     - ``optimizer``: a member of `tumble.optimizers` or any optax optimizer. Default `GaussNewton`
@@ -78,7 +87,8 @@ def fit(
     - ``num_starts``: points to start from, the further ones random within the bounds. Default 8, or
       1 when ``start`` is given.
     - ``warm_start``: first move to the minimum of the linear-noise approximation of a simulated
-      loss. Default ``True``; with ``False`` a simulated loss is followed from the first start.
+      loss, or, where the model is a black box, to the best of the starts as 64 runs each see it.
+      Default ``True``; with ``False`` a simulated loss is followed from the first start.
     - ``max_steps``: of the optimizer. Default 1000.
     - ``tolerance``: of a simulated loss: the standard error, on the fit scale, that simulation may
       leave in the estimate; a tenth of the error that the data leave is always enough. Default
@@ -195,19 +205,28 @@ def _fit_likelihood(run: FitRun, bound: BoundLikelihood) -> FitResult:
 
 
 def _fit_outputs(run: FitRun, bound: BoundOutputs, warm_start: bool) -> FitResult:
-    surrogate = Surrogate(LinearNoise(), bound)
-    starts, losses = _warm_start(run, surrogate) if warm_start else (run.starts, None)
+    is_network = isinstance(run.problem.model, ReactionNetwork)
+    surrogate = Surrogate(LinearNoise(), bound) if is_network else None
+    starts, losses = run.starts, None
+    if warm_start:
+        starts, losses = (
+            _best_start(run, bound) if surrogate is None else _warm_start(run, surrogate)
+        )
     source = GradientSource(bound, run.gradient, run.stream, run.spending, run.executor)
 
     def errors_of_data(z: FloatArray) -> FloatArray:
         branch = run.stream.child("precision")
-        errors, runs = data_errors(bound, surrogate, z, branch, run.executor)
+        if surrogate is None:
+            errors, runs = data_errors_by_runs(bound, source.estimator, z, branch, run.executor)
+        else:
+            errors, runs = data_errors(bound, surrogate, z, branch, run.executor)
         run.spending.simulations += runs
         return errors
 
-    task = NoisyTask(
-        run.problem.space, source.estimate, run.tolerance, surrogate.curvature, errors_of_data
-    )
+    def curvature(z: FloatArray) -> FloatArray:
+        return np.eye(len(z)) if surrogate is None else surrogate.curvature(z)
+
+    task = NoisyTask(run.problem.space, source.estimate, run.tolerance, curvature, errors_of_data)
     state, stop = run.loop(run.optimizer, task, starts, "simulation", Main(source))
     solution = run.optimizer.solution(state)
     if losses is not None:
@@ -239,6 +258,22 @@ def _warm_start(run: FitRun, surrogate: Surrogate) -> tuple[FloatArray, FloatArr
         raise KeyboardInterrupt
     solution = optimizer.solution(state)
     return solution.z[None], solution.starts
+
+
+def _best_start(run: FitRun, bound: BoundOutputs) -> tuple[FloatArray, FloatArray | None]:
+    """Return the start [1, P] of the lowest loss, as a few runs see it, and the losses of all."""
+    if len(run.starts) == 1:
+        return run.starts, None
+    stream = run.stream.child("look")
+    losses = np.array(
+        [
+            simulated_loss(bound, z, _LOOK_RUNS, stream.child("start", i), run.executor)
+            for i, z in enumerate(run.starts)
+        ]
+    )
+    run.spending.simulations += _LOOK_RUNS * len(losses) * len(run.problem.bindings)
+    best = int(np.argmin(losses))
+    return run.starts[best : best + 1], losses
 
 
 def _inside(problem: Problem, z: FloatArray) -> BoolArray:

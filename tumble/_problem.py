@@ -18,8 +18,7 @@ from tumble._observable import Observable
 from tumble._parameters import Parameter, ParameterSpace
 from tumble._random import Stream, run_ids
 from tumble._typing import FloatArray, JaxArray, Params
-from tumble.models import ReactionNetwork
-from tumble.simulators import AbstractSimulator, Batch, DirectMethod, Sample
+from tumble.simulators import AbstractSimulator, Batch, Sample, default_simulator
 
 
 @dataclass(frozen=True, repr=False)
@@ -28,17 +27,18 @@ class Problem:
 
     Arguments, most used first:
 
-    - ``model``: a `ReactionNetwork`.
+    - ``model``: a `ReactionNetwork`, a `BlackBox` or an `ExternalProgram`.
     - ``experiments``: `Experiment` objects; or, for a single one, ``data=`` and ``initial=``.
     - ``parameters``: name → `Parameter` (unknown) or a number (known). Every parameter of the
       model, of an observable and of a noise must be here or in an experiment's conditions.
     - ``observables``: name of a data column → `Observable`, or a formula such as ``"S + I"``
-      (measured exactly). Default: each data column is the species of that name.
+      (measured exactly). Default: each data column is the species or output of that name.
     - ``derived``: name → formula of parameters, such as ``{"R0": "beta * 763 / gamma"}``; results
       report them with intervals.
-    - ``simulator``: what runs the model where runs are needed. Default `DirectMethod`, exact.
+    - ``simulator``: what runs the model where runs are needed. Default `DirectMethod`, exact, for
+      networks, and what calls them for black boxes and programs.
 
-    Raises `ModelError`, `ParameterError` or `DataError`.
+    Raises `ModelError`, `ParameterError`, `DataError` or `CapabilityError`.
 
     >>> import tumble as tb
     >>> decay = tb.ReactionNetwork.from_text("X -> 0 ; gamma")
@@ -48,16 +48,19 @@ class Problem:
     ('gamma',)
     """
 
-    model: ReactionNetwork
+    model: Any
     experiments: Sequence[Experiment] = ()
     parameters: Mapping[str, Parameter | float] = field(default_factory=dict)
     observables: Mapping[str, Observable | str] | None = None
     derived: Mapping[str, str] = field(default_factory=dict)
-    simulator: AbstractSimulator = field(default_factory=DirectMethod)
+    simulator: AbstractSimulator = None  # type: ignore[assignment]  # the model's own
     data: Any = None
     initial: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
+        if self.simulator is None:
+            self._set("simulator", default_simulator(self.model))
+        self.simulator.require_model(self.model)
         self._set("experiments", self._collect_experiments())
         self._set("data", None)
         self._set("initial", None)
@@ -217,7 +220,7 @@ class Problem:
         names = dict.fromkeys(n for e in self.experiments for n in e.data.names)
         if self.observables is None:
             require_known(names, [*self.model.species, *self.model.definitions],
-                          what="`data` has column", owner="the network",
+                          what="`data` has column", owner=self.model.noun,
                           error=DataError)  # fmt: skip
             return {name: Observable(name) for name in names}
         return {

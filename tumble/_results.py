@@ -23,6 +23,11 @@ class SampleCode(enum.IntEnum):
     ENDLESS_EVENTS = 6
     INTEGRATION = 7
     MAX_STEPS = 8
+    EXCEPTION = 9
+    WRONG_OUTPUT = 10
+    NOT_FINITE = 11
+    TIMEOUT = 12
+    EXIT_STATUS = 13
 
     @property
     def advice(self) -> str:
@@ -54,6 +59,22 @@ _SAMPLE_ADVICE = {
     SampleCode.INVALID_ASSIGNMENT: (
         "an event gave a species something else than a whole number ≥ 0, or a value, an initial "
         "value or a delay was not a finite number, or a delay was negative; use floor or max in it"
+    ),
+    SampleCode.EXCEPTION: "the function of the black box raised an exception",
+    SampleCode.WRONG_OUTPUT: (
+        "what came back is not one number for each time and output; return an array of shape "
+        "[times, outputs], or one JSON object"
+    ),
+    SampleCode.NOT_FINITE: (
+        "an output was infinite or not a number; check the parameters, or let what has no value "
+        "have one that means it"
+    ),
+    SampleCode.TIMEOUT: (
+        "the program took longer than its `timeout` and was killed; check the parameters, or raise "
+        "it"
+    ),
+    SampleCode.EXIT_STATUS: (
+        "the program could not be started, or ended with a status other than 0"
     ),
     SampleCode.ENDLESS_EVENTS: (
         "more than 10,000 events followed one another at one time, or waited for their delay; make "
@@ -127,13 +148,15 @@ def describe_codes(
     culprits: IntArray | None = None,
     reactions: Sequence[Any] = (),
     events: Sequence[Any] = (),
+    messages: Mapping[int, str] | None = None,
 ) -> str:
     """Return a sentence on the failed runs of a batch, or an empty string when all are well.
 
     With ``culprits`` [B], the index of the reaction that made each run fail, or their number plus
-    the index of the event, or -1, it names those of ``reactions`` and ``events``.
+    the index of the event, or -1, it names those of ``reactions`` and ``events``. ``messages`` are
+    what runs said, by code.
     """
-    return describe_counts(count_outcomes(codes, culprits), reactions, events)
+    return describe_counts(count_outcomes(codes, culprits), reactions, events, messages)
 
 
 def count_outcomes(codes: IntArray, culprits: IntArray | None = None) -> dict[tuple[int, int], int]:
@@ -150,6 +173,7 @@ def describe_counts(
     outcomes: Mapping[tuple[int, int], int],
     reactions: Sequence[Any] = (),
     events: Sequence[Any] = (),
+    messages: Mapping[int, str] | None = None,
 ) -> str:
     """Return the sentence of `describe_codes` for runs that were counted by `count_outcomes`."""
     total = sum(outcomes.values())
@@ -161,5 +185,7 @@ def describe_counts(
             continue
         part = f"{sum(of_code.values())} of {total} runs: {code.advice} ({code.name})"
         named = [f"{names[i]} in {n}" for i, n in sorted(of_code.items()) if 0 <= i < len(names)]
-        parts.append(f"{part}: {', '.join(named)}" if named else part)
+        part = f"{part}: {', '.join(named)}" if named else part
+        said = (messages or {}).get(int(code))
+        parts.append(f"{part}: {said}" if said else part)
     return "; ".join(parts)

@@ -14,21 +14,21 @@ from tumble._random import Stream
 from tumble._trajectory import Trajectory
 from tumble._typing import FloatArray, IntArray, Params
 from tumble.inputs import AbstractInput
-from tumble.models import ReactionNetwork
+from tumble.models import AbstractModel, ReactionNetwork
 from tumble.outputs import AbstractOutput, Counts
 from tumble.outputs._plan import ROW_STRIDE, Plan
 from tumble.outputs._run_stream import RunStream
-from tumble.simulators import AbstractSimulator, DirectMethod
+from tumble.simulators import AbstractSimulator, default_simulator
 
 Kept = TypeVar("Kept")
 
 
 @overload
 def simulate(
-    model: ReactionNetwork,
+    model: AbstractModel,
     params: Params,
     *,
-    initial: Mapping[str, int],
+    initial: Mapping[str, int] | None = None,
     times: Any,
     num_samples: int = 1,
     seed: int = 0,
@@ -43,10 +43,10 @@ def simulate(
 
 @overload
 def simulate(
-    model: ReactionNetwork,
+    model: AbstractModel,
     params: Params,
     *,
-    initial: Mapping[str, int],
+    initial: Mapping[str, int] | None = None,
     times: Any,
     num_samples: int = 1,
     seed: int = 0,
@@ -60,10 +60,10 @@ def simulate(
 
 
 def simulate(
-    model: ReactionNetwork,
+    model: AbstractModel,
     params: Params,
     *,
-    initial: Mapping[str, int],
+    initial: Mapping[str, int] | None = None,
     times: Any,
     num_samples: int = 1,
     seed: int = 0,
@@ -78,17 +78,19 @@ def simulate(
 
     Arguments, most used first:
 
-    - ``model``, ``params``: a `ReactionNetwork` and a value for each of its parameters: a number,
-      or a function of time from `tumble.inputs`, such as ``StepInput([0, 10], [2.0, 0.5])``. Arrays
-      [M] among the values stand for M rows of parameters, of each of which ``num_samples`` are run.
-    - ``initial``: species → whole number at time ``start``.
+    - ``model``, ``params``: a `ReactionNetwork`, `BlackBox` or `ExternalProgram`, and a value for
+      each of its parameters: a number, or, in a network, a function of time from `tumble.inputs`,
+      such as ``StepInput([0, 10], [2.0, 0.5])``. Arrays [M] among the values stand for M rows of
+      parameters, of each of which ``num_samples`` are run.
+    - ``initial``: species → whole number at time ``start``. Default: none, for a model that needs
+      none.
     - ``times``: ascending, ≥ ``start``; shape [T].
     - ``num_samples``: independent runs. Default 1.
     - ``seed``: the result is bitwise the same for the same seed, whatever the threads and executor.
     - ``outputs``: what to keep, see `tumble.outputs`; default `Counts`, all counts. With `Moments`
       or `Histogram` memory does not grow with the number of runs.
-    - ``simulator``: default `DirectMethod`, exact; see `tumble.simulators` for others. `Langevin`
-      and `MeanField` return real numbers in place of counts.
+    - ``simulator``: default `DirectMethod`, exact, or what calls the model; see `tumble.simulators`
+      for others. `Langevin`, `MeanField` and black boxes return real numbers in place of counts.
     - ``common``: whether rows of parameters share their random numbers, which makes differences
       between them less noisy. Sample i of row m is run i of the random stream then, and else run
       2³² m + i. Default ``False``.
@@ -102,7 +104,7 @@ def simulate(
     values that do not fit the model, and `SimulationError` when every run fails; single failures
     are codes in the result.
 
-    >>> from tumble.models import ReactionNetwork
+    >>> from tumble.models import AbstractModel, ReactionNetwork
     >>> decay = ReactionNetwork.from_text("X -> 0 ; gamma")
     >>> run = simulate(decay, {"gamma": 1.0}, initial={"X": 100}, times=[0.0, 1.0], num_samples=50)
     >>> run.data.sizes["sample"], int(run.data.isel(time=0).max())
@@ -110,7 +112,7 @@ def simulate(
     """
     plan = _plan(
         model, params, initial, times, num_samples, seed,
-        DirectMethod() if simulator is None else simulator, start, common,
+        default_simulator(model) if simulator is None else simulator, start, common,
     )  # fmt: skip
     kept = Counts() if outputs is None else outputs
     if not isinstance(kept, AbstractOutput):
@@ -122,9 +124,9 @@ def simulate(
 
 
 def _plan(
-    model: ReactionNetwork,
+    model: AbstractModel,
     params: Params,
-    initial: Mapping[str, int],
+    initial: Mapping[str, int] | None,
     times: Any,
     num_samples: int,
     seed: int,
@@ -132,10 +134,16 @@ def _plan(
     start: float,
     common: bool,
 ) -> Plan:
+    simulator.require_model(model)
     grid = _check_times(times, start)
-    counts = _check_initial(model, initial)
+    counts = _check_initial(model, initial or {})
     inputs = {k: v for k, v in params.items() if isinstance(v, AbstractInput)}
     if inputs:
+        if not isinstance(model, ReactionNetwork):
+            raise ModelError(
+                f"`params[{next(iter(inputs))!r}]` is a function of time, but {model.noun} takes "
+                "numbers; only the rates of a network can follow an input."
+            )
         model = model.with_inputs(inputs)
     given, values = _check_params(model, {k: v for k, v in params.items() if k not in inputs})
     if not isinstance(num_samples, (int, np.integer)):
@@ -154,7 +162,7 @@ def _plan(
     )  # fmt: skip
 
 
-def _check_params(model: ReactionNetwork, params: Params) -> tuple[dict[str, Any], FloatArray]:
+def _check_params(model: AbstractModel, params: Params) -> tuple[dict[str, Any], FloatArray]:
     """Return the parameters by name, numbers and arrays [M], and as rows [M, Q]."""
     arrays = {k: np.asarray(v, dtype=float) for k, v in params.items() if np.ndim(v) > 0}
     for name, array in arrays.items():
@@ -196,14 +204,14 @@ def _check_times(times: Any, start: float) -> FloatArray:
     return grid
 
 
-def _check_initial(model: ReactionNetwork, initial: Mapping[str, int]) -> IntArray:
-    require_known(initial, model.species, what="`initial` has species", owner="the network",
+def _check_initial(model: AbstractModel, initial: Mapping[str, int]) -> IntArray:
+    require_known(initial, model.initial_names, what="`initial` has species", owner=model.noun,
                   error=ModelError)  # fmt: skip
-    missing = [s for s in model.species if s not in initial]
+    missing = [s for s in model.initial_names if s not in initial]
     if missing:
         raise ModelError(f"`initial` has no value for species {missing[0]!r}; give 0 if absent.")
-    counts = [initial[s] for s in model.species]
-    for name, count in zip(model.species, counts, strict=True):
+    counts = [initial[s] for s in model.initial_names]
+    for name, count in zip(model.initial_names, counts, strict=True):
         if not isinstance(count, Real) or not 0 <= count < 2**62 or count != np.rint(count):
             raise ParameterError(f"`initial[{name!r}]` is {count!r}, expected a whole number ≥ 0.")
     return np.array(counts).astype(np.int64)

@@ -30,7 +30,8 @@ class Trajectory:
     ``simulator``, what made them; ``variables``, an `xarray.DataArray` with dimensions (sample,
     time, variable), NaN in failed runs, or None for a network without; ``events`` as text, whose
     index plus the number of reactions may be a culprit too; ``inputs``, the parameters that were
-    functions of time; ``result``. Where parameters were arrays, all have a first dimension
+    functions of time; ``messages``, of each code that has one, what the first run said that ended
+    with it; ``result``. Where parameters were arrays, all have a first dimension
     ``params`` more.
     """
 
@@ -45,6 +46,7 @@ class Trajectory:
     events: tuple[str, ...] = field(default=(), kw_only=True)
     variables: xr.DataArray | None = field(default=None, kw_only=True)
     inputs: Mapping[str, AbstractInput] = field(default_factory=dict, kw_only=True)
+    messages: Mapping[int, str] = field(default_factory=dict, kw_only=True)
 
     @property
     def times(self) -> FloatArray:
@@ -117,7 +119,9 @@ class Trajectory:
         if self.interrupted:
             lines.append(f"  {self.result.value}: {self.result.advice}")
         elif self.result is not ResultCode.SUCCESS:
-            failed = describe_codes(self.codes, self.culprits, self.reactions, self.events)
+            failed = describe_codes(
+                self.codes, self.culprits, self.reactions, self.events, self.messages
+            )
             lines.append(f"  {self.result.value}: {failed}")
         return "\n".join(lines)
 

@@ -112,7 +112,9 @@ def _band(
     sample = problem.simulator.sample(problem.model, batch, executor=executor)
     good = sample.codes == 0
     if np.mean(good) < 0.99:
-        failed = describe_codes(sample.codes, sample.culprits, problem.model.reactions)
+        failed = describe_codes(
+            sample.codes, sample.culprits, problem.model.reactions, messages=sample.messages
+        )
         raise SimulationError(f"the posterior predictive check failed: {failed}.")
     rng = stream.child("noise").numpy()
     data = np.stack(
@@ -135,5 +137,5 @@ def _band(
         LEVELS,
         quantiles,
         float(inside[present].mean()),
-        float(quiet.mean()),
+        float(quiet.mean()) if problem.model.shows_counts else 0.0,
     )

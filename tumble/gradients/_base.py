@@ -301,7 +301,9 @@ def pool_estimates(
 def require_valid(sample: Sample | PairSample, model: Any) -> None:
     """Raise `SimulationError` when any run failed: leaving it out would bias the gradient."""
     if np.any(sample.codes != 0):
-        failed = describe_codes(sample.codes, sample.culprits, model.reactions)
+        failed = describe_codes(
+            sample.codes, sample.culprits, model.reactions, messages=sample.messages
+        )
         raise SimulationError(
             f"the gradient needs every run, but {failed}. Leaving runs out would bias it."
         )

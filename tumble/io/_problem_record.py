@@ -8,6 +8,7 @@ import numpy as np
 
 from tumble._parameters import Ref
 from tumble.io._run_folder import to_json
+from tumble.models import ReactionNetwork
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -46,19 +47,23 @@ def constant_data(problem: Problem) -> xr.Dataset:
     model = problem.model
     known = problem.fixed
     observables: Any = problem.observables
+    reactions = [str(r) for r in model.reactions]
+    is_network = isinstance(model, ReactionNetwork)
+    changes = model.stoichiometry if is_network else np.zeros((len(model.species), 0), np.int64)
+    laws = [str(law) for law in model.conservation_laws] if is_network else []
     return xr.Dataset(
         {
-            "stoichiometry": (("species", "reaction"), model.stoichiometry),
+            "stoichiometry": (("species", "reaction"), changes),
             "known": ("known_parameter", np.array(list(known.values()), dtype=float)),
         },
         {
             "species": np.array(model.species, dtype="U"),
-            "reaction": np.array([str(r) for r in model.reactions], dtype="U"),
+            "reaction": np.array(reactions, dtype="U"),
             "known_parameter": np.array(list(known), dtype="U"),
         },
         {
             "model": model.to_text(),
-            "conservation_laws": to_json([str(law) for law in model.conservation_laws]),
+            "conservation_laws": to_json(laws),
             "observables": to_json(
                 {
                     k: {"formula": v.formula, "noise": describe_noise(v.noise)}

@@ -1,7 +1,10 @@
 """Models: what is simulated."""
 
+from tumble.models._base import AbstractModel
+from tumble.models._black_box import AbstractBlackBox, BlackBox
 from tumble.models._conservation import ConservationLaw
 from tumble.models._events import Event
+from tumble.models._external_program import ExternalProgram
 from tumble.models._kinetics import RateSlope
 from tumble.models._rate_laws import AbstractRate, Hill, MassAction, MichaelisMenten, RateLaw
 from tumble.models._reaction import Reaction
@@ -9,9 +12,13 @@ from tumble.models._reaction_network import ReactionNetwork
 from tumble.models._variables import Variable
 
 __all__ = [
+    "AbstractBlackBox",
+    "AbstractModel",
     "AbstractRate",
+    "BlackBox",
     "ConservationLaw",
     "Event",
+    "ExternalProgram",
     "Hill",
     "MassAction",
     "MichaelisMenten",

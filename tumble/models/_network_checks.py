@@ -110,9 +110,11 @@ def check_assigned(
             )
 
 
-def vector_of(params: Mapping[str, float], names: Sequence[str]) -> FloatArray:
+def vector_of(
+    params: Mapping[str, float], names: Sequence[str], owner: str = "the network"
+) -> FloatArray:
     """Return the values of ``params`` in the order of ``names``. Raises `ModelError`."""
-    require_known(params, names, what="`params` has parameter", owner="the network",
+    require_known(params, names, what="`params` has parameter", owner=owner,
                   error=ModelError)  # fmt: skip
     missing = [name for name in names if name not in params]
     if missing:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from tumble._errors import ModelError, require_known
 from tumble._expressions import TIME, Expression
 from tumble._typing import BoolArray, FloatArray, IntArray
 from tumble.inputs import AbstractInput
+from tumble.models._base import AbstractModel
 from tumble.models._conservation import ConservationLaw, left_null_space
 from tumble.models._definitions import expand
 from tumble.models._events import Event
@@ -35,7 +36,7 @@ from tumble.models._variables import Variable
 
 
 @dataclass(frozen=True)
-class ReactionNetwork:
+class ReactionNetwork(AbstractModel):
     """A stochastic reaction network.
 
     Arguments:
@@ -79,6 +80,8 @@ class ReactionNetwork:
     definitions: Mapping[str, Any] = field(default_factory=dict)
     variables: Mapping[str, Variable] = field(default_factory=dict)
     events: tuple[Event, ...] = ()
+    noun: ClassVar[str] = "the network"
+    shows_counts: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reactions", tuple(self.reactions))
@@ -147,6 +150,11 @@ class ReactionNetwork:
         definitions = {**{k: v.expression for k, v in inputs.items()}, **self.definitions}
         left = tuple(name for name in self.parameters if name not in inputs)
         return replace(self, parameters=left, definitions=definitions)
+
+    @property
+    def initial_names(self) -> tuple[str, ...]:
+        """Names of what a run starts from: the species."""
+        return self.species
 
     # -- structure ---------------------------------------------------
 

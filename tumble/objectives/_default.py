@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tumble._problem import Problem
+from tumble.models import ReactionNetwork
 from tumble.objectives._base import AbstractObjective
 from tumble.objectives._moment_matching import MomentMatching
 from tumble.objectives._path_likelihood import PathLikelihood
@@ -14,8 +15,10 @@ def default_objective(problem: Problem) -> AbstractObjective:
     """Return the objective that the kind of the data calls for.
 
     One or few time series: `PathLikelihood`. Ten replicates or more in every experiment, averages
-    or snapshots: `MomentMatching`.
+    or snapshots: `MomentMatching`. A black box has no likelihood: `MomentMatching` always.
     """
+    if not isinstance(problem.model, ReactionNetwork):
+        return MomentMatching()
     fewest = min(e.data.num_replicates for e in problem.experiments)
     if problem.kind == "series" and fewest < MANY_REPLICATES:
         return PathLikelihood()
@@ -25,7 +28,17 @@ def default_objective(problem: Problem) -> AbstractObjective:
 def objective_warnings(objective: AbstractObjective, problem: Problem) -> tuple[str, ...]:
     """Return what a user should know about this objective on these data."""
     fewest = min(e.data.num_replicates for e in problem.experiments)
-    if isinstance(objective, MomentMatching) and problem.kind == "series" and fewest == 1:
+    matches_series = isinstance(objective, MomentMatching) and problem.kind == "series"
+    if not isinstance(problem.model, ReactionNetwork):
+        if matches_series and fewest < MANY_REPLICATES:
+            return (
+                f"{problem.model.noun} has no likelihood, so the mean over many of its runs was "
+                f"compared with {fewest} series. Where runs differ much from each other, as "
+                "outbreaks do, no series is like their mean, and the estimate is off: give ten "
+                "replicates or more, or outputs whose mean says what you want to match.",
+            )
+        return ()
+    if matches_series and fewest == 1:
         return (
             "moment matching compares the mean over many runs with a single series. Runs that die "
             "out early or are shifted in time pull that mean away from any one of them, and the "

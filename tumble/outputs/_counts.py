@@ -66,7 +66,7 @@ def _columns_of(piece: Piece, columns: IntArray) -> Reduced:
     blamed = np.full(len(some), -1) if sample.culprits is None else sample.culprits
     how = np.stack([sample.codes, blamed], axis=1)
     kept = some, how, sample.variables
-    return Reduced(kept, sample.codes, sample.culprits, sample.events)
+    return Reduced(kept, sample.codes, sample.culprits, sample.events, sample.messages)
 
 
 def whole_block(plan: Plan, num_done: int) -> tuple[int, int]:
@@ -113,4 +113,5 @@ def _trajectory(
         events=tuple(str(event) for event in plan.model.events),
         variables=real,
         inputs=plan.inputs,
+        messages=runs.messages,
     )

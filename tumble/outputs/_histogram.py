@@ -175,7 +175,7 @@ def _counts_of(piece: Piece, columns: IntArray, edges: FloatArray | None, num_bi
         add_values(states, sample.codes, piece.groups, counts)
     else:
         add_bins(states, sample.codes, piece.groups, edges, counts)
-    return Reduced(counts, sample.codes, sample.culprits, sample.events)
+    return Reduced(counts, sample.codes, sample.culprits, sample.events, sample.messages)
 
 
 def _grown(counts: IntArray, width: int) -> IntArray:

@@ -159,7 +159,7 @@ def _sums_of(piece: Piece, columns: IntArray, covariance: bool) -> Reduced:
     sums = _empty((piece.num_rows, *states.shape[1:]), covariance, states.dtype)
     add = add_covariances if covariance else add_moments
     add(states, sample.codes, piece.groups, *sums)
-    return Reduced(sums, sample.codes, sample.culprits, sample.events)
+    return Reduced(sums, sample.codes, sample.culprits, sample.events, sample.messages)
 
 
 def _merge(total: _Sums, rows: slice, piece: _Sums) -> None:

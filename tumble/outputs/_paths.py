@@ -217,7 +217,9 @@ class Paths(AbstractOutput[SamplePaths]):
 def _lengths_of(piece: Piece) -> Reduced:
     sample = piece.sample()
     counts = np.where(sample.codes == 0, sample.events, 0)
-    return Reduced((counts, sample.codes), sample.codes, sample.culprits, sample.events)
+    return Reduced(
+        (counts, sample.codes), sample.codes, sample.culprits, sample.events, sample.messages
+    )
 
 
 def _events_of(piece: Piece, first: IntArray, codes: IntArray) -> Reduced:

@@ -14,7 +14,6 @@ from tumble._execution import InPlace, num_workers
 from tumble._random import Stream
 from tumble._typing import FloatArray, IntArray
 from tumble.inputs import AbstractInput
-from tumble.models import ReactionNetwork
 from tumble.simulators import AbstractSimulator, Batch, Sample
 
 ROW_STRIDE = 2**32
@@ -31,13 +30,13 @@ _PIECES = 64
 class Plan:
     """All runs of a call of `simulate`: ``num_samples`` for each of M rows of parameters.
 
-    Arguments: ``params`` [M, Q]; ``given``, the parameters as the user gave them, numbers and
-    arrays [M]; ``has_rows``, whether there are such arrays; ``initial`` [S]; ``times`` [T];
-    ``common``, whether rows share their run ids; ``inputs``, the parameters that are functions of
-    time, which are part of ``model`` already.
+    Arguments: ``model``, an `AbstractModel`; ``params`` [M, Q]; ``given``, the parameters as the
+    user gave them, numbers and arrays [M]; ``has_rows``, whether there are such arrays; ``initial``
+    [S]; ``times`` [T]; ``common``, whether rows share their run ids; ``inputs``, the parameters
+    that are functions of time, which are part of ``model`` already.
     """
 
-    model: ReactionNetwork
+    model: Any
     simulator: AbstractSimulator
     params: FloatArray
     given: Mapping[str, Any]
@@ -58,7 +57,7 @@ class Plan:
     @property
     def bytes_a_run(self) -> int:
         """What the counts and variables of one run take."""
-        return 8 * len(self.times) * (len(self.initial) + len(self.model.variables))
+        return 8 * len(self.times) * (len(self.model.species) + len(self.model.variables))
 
     @cached_property
     def runs_a_piece(self) -> int:
@@ -80,7 +79,7 @@ class Plan:
         if species is None:
             return np.arange(len(known))
         names = [species] if isinstance(species, str) else list(species)
-        require_known(names, known, what="`species` has", owner="the network", error=ModelError)
+        require_known(names, known, what="`species` has", owner=self.model.noun, error=ModelError)
         if not names or len(set(names)) != len(names):
             raise ModelError(
                 f"`species` is {species!r}, expected each name once, of {', '.join(known)}."

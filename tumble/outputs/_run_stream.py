@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from tumble._errors import SimulationError
-from tumble._execution import num_workers, run_in_order
+from tumble._execution import InPlace, num_workers, run_in_order
 from tumble._progress import AbstractProgress
 from tumble._results import SampleCode, count_outcomes, describe_counts
 from tumble._typing import IntArray
@@ -26,26 +26,33 @@ class Reduced(NamedTuple):
     codes: IntArray
     culprits: IntArray | None
     events: IntArray
+    messages: Mapping[int, str] = {}
 
 
 class _Done(NamedTuple):
     value: Any
     outcomes: dict[tuple[int, int], int]
     events: int
+    messages: Mapping[int, str]
 
 
 class RunStream:
     """The runs of a plan, on their way through the workers. Final.
 
     After a pass, ``done`` runs are complete, ``outcomes`` counts how they ended (by code and
-    culprit), and ``interrupted`` says whether somebody stopped it by hand.
+    culprit), ``messages`` are what the first run of each code said, and ``interrupted`` says
+    whether somebody stopped it by hand.
     """
 
     def __init__(self, plan: Plan, executor: Any, bar: AbstractProgress) -> None:
         self.plan = plan
         self.done, self.events, self.interrupted = 0, 0, False
         self.outcomes: Counter[tuple[int, int]] = Counter()
-        self._executor, self._bar = executor, bar
+        self.messages: dict[int, str] = {}
+        # What shares its work out itself is called from here, one piece after the other.
+        self._in_place = executor is None and plan.simulator.shares_out
+        self._executor = InPlace() if self._in_place else executor
+        self._bar = bar
         self._began = time.perf_counter()
 
     def each(
@@ -77,6 +84,7 @@ class RunStream:
                 break
             self.done, self.events = piece.stop, self.events + found.events
             self.outcomes.update(found.outcomes)
+            self.messages = {**found.messages, **self.messages}
             yield piece, found.value
         if SampleCode.OK not in self.counted:
             raise SimulationError(f"every run failed: {self.failures}.")
@@ -92,7 +100,8 @@ class RunStream:
     @property
     def failures(self) -> str:
         """What went wrong in which reactions, in a sentence, empty where all went well."""
-        return describe_counts(self.outcomes, self.plan.model.reactions, self.plan.model.events)
+        model = self.plan.model
+        return describe_counts(self.outcomes, model.reactions, model.events, self.messages)
 
     @property
     def stats(self) -> dict[str, float]:
@@ -102,6 +111,8 @@ class RunStream:
 
     @property
     def _window(self) -> int:
+        if self._in_place:
+            return 1
         few = 2 * num_workers()
         if self._executor is None:
             return few
@@ -121,8 +132,8 @@ class RunStream:
 
 def _run(work: Callable[..., Reduced], piece: Piece, arguments: tuple[Any, ...]) -> _Done:
     """Do the work on one piece; a function of plain values, so that any executor can take it."""
-    value, codes, culprits, events = work(piece, *arguments)
-    return _Done(value, count_outcomes(codes, culprits), int(events.sum()))
+    value, codes, culprits, events, messages = work(piece, *arguments)
+    return _Done(value, count_outcomes(codes, culprits), int(events.sum()), messages)
 
 
 def _short(number: float) -> str:

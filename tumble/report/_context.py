@@ -202,7 +202,9 @@ def _value(value: Any) -> Any:
 
 def _model(constant: Any) -> dict[str, Any]:
     reactions = []
-    for text in str(constant.attrs["model"]).splitlines():
+    described = str(constant.attrs["model"])
+    is_network = constant.sizes["reaction"] > 0
+    for text in described.splitlines() if is_network else ():
         equation, rate = text.split(" ; ")
         left, right = (side.strip().replace("0", "∅") if side.strip() == "0" else side.strip()
                        for side in equation.split(" -> "))  # fmt: skip
@@ -210,6 +212,7 @@ def _model(constant: Any) -> dict[str, Any]:
     known = zip(constant["known_parameter"].values, constant["known"].values, strict=True)
     return {
         "reactions": reactions,
+        "program": "" if is_network else described,
         "laws": _json(constant, "conservation_laws"),
         "observables": _json(constant, "observables"),
         "experiments": [_experiment(e) for e in _json(constant, "experiments")],

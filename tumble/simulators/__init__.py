@@ -13,7 +13,10 @@ from tumble.simulators._base import (
     SupportsPaths,
     SupportsScore,
 )
+from tumble.simulators._black_box import CallFunction, CallWithChoices
+from tumble.simulators._default import default_simulator
 from tumble.simulators._direct import DirectMethod
+from tumble.simulators._external import RunProgram
 from tumble.simulators._finite_state import FiniteStateProjection
 from tumble.simulators._langevin import Langevin
 from tumble.simulators._linear_noise import LinearNoise
@@ -26,6 +29,8 @@ __all__ = [
     "AbstractSimulator",
     "AlternativeSample",
     "Batch",
+    "CallFunction",
+    "CallWithChoices",
     "DirectMethod",
     "FiniteStateProjection",
     "Langevin",
@@ -34,6 +39,7 @@ __all__ = [
     "NextReactionMethod",
     "PairSample",
     "ParticleFilter",
+    "RunProgram",
     "Sample",
     "ScoredSample",
     "SupportsAlternative",
@@ -42,4 +48,5 @@ __all__ = [
     "SupportsPaths",
     "SupportsScore",
     "TauLeaping",
+    "default_simulator",
 ]

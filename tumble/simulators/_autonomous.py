@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tumble._errors import CapabilityError
+from tumble._errors import CapabilityError, ModelError
 from tumble._expressions import TIME
 from tumble.models import ReactionNetwork
 
@@ -23,7 +23,16 @@ def require_autonomous(model: ReactionNetwork, method: str) -> None:
 
 
 def require_reactions_alone(model: ReactionNetwork, method: str) -> None:
-    """Raise `CapabilityError` when a network has variables or events."""
+    """Raise `CapabilityError` when a network has variables or events.
+
+    Raises `ModelError` for what is no network, whose states and rates nobody knows.
+    """
+    if not isinstance(model, ReactionNetwork):
+        raise ModelError(
+            f"{method} computes with the reactions of a network, but the model is a "
+            f"{type(model).__name__}, which can only be run; compare moments of its runs with "
+            "those of the data: objective=objectives.MomentMatching()."
+        )
     if model.events:
         what = f"event '{model.events[0]}'"
     elif model.variables:

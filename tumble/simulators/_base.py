@@ -7,14 +7,16 @@ classes, which estimators and objectives name in their ``requires``.
 from __future__ import annotations
 
 import abc
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 
-from tumble._errors import ParameterError
+from tumble._errors import CapabilityError, ParameterError
 from tumble._random import Stream
 from tumble._typing import FloatArray, IdArray, IntArray
+from tumble.models import ReactionNetwork
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ class Sample:
     [B], reactions fired, 0 where a simulator does not count them; ``culprits`` [B], the index of
     the reaction that made a run fail, or the number of reactions plus the index of the event, -1
     where none is to blame, or None if the simulator does not say; ``variables`` [B, T, V], NaN
-    where a run failed, or None without.
+    where a run failed, or None without; ``messages``, of each code that has one, what the first run
+    said that ended with it.
     """
 
     states: IntArray | FloatArray
@@ -52,6 +55,7 @@ class Sample:
     events: IntArray
     culprits: IntArray | None = field(default=None, kw_only=True)
     variables: FloatArray | None = field(default=None, kw_only=True)
+    messages: Mapping[int, str] = field(default_factory=dict, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,8 @@ class ScoredSample(Sample):
         score = self.score[..., moving]
         if np.any(np.isnan(score[self.codes == 0])):
             raise ParameterError(
-                "the score is not defined at a zero rate; keep the rate above 0 (a log scale does)."
+                "the score is not defined at a zero rate; keep the rate above 0 (a log scale "
+                "does), and probabilities between 0 and 1 (a logit scale does)."
             )
         return score @ slopes[moving]
 
@@ -85,10 +90,11 @@ class ScoredSample(Sample):
 class PairSample:
     """A batch of coupled pairs: ``states`` [B, 2, T, S]; the rest as in `Sample`."""
 
-    states: IntArray
+    states: IntArray | FloatArray
     codes: IntArray
     events: IntArray
     culprits: IntArray | None = field(default=None, kw_only=True)
+    messages: Mapping[int, str] = field(default_factory=dict, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -122,6 +128,21 @@ class AbstractSimulator(abc.ABC):
 
     citations: ClassVar[tuple[str, ...]] = ()
     """What to cite for its samples."""
+
+    takes: ClassVar[type] = ReactionNetwork
+    """The models that it can run."""
+
+    shares_out: ClassVar[bool] = False
+    """Whether it spreads a batch over workers itself, or cannot use threads: it is then called
+    from the thread of the user, so that an interruption reaches it."""
+
+    def require_model(self, model: Any) -> None:
+        """Raise `CapabilityError` unless it can run ``model``."""
+        if not isinstance(model, self.takes):
+            raise CapabilityError(
+                f"{type(self).__name__} runs a {self.takes.__name__}, but the model is a "
+                f"{type(model).__name__}; leave out `simulator` to have one that fits."
+            )
 
     @abc.abstractmethod
     def sample(self, model: Any, batch: Batch, *, executor: Any = None) -> Sample:

@@ -1,0 +1,265 @@
+"""The laws that declared draws can have, with the derivatives of their probabilities."""
+
+from __future__ import annotations
+
+import abc
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+
+from tumble._typing import BoolArray, FloatArray
+
+_SLACK = 1e-9  # a probability may leave [0, 1] by rounding
+_ONE_BY_ONE = 30.0  # mean below which a Poisson number is found by adding up probabilities
+
+
+class AbstractLaw(abc.ABC):
+    """A law of outcomes, given arguments [...], which are numbers or arrays.
+
+    Derivatives of arguments are ``slopes`` [..., Q], None for those without; ``categories`` is 1
+    for a law whose argument has the probabilities of its outcomes along a last dimension, else 0.
+    """
+
+    categories: ClassVar[int] = 0
+    num_extra: ClassVar[int] = 0
+    """Uniforms that `alternatives` needs for each draw."""
+
+    @abc.abstractmethod
+    def draw(self, u: FloatArray, *args: Any) -> Any:
+        """Return outcomes [...] from uniforms u [...]: the inverse of the distribution function.
+
+        Raises `ValueError` for arguments that make no sense.
+        """
+
+    @abc.abstractmethod
+    def draw_one(self, u: float, *args: Any) -> Any:
+        """Return one outcome, as a plain number, from one uniform."""
+
+    @abc.abstractmethod
+    def score(self, x: Any, args: Any, slopes: Any) -> FloatArray:
+        """Return ∂ log p(x) [..., Q], NaN where it is not defined."""
+
+    @abc.abstractmethod
+    def alternatives(
+        self, x: Any, args: Any, slopes: Any, extra: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return weights [..., C, Q] and other outcomes [..., C], from extra uniforms [..., num].
+
+        Σ_c weights[c] (f(outcomes[c]) − f(x)) has the expectation ∂ E[f].
+        """
+
+
+class _Flip(AbstractLaw):
+    def draw(self, u: FloatArray, p: Any) -> BoolArray:
+        if not np.all((p >= -_SLACK) & (p <= 1 + _SLACK)):
+            raise ValueError(f"flip(p) got p = {_odd(p, 0, 1)}, expected 0 to 1")
+        return np.asarray(u < p)
+
+    def draw_one(self, u: float, p: Any) -> bool:
+        if not -_SLACK <= p <= 1 + _SLACK:
+            raise ValueError(f"flip(p) got p = {float(p)}, expected 0 to 1")
+        return bool(u < p)
+
+    def score(self, x: Any, args: Any, slopes: Any) -> FloatArray:
+        if isinstance(x, bool) and 0 < args[0] < 1:  # a single draw, quickly
+            return np.asarray(slopes[0] / (args[0] if x else args[0] - 1))
+        p = np.asarray(args[0], float)
+        inside = (p > 0) & (p < 1)
+        safe = np.where(inside, p, 0.5)
+        return _times(slopes[0], np.where(inside, np.where(x, 1 / safe, 1 / (safe - 1)), np.nan))
+
+    def alternatives(
+        self, x: Any, args: Any, slopes: Any, extra: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        other = 1.0 - np.asarray(x, float)
+        return _times(slopes[0], 2 * other - 1)[..., None, :], other[..., None]
+
+
+class _Choose(AbstractLaw):
+    categories: ClassVar[int] = 1
+
+    def draw(self, u: FloatArray, weights: Any) -> Any:
+        edges = np.cumsum(weights, axis=-1)
+        self._check(weights, edges[..., -1])
+        found = (edges <= (u * edges[..., -1])[..., None]).sum(-1)
+        # Rounding must not choose what has no weight at the end.
+        return np.minimum(found, _last_positive(np.asarray(weights)))
+
+    def draw_one(self, u: float, weights: Any) -> int:
+        numbers = [float(w) for w in weights]
+        total = math.fsum(numbers)
+        if not (min(numbers) >= 0 and 0 < total < math.inf):
+            self._check(np.asarray(numbers), total)
+        left, last = u * total, 0
+        for i, weight in enumerate(numbers):
+            if weight > 0:
+                if left < weight:
+                    return i
+                left, last = left - weight, i
+        return last
+
+    def score(self, x: Any, args: Any, slopes: Any) -> FloatArray:
+        weights = np.asarray(args[0], float)
+        total, of_total = weights.sum(-1), slopes[0].sum(-2)
+        index = np.asarray(x)[..., None]
+        weight = np.take_along_axis(weights, index, -1)[..., 0]
+        slope = np.take_along_axis(slopes[0], index[..., None], -2)[..., 0, :]
+        score = slope / weight[..., None] - of_total / total[..., None]
+        lost = (weights == 0)[..., None] & (slopes[0] != 0)
+        return np.where(lost.any(-2), np.nan, score)
+
+    def alternatives(
+        self, x: Any, args: Any, slopes: Any, extra: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        weights = np.asarray(args[0], float)
+        total = weights.sum(-1)[..., None, None]
+        of_total = slopes[0].sum(-2)[..., None, :]
+        found = slopes[0] / total - weights[..., None] * of_total / total**2
+        outcomes = np.broadcast_to(np.arange(weights.shape[-1], dtype=float), weights.shape)
+        return np.where((outcomes == np.asarray(x)[..., None])[..., None], 0.0, found), outcomes
+
+    @staticmethod
+    def _check(weights: Any, total: Any) -> None:
+        if not (np.all(weights >= 0) and np.all(total > 0) and np.all(np.isfinite(total))):
+            odd = _odd(weights, 0, np.inf)
+            what = (
+                f"a weight of {odd}" if np.isfinite(odd) and odd < 0 else f"the weights {weights}"
+            )
+            raise ValueError(f"choose(weights) got {what}, expected finite weights ≥ 0, not all 0")
+
+
+class _Count(AbstractLaw):
+    def draw(self, u: FloatArray, rate: Any) -> Any:
+        from scipy.special import pdtr, pdtrik
+
+        self._check(rate)
+        mean = np.where(np.asarray(rate) > 0, rate, 1.0)
+        high = np.ceil(pdtrik(u, mean))
+        low = np.maximum(high - 1, 0)
+        count = np.where(pdtr(low, mean) >= u, low, high)
+        return np.where(np.asarray(rate) > 0, count, 0).astype(np.int64)
+
+    def draw_one(self, u: float, rate: Any) -> int:
+        self._check(rate)
+        if rate > _ONE_BY_ONE:
+            return int(self.draw(np.asarray(u), rate))
+        count, share = 0, math.exp(-float(rate))
+        below = share
+        while u > below and share > 0:
+            count += 1
+            share *= float(rate) / count
+            below += share
+        return count
+
+    def score(self, x: Any, args: Any, slopes: Any) -> FloatArray:
+        return _times(slopes[0], np.asarray(x, float) / np.asarray(args[0], float) - 1)
+
+    def alternatives(
+        self, x: Any, args: Any, slopes: Any, extra: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        return slopes[0][..., None, :], (np.asarray(x, float) + 1)[..., None]
+
+    @staticmethod
+    def _check(rate: Any) -> None:
+        if not np.all((rate >= 0) & (rate < 2.0**52)):
+            raise ValueError(f"count(rate) got rate = {_odd(rate, 0, 2.0**52)}, expected ≥ 0")
+
+
+class _Wait(AbstractLaw):
+    num_extra: ClassVar[int] = 1
+
+    def draw(self, u: FloatArray, rate: Any) -> Any:
+        self._check(rate)
+        positive = np.asarray(rate) > 0
+        return np.where(positive, -np.log(u) / np.where(positive, rate, 1.0), np.inf)
+
+    def draw_one(self, u: float, rate: Any) -> float:
+        self._check(rate)
+        return -math.log(u) / float(rate) if rate > 0 else math.inf
+
+    def score(self, x: Any, args: Any, slopes: Any) -> FloatArray:
+        return _times(slopes[0], 1 / np.asarray(args[0], float) - np.asarray(x))
+
+    def alternatives(
+        self, x: Any, args: Any, slopes: Any, extra: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        # ∂ (λ e^{−λt}) = (the density of one wait − that of two after each other) / λ
+        rate = np.asarray(args[0], float)
+        later = np.asarray(x) - np.log(extra[..., 0]) / rate
+        return _times(slopes[0], -1 / rate)[..., None, :], later[..., None]
+
+    @staticmethod
+    def _check(rate: Any) -> None:
+        if not np.all((rate >= 0) & (rate < np.inf)):
+            raise ValueError(f"wait(rate) got rate = {_odd(rate, 0, np.inf)}, expected ≥ 0")
+
+
+class _Normal(AbstractLaw):
+    num_extra: ClassVar[int] = 3
+
+    def draw(self, u: FloatArray, mean: Any, sd: Any) -> Any:
+        from scipy.special import ndtri
+
+        self._check(mean, sd)
+        return mean + sd * ndtri(u)
+
+    def draw_one(self, u: float, mean: Any, sd: Any) -> float:
+        return float(self.draw(np.asarray(u), mean, sd))
+
+    def score(self, x: Any, args: Any, slopes: Any) -> FloatArray:
+        mean, sd = (np.asarray(a, float) for a in args)
+        standard = (x - mean) / sd
+        parts: Any = 0.0
+        for slope, factor in zip(slopes, (standard / sd, (standard**2 - 1) / sd), strict=True):
+            if slope is not None:
+                parts = parts + _times(slope, factor)
+        return np.asarray(parts)
+
+    def alternatives(
+        self, x: Any, args: Any, slopes: Any, extra: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        # ∂φ/∂mean: a Rayleigh deviation to either side, over √(2π) sd; ∂φ/∂sd = (z² φ − φ) / sd,
+        # z² φ being the density of a Maxwell deviation to either side.
+        from scipy.special import gammaincinv
+
+        mean, sd = (np.asarray(a, float) for a in args)
+        side = np.where(extra[..., 0] < 0.5, -1.0, 1.0)
+        rayleigh = np.sqrt(-2 * np.log(extra[..., 1]))
+        maxwell = np.sqrt(2 * gammaincinv(1.5, extra[..., 2]))
+        factors = (side * math.sqrt(2 / math.pi) / sd, 1 / sd)
+        outcomes = [mean + side * sd * rayleigh, mean + side * sd * maxwell]
+        width = next(slope.shape[-1] for slope in slopes if slope is not None)
+        empty = np.zeros((*np.shape(x), width))
+        weights = [
+            empty if slope is None else _times(slope, factor)
+            for slope, factor in zip(slopes, factors, strict=True)
+        ]
+        return np.stack(weights, axis=-2), np.stack(outcomes, axis=-1)
+
+    @staticmethod
+    def _check(mean: Any, sd: Any) -> None:
+        if not (np.all(np.isfinite(mean)) and np.all((sd > 0) & (sd < np.inf))):
+            raise ValueError(
+                f"normal(mean, sd) got sd = {_odd(sd, 0, np.inf)}, expected a finite mean and a "
+                "finite sd > 0"
+            )
+
+
+FLIP, CHOOSE, COUNT, WAIT, NORMAL = _Flip(), _Choose(), _Count(), _Wait(), _Normal()
+
+
+def _times(slope: FloatArray, factor: Any) -> FloatArray:
+    """Return slope [..., Q] times a factor [...], 0 where the slope is 0."""
+    return np.where(slope == 0, 0.0, slope * np.asarray(factor)[..., None])
+
+
+def _odd(values: Any, low: float, high: float) -> float:
+    """Return the first value outside the range, else the first one."""
+    flat = np.ravel(np.asarray(values, float))
+    odd = flat[~((flat >= low) & (flat <= high))]
+    return float((odd if len(odd) else flat)[0])
+
+
+def _last_positive(weights: Any) -> Any:
+    return weights.shape[-1] - 1 - np.argmax(weights[..., ::-1] > 0, axis=-1)
