@@ -56,6 +56,8 @@ class GradientSource:
     ) -> None:
         self._bound = bound
         self._gradient = gradient
+        simulator = bound.problem.simulator
+        self._members = gradient.members(simulator) if isinstance(gradient, Auto) else [gradient]
         self._stream = stream
         self._spending = spending
         self._executor = executor
@@ -74,9 +76,7 @@ class GradientSource:
     @property
     def estimator(self) -> AbstractEstimator:
         """The estimator in use."""
-        if isinstance(self._gradient, AbstractEstimator):
-            return self._gradient
-        return self._gradient.candidates[self._memory.index]
+        return self._members[self._memory.index]
 
     def __str__(self) -> str:
         return type(self.estimator).__name__ if self._choice is None else str(self._choice)
@@ -106,7 +106,7 @@ class GradientSource:
         self._choice = auto.choose(self._bound, z, stream.child("auto"), self._executor)
         cost = self._choice.num_runs
         self._spending.simulations += cost
-        index = list(auto.candidates).index(self._choice.estimator)
+        index = self._members.index(self._choice.estimator)
         self._memory = Memory(index, num_runs, cost, 0, np.array(z, dtype=float))
 
     def _is_due(self, z: FloatArray, num_runs: int) -> bool:

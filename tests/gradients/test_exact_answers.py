@@ -9,6 +9,7 @@ from tests import helpers
 from tumble import Experiment, Observable, Parameter, Problem, Ref, noise
 from tumble._random import Stream
 from tumble.diagnostics._references import exact_loss_and_gradient
+from tumble.distances import EnergyDistance, MaximumMeanDiscrepancy, WassersteinDistance
 from tumble.gradients import (
     AlternativePath,
     CoupledDifference,
@@ -16,7 +17,7 @@ from tumble.gradients import (
     RademacherDirections,
     ScoreFunction,
 )
-from tumble.objectives import ExpectedLoss, MomentMatching
+from tumble.objectives import DistributionMatching, ExpectedLoss, MomentMatching
 from tumble.simulators import FiniteStateProjection, NextReactionMethod
 
 NUM_RUNS = 100_000
@@ -28,6 +29,11 @@ ESTIMATORS = [
     AlternativePath(),
 ]
 LOSSES = [MomentMatching(order=1), MomentMatching(order=2), ExpectedLoss()]
+ENERGY = DistributionMatching(EnergyDistance(num_cells=16))
+WAVES = DistributionMatching(MaximumMeanDiscrepancy(num_frequencies=16))
+ROUNDED = DistributionMatching(WassersteinDistance(num_cells=16))
+JOINT = DistributionMatching(EnergyDistance(num_cells=16, num_projections=4), joint=True)
+JOINT_WAVES = DistributionMatching(MaximumMeanDiscrepancy(num_frequencies=16), joint=True)
 
 
 def arrival():
@@ -155,8 +161,14 @@ def twice(problem):
     return replace(problem, experiments=experiments)
 
 
-@pytest.mark.parametrize("make", PROBLEMS, ids=lambda f: f.__name__)
-@pytest.mark.parametrize("loss", LOSSES, ids=str)
+EXACT = [(make, loss) for make in PROBLEMS for loss in [*LOSSES, ENERGY]]
+EXACT += [
+    (make, loss) for make in (immigration_death, sir, noisy_decay) for loss in (WAVES, ROUNDED)
+]
+EXACT += [(sir, JOINT), (sir, JOINT_WAVES), (noisy_decay, JOINT_WAVES)]
+
+
+@pytest.mark.parametrize(("make", "loss"), EXACT, ids=lambda v: getattr(v, "__name__", str(v)))
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=str)
 def test_loss_and_gradient_are_exact_within_four_standard_errors(make, loss, estimator):
     problem, theta = make()
@@ -252,7 +264,7 @@ def check_small_batches(make, loss, estimator, num_batches):
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=str)
-@pytest.mark.parametrize("loss", LOSSES, ids=str)
+@pytest.mark.parametrize("loss", [*LOSSES, ENERGY, WAVES], ids=str)
 def test_batches_of_eight_are_unbiased(loss, estimator):
     check_small_batches(immigration_death, loss, estimator, 5_000)
 
@@ -260,7 +272,7 @@ def test_batches_of_eight_are_unbiased(loss, estimator):
 @pytest.mark.slow
 @pytest.mark.parametrize("make", [arrival, immigration_death, sir], ids=lambda f: f.__name__)
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=str)
-@pytest.mark.parametrize("loss", LOSSES, ids=str)
+@pytest.mark.parametrize("loss", [*LOSSES, ENERGY, WAVES], ids=str)
 @pytest.mark.timeout(1200)
 def test_a_hundred_thousand_batches_of_eight_are_unbiased(make, loss, estimator):
     check_small_batches(make, loss, estimator, 100_000)

@@ -93,6 +93,16 @@ def test_members_nest(write):
     assert isinstance(objective.through, FiniteStateProjection)
 
 
+def test_distances_are_settings_of_an_objective(write):
+    from tumble.distances import WassersteinDistance
+    from tumble.objectives import DistributionMatching
+
+    wanted = "{distance: {wasserstein_distance: {smoothing: 0.05}}, joint: false}"
+    text = GOOD.replace("fit: {", "fit: {objective: {distribution_matching: " + wanted + "}, ")
+    expected = DistributionMatching(WassersteinDistance(smoothing=0.05))
+    assert load_run_config(write(text)).fit_options["objective"] == expected
+
+
 def test_data_can_stand_in_the_file(write):
     text = GOOD.replace("data: data.csv\n    time: day", "data: {time: [1, 2], count: [60, null]}")
     problem = load_run_config(write(text)).problem()

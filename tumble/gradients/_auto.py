@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from tumble._errors import CapabilityError, ParameterError, SimulationError
 from tumble._random import Stream
 from tumble._typing import FloatArray
+from tumble.gradients._alternative_path import AlternativePath
 from tumble.gradients._base import (
     MIN_SAMPLES,
     AbstractEstimator,
@@ -19,9 +20,14 @@ from tumble.gradients._base import (
 )
 from tumble.gradients._coupled_difference import CoupledDifference
 from tumble.gradients._equivalence import Verdict, equivalence_test
+from tumble.gradients._gaussian_smoothing import GaussianSmoothing
 from tumble.gradients._score_function import ScoreFunction
+from tumble.gradients._spsa import SPSA
 from tumble.objectives import BoundOutputs
+from tumble.simulators import AbstractSimulator
 
+_PROVEN = (ScoreFunction(), CoupledDifference(), AlternativePath())
+_SAMPLES_ALONE = (SPSA(), GaussianSmoothing())
 _ROUNDS = 3
 # Who is this many times dearer than the best of a round is out; a variance from few runs is off by
 # less than that, and from more runs by less.
@@ -66,18 +72,17 @@ class Auto:
     are taken only where an equivalence test against the best of these calls them RIGHT at this
     point, to 10 %. All pilots count against the budget.
 
-    Arguments: ``candidates``, default `ScoreFunction` and `CoupledDifference`; ``pilot_runs`` of
-    each candidate in the first round, default 64. Where the runs at hand are known, the pilots take
-    a tenth of them at most.
+    Arguments: ``candidates``, default those of `ScoreFunction`, `CoupledDifference` and
+    `AlternativePath` that the simulator allows, and `SPSA` and `GaussianSmoothing` where it allows
+    none of them; ``pilot_runs`` of each candidate in the first round, default 64. Where the runs at
+    hand are known, the pilots take a tenth of them at most.
     """
 
-    candidates: Sequence[AbstractEstimator] = field(
-        default_factory=lambda: (ScoreFunction(), CoupledDifference())
-    )
+    candidates: Sequence[AbstractEstimator] | None = None
     pilot_runs: int = 64
 
     def __post_init__(self) -> None:
-        if not self.candidates:
+        if self.candidates is not None and not self.candidates:
             raise ParameterError("`candidates` is empty, expected at least one estimator.")
         if self.pilot_runs < 1:
             raise ParameterError(f"`pilot_runs` is {self.pilot_runs}, expected at least 1.")
@@ -112,7 +117,7 @@ class Auto:
         every candidate's runs fail.
         """
         trials = _Trials(objective, z, stream, executor)
-        able = self._able(objective)
+        able = self.members(objective.problem.simulator)
         proven = _affordable([c for c in able if c.proven], objective, num_runs)
         unproven = [c for c in able if not c.proven]
         first = self._first_runs(len(proven), num_runs)
@@ -130,9 +135,15 @@ class Auto:
         spent = sum(estimate.num_runs for _, estimate in pilots)
         return Choice(best, pilots, spent, tuple(refused))
 
-    def _able(self, objective: BoundOutputs) -> list[AbstractEstimator]:
-        simulator = objective.problem.simulator
-        able = [c for c in self.candidates if isinstance(simulator, c.requires)]
+    def members(self, simulator: AbstractSimulator) -> list[AbstractEstimator]:
+        """Return the candidates that a simulator allows. Raises `CapabilityError` for none."""
+
+        def allowed(candidates: Sequence[AbstractEstimator]) -> list[AbstractEstimator]:
+            return [c for c in candidates if isinstance(simulator, c.requires)]
+
+        if self.candidates is None:
+            return allowed(_PROVEN) or list(_SAMPLES_ALONE)
+        able = allowed(self.candidates)
         if not able:
             needs = ", ".join(
                 f"{type(c).__name__} ({c.requires.__name__})" for c in self.candidates

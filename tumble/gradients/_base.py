@@ -324,8 +324,13 @@ def features_and_slopes(
     """
     space = objective.problem.space
     theta = np.asarray(space.from_fit(z), dtype=float)
-    values = np.asarray(objective.features_of(experiment, states, theta))
-    if objective.problem.bindings[experiment].measurement_is_known:
+    binding = objective.problem.bindings[experiment]
+    where: Any = slice(None)
+    if objective.objective.costly and not np.all(binding.is_exact) and states.dtype.kind == "i":
+        states, rows = _distinct(states)
+        where = rows, np.arange(states.shape[1])
+    values = np.asarray(objective.features_of(experiment, states, theta))[where]
+    if binding.measurement_is_known:
         return values, None
     import jax
     import jax.numpy as jnp
@@ -334,4 +339,16 @@ def features_and_slopes(
         return objective.features_of(experiment, states, space.from_fit(u, jnp), jnp)
 
     with jax.enable_x64(True):
-        return values, np.asarray(jax.jacfwd(features)(np.asarray(z, dtype=float)))
+        return values, np.asarray(jax.jacfwd(features)(np.asarray(z, dtype=float)))[where]
+
+
+def _distinct(states: IntArray) -> tuple[IntArray, IntArray]:
+    """Return the states [U, T, S] that occur at each time, and the row [n, T] of each run.
+
+    U is a power of two, so that few shapes are compiled; the last rows may repeat others.
+    """
+    found = [np.unique(states[:, t], axis=0, return_inverse=True) for t in range(states.shape[1])]
+    most = max(len(kept) for kept, _ in found)
+    size = 1 << (most - 1).bit_length()
+    kept = np.stack([np.resize(rows, (size, rows.shape[1])) for rows, _ in found], axis=1)
+    return kept, np.stack([inverse.ravel() for _, inverse in found], axis=1)

@@ -61,6 +61,7 @@ class GaussianSmoothing(AbstractEstimator):
     common: bool = True
     requires: ClassVar[type] = AbstractSimulator
     unbiased: ClassVar[bool] = False
+    proven: ClassVar[bool] = False
     guarantee: ClassVar[str] = "unbiased for smoothed expectations, bias of order step squared"
 
     def __post_init__(self) -> None:

@@ -49,6 +49,7 @@ class SmoothedReinforce(AbstractEstimator):
     schedule: AbstractSchedule = field(default_factory=ShrinkingStep)
     requires: ClassVar[type] = AbstractSimulator
     unbiased: ClassVar[bool] = False
+    proven: ClassVar[bool] = False
     guarantee: ClassVar[str] = "unbiased for smoothed expectations, bias of order step squared"
 
     def __post_init__(self) -> None:

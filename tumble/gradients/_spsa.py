@@ -53,6 +53,7 @@ class SPSA(AbstractEstimator):
     common: bool = True
     requires: ClassVar[type] = AbstractSimulator
     unbiased: ClassVar[bool] = False
+    proven: ClassVar[bool] = False
     guarantee: ClassVar[str] = "bias of the order of its step squared"
 
     def __post_init__(self) -> None:

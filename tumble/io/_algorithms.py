@@ -15,6 +15,12 @@ ALGORITHMS: Mapping[str, Mapping[str, str]] = {
         "path_likelihood": "tumble.objectives:PathLikelihood",
         "moment_matching": "tumble.objectives:MomentMatching",
         "expected_loss": "tumble.objectives:ExpectedLoss",
+        "distribution_matching": "tumble.objectives:DistributionMatching",
+    },
+    "distance": {
+        "energy_distance": "tumble.distances:EnergyDistance",
+        "maximum_mean_discrepancy": "tumble.distances:MaximumMeanDiscrepancy",
+        "wasserstein_distance": "tumble.distances:WassersteinDistance",
     },
     "gradient": {
         "auto": "tumble.gradients:Auto",

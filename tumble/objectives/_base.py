@@ -59,6 +59,9 @@ class AbstractOutputObjective(AbstractObjective):
     of the order of 1/runs² (see `tumble.losses`).
     """
 
+    costly: ClassVar[bool] = False
+    """Whether features of noisy data are worth computing once for all runs in the same state."""
+
     @abc.abstractmethod
     def bind(self, problem: Problem) -> BoundOutputs:
         """Return the objective of ``problem``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -52,6 +52,7 @@ class DistributionMatching(AbstractOutputObjective):
 
     distance: AbstractDistance = field(default_factory=EnergyDistance)
     joint: bool = False
+    costly: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not isinstance(self.distance, AbstractDistance):
