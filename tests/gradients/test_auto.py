@@ -16,9 +16,12 @@ from tumble._parameters import Parameter
 from tumble._problem import Problem
 from tumble._random import Stream
 from tumble.gradients import (
+    SPSA,
     AbstractEstimator,
+    AlternativePath,
     Auto,
     CoupledDifference,
+    GaussianSmoothing,
     SampledJacobian,
     ScoreFunction,
 )
@@ -72,7 +75,7 @@ def bound():
 def test_takes_the_cheapest_and_says_what_it_cost(bound):
     choice = Auto().choose(bound, Z, Stream.from_seed(0))
     costs = {type(e): estimate.work_variance for e, estimate in choice.pilots}
-    assert set(costs) == {ScoreFunction, CoupledDifference}
+    assert set(costs) == {ScoreFunction, CoupledDifference, AlternativePath}
     assert type(choice.estimator) is min(costs, key=costs.get)
     assert choice.num_runs == sum(estimate.num_runs for _, estimate in choice.pilots)
     assert "work-normalized variance" in str(choice)
@@ -84,13 +87,26 @@ def test_the_same_seed_makes_the_same_choice(bound):
 
 
 def test_clearly_dearer_candidates_drop_out_early(bound):
-    coarse, fine = CoupledDifference(step=0.05), CoupledDifference(step=1e-4)
-    choice = Auto([coarse, fine]).choose(bound, Z, Stream.from_seed(0))
-    runs = {e: estimate.num_runs for e, estimate in choice.pilots}
-    assert choice.estimator == coarse
-    assert runs == {coarse: 64, fine: 64}  # one round told
-    close = Auto([coarse, CoupledDifference(step=0.04)]).choose(bound, Z, Stream.from_seed(0))
-    assert [estimate.num_runs for _, estimate in close.pilots] == [448, 448]
+    score, coarse = ScoreFunction(), CoupledDifference(step=0.2)
+    noisy = GaussianSmoothing(step=0.02, common=False)
+    choice = Auto([score, coarse]).choose(bound, Z, Stream.from_seed(0))
+    assert [estimate.num_runs for _, estimate in choice.pilots] == [448, 448]
+    alone = Auto([noisy]).choose(bound, Z, Stream.from_seed(0))
+    assert "not proven" in str(alone)
+    far = Auto([noisy, SPSA(step=0.2)]).choose(bound, Z, Stream.from_seed(0))
+    runs = {type(e): estimate.num_runs for e, estimate in far.pilots}
+    assert runs[GaussianSmoothing] < 448
+    assert isinstance(far.estimator, SPSA)
+
+
+def test_a_variance_that_was_not_seen_is_not_believed(bound):
+    """Pairs that are a ten-millionth apart never differ in a pilot: no variance, no gradient."""
+    blind = CoupledDifference(step=1e-7)
+    for seed in range(5):
+        choice = Auto([blind, ScoreFunction()]).choose(bound, Z, Stream.from_seed(seed))
+        claimed = {e: estimate.work_variance for e, estimate in choice.pilots}
+        assert claimed[blind] == 0.0
+        assert choice.estimator == ScoreFunction()
 
 
 def test_pilots_take_a_tenth_at_most_and_are_charged(bound):

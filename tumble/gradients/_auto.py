@@ -32,6 +32,8 @@ _ROUNDS = 3
 # Who is this many times dearer than the best of a round is out; a variance from few runs is off by
 # less than that, and from more runs by less.
 _STAYS = (6.0, 3.0)
+# Standard errors by which two estimates may differ.
+_BEYOND = 3.0
 # The part of a budget that pilots may take.
 _LARGEST_SHARE = 0.1
 
@@ -190,6 +192,28 @@ class _Trials:
         """Return what a candidate showed in all its runs."""
         return self.found[id(candidate)][1]
 
+    def costs(self, candidates: Sequence[AbstractEstimator]) -> FloatArray:
+        """Return the variance times work of each, as far as their estimates agree.
+
+        From few runs a rare event may not have been seen, and the variance looks small or none. So
+        no variance at all, where others have some, counts as not measured; and where two estimates
+        of the same gradient differ beyond their errors, the one that claims to be more precise is
+        taken to be off by that much.
+        """
+        found = [self.of(c) for c in candidates]
+        costs = np.array([e.work_variance for e in found])
+        unseen = np.array([np.diag(e.covariance) <= 0 for e in found])
+        blind = (unseen & ~unseen.all(0)).any(1)
+        costs[blind] = np.inf
+        for i, one in enumerate(found):
+            for other in found:
+                if np.trace(other.covariance) > np.trace(one.covariance):
+                    error2 = np.diag(one.covariance) + np.diag(other.covariance)
+                    excess = (one.gradient - other.gradient) ** 2 - _BEYOND**2 * error2
+                    off = float(np.maximum(excess, 0.0).sum())
+                    costs[i] = max(costs[i], one.work * (np.trace(one.covariance) + off))
+        return costs
+
 
 def _affordable(
     candidates: list[AbstractEstimator], objective: BoundOutputs, num_runs: int | None
@@ -213,14 +237,14 @@ def _halve(
         if len(alive) < 2:
             break
         if k < len(_STAYS):
-            costs = np.array([trials.of(c).work_variance for c in alive])
-            stays = costs <= _STAYS[k] * costs.min()
+            costs = trials.costs(alive)
+            stays = (costs <= _STAYS[k] * costs.min()) | np.isinf(costs)
             alive = [c for c, stay in zip(alive, stays, strict=True) if stay]
             if len(alive) < 2:
                 break
     if not alive:
         return None
-    return min(alive, key=lambda c: trials.of(c).work_variance)
+    return alive[int(np.argmin(trials.costs(alive)))]
 
 
 def _take_up(
