@@ -91,6 +91,11 @@ class AbstractEstimator(abc.ABC):
     def runs_per_sample(self, objective: BoundOutputs) -> int:
         """Return how many runs of each experiment one joint sample costs."""
 
+    @property
+    def any_size(self) -> bool:
+        """Whether samples are as precise in a batch of a few as in a large one."""
+        return True
+
     def tuned(self, num_runs: int) -> AbstractEstimator:
         """Return this estimator with the settings for an estimate from ``num_runs`` runs."""
         return self
@@ -144,8 +149,10 @@ class AbstractEstimator(abc.ABC):
         parts = []
         for i, size in enumerate(sizes):
             branch = stream.child("piece", i)
+            # The first few count as runs, but need not be fit to be averaged with the others.
+            counts = i >= len(first) or self.any_size
             for batch in tuned.batches(objective, z, size, branch, executor):
-                parts.append((len(batch.features), assemble(objective, batch)))
+                parts.append((len(batch.features) * counts, assemble(objective, batch)))
         return _pool(parts, time.perf_counter() - began)
 
     def check(self, objective: BoundOutputs) -> None:
