@@ -48,6 +48,11 @@ class ScoreFunction(AbstractEstimator):
     unbiased: ClassVar[bool] = True
     guarantee: ClassVar[str] = "unbiased at every batch size"
 
+    @property
+    def any_size(self) -> bool:
+        """See `AbstractEstimator.any_size`."""
+        return self.baseline.any_size
+
     def runs_per_sample(self, objective: BoundOutputs) -> int:
         """See `AbstractEstimator.runs_per_sample`."""
         return 1
