@@ -17,7 +17,7 @@ import tumble as tb
 from tumble._random import Stream, run_ids
 from tumble.simulators import Batch, CallFunction, CallWithChoices
 
-_DRAWS = 2000  # of one run, in a loop
+_DRAWS = 1000  # of one run, in a loop
 _WIDE = (100, 100)  # draws of one run in a batch: calls, and draws in a call
 _STEPS = 100
 _STREAM = Stream.from_seed(0)
@@ -77,10 +77,10 @@ def costs(model: tb.BlackBox, num_runs: int, num_draws: int) -> list[float]:
 
 
 def fastest(work: Callable[[], Any]) -> float:
-    """Return the least seconds of the processor in five times."""
+    """Return the least seconds of the processor in three times."""
     work()
     seconds = []
-    for _ in range(5):
+    for _ in range(3):
         began = time.process_time()
         work()
         seconds.append(time.process_time() - began)
@@ -107,7 +107,7 @@ def cost_rows() -> list[list[Any]]:
     for name, one in loops.items():
         progress(f"{name} …")
         alone = costs(in_a_loop(one), 5, _DRAWS)
-        wide = costs(in_arrays(arrays[name]), 400, _WIDE[0] * _WIDE[1])
+        wide = costs(in_arrays(arrays[name]), 100, _WIDE[0] * _WIDE[1])
         rows.append([name, *(f"{x:.1f}" for x in alone), *(f"{1000 * x:.0f}" for x in wide)])
     plain = tb.BlackBox(of_a_generator, ["p"], ["x"])
     seconds = fastest(lambda: CallFunction().sample(plain, batch_of([0.3], 5)))
