@@ -10,8 +10,10 @@ from tests.gradients.test_exact_answers import mean_over_batches, twice
 from tumble import Parameter, Problem, Ref
 from tumble._errors import CapabilityError, ParameterError, SimulationError
 from tumble._random import Stream
+from tumble.diagnostics import audit_gradient
 from tumble.diagnostics._references import exact_loss_and_gradient
 from tumble.gradients import AlternativePath, ScoreFunction
+from tumble.io._algorithms import make
 from tumble.models import ReactionNetwork
 from tumble.objectives import ExpectedLoss, MomentMatching
 from tumble.simulators import DirectMethod, FiniteStateProjection, NextReactionMethod
@@ -42,7 +44,7 @@ def of_mean(mean, slope, datum):
 
 
 @pytest.mark.parametrize("num_phantoms", [1, 3, 16])
-@pytest.mark.parametrize("time", [0.5, 20.0])
+@pytest.mark.parametrize("time", [0.5, 8.0])
 def test_immigration_and_death_by_hand(time, num_phantoms):
     problem = Problem(
         helpers.immigration_death(),
@@ -50,7 +52,8 @@ def test_immigration_and_death_by_hand(time, num_phantoms):
         initial={"X": 4},
         parameters={"k": Parameter(0.1, 100), "gamma": Parameter(0.1, 10)},
     )
-    found = estimated(problem, np.log([10.0, 1.0]), estimator=AlternativePath(num_phantoms))
+    estimator = AlternativePath(num_phantoms)
+    found = estimated(problem, np.log([10.0, 1.0]), num_samples=40_000, estimator=estimator)
     mean, _ = helpers.immigration_death_moments(10, 1, time, 4)
     by_k, by_gamma = helpers.immigration_death_mean_gradient(10, 1, time, 4)
     assert_exact(found, of_mean(mean, [10 * by_k, by_gamma], 7.0))
@@ -289,6 +292,15 @@ def test_the_first_phantoms_are_drawn_alike_however_many_there_are():
     assert np.array_equal(one.features, score.features)
     assert four.num_events > one.num_events > score.num_events
     assert np.mean(np.var(four.jacobians, axis=0)) < np.mean(np.var(one.jacobians, axis=0))
+
+
+def test_run_files_and_audits_know_it():
+    given = make("gradient", {"alternative_path": {"num_phantoms": 8}}, "fit.gradient")
+    assert given == AlternativePath(8)
+    assert make("gradient", "alternative_path", "fit.gradient") == AlternativePath()
+    point = {"k": 4.0, "birth": 0.0}
+    audit = audit_gradient(gate(), point, objective=MEANS, gradients=[AlternativePath()], seed=0)
+    assert audit.verdicts == {"AlternativePath": "RIGHT"}
 
 
 # -- errors ---------------------------------------------------------------------------------------

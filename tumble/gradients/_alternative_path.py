@@ -48,7 +48,7 @@ class AlternativePath(AbstractEstimator):
     large systems where one more event is felt for long, as at the beginning of an outbreak: two
     runs that have drifted apart differ by much more than their derivative, and `CoupledDifference`
     is many times cheaper. A reaction needs reactants wherever its rate has a derivative: the law
-    ``V`` of a loss of X has one at X = 0, and is refused there.
+    ``V`` of a loss of X has one at X = 0, and a phantom there is an error.
 
     References: Gong, Ho, IEEE Trans. Autom. Control 32 (1987), doi:10.1109/TAC.1987.1104464, and
     Glasserman, Gong, IEEE Trans. Autom. Control 35 (1990), doi:10.1109/9.59807 (smoothed
@@ -62,7 +62,7 @@ class AlternativePath(AbstractEstimator):
     guarantee: ClassVar[str] = "unbiased at every batch size, also at zero rates"
 
     def __post_init__(self) -> None:
-        if self.num_phantoms < 1 or self.num_phantoms != int(self.num_phantoms):
+        if not isinstance(self.num_phantoms, int) or self.num_phantoms < 1:
             raise ParameterError(
                 f"`num_phantoms` is {self.num_phantoms}, expected a whole number ≥ 1."
             )
@@ -71,7 +71,7 @@ class AlternativePath(AbstractEstimator):
         """See `AbstractEstimator.runs_per_sample`; the mean over the experiments, rounded up."""
         bindings = objective.problem.bindings
         starts = sum(len(_unknown_counts(binding)) for binding in bindings)
-        return 1 + 2 * int(self.num_phantoms) + -(-2 * starts // len(bindings))
+        return 1 + 2 * self.num_phantoms + -(-2 * starts // len(bindings))
 
     def sample(
         self,
@@ -88,7 +88,7 @@ class AlternativePath(AbstractEstimator):
             of_experiment = _Experiment(objective, e, z, stream.child("experiment", e), executor)
             parts = []
             for runs in self._pieces(of_experiment, num_samples):
-                f, j, fired = of_experiment.with_phantoms(runs, int(self.num_phantoms))
+                f, j, fired = of_experiment.with_phantoms(runs, self.num_phantoms)
                 for species in _unknown_counts(binding):
                     of_start, more = of_experiment.with_start(runs, species)
                     j += of_start
@@ -97,9 +97,8 @@ class AlternativePath(AbstractEstimator):
                 events += fired
             features.append(np.concatenate([f for f, _ in parts]))
             jacobians.append(np.concatenate([j for _, j in parts]))
-            num_runs += num_samples * (
-                1 + 2 * int(self.num_phantoms) + 2 * len(_unknown_counts(binding))
-            )
+            num_pairs = self.num_phantoms + len(_unknown_counts(binding))
+            num_runs += num_samples * (1 + 2 * num_pairs)
         return SampledJacobian(
             np.concatenate(features, axis=1), np.concatenate(jacobians, axis=1), num_runs, events
         )
@@ -107,7 +106,7 @@ class AlternativePath(AbstractEstimator):
     def _pieces(self, of_experiment: _Experiment, num_samples: int) -> Iterator[IdArray]:
         """Yield the ids of the runs in pieces, so that few pairs are held at once."""
         runs = run_ids(num_samples)
-        size = max(1, _LARGEST_PIECE // (int(self.num_phantoms) * of_experiment.bytes_per_pair))
+        size = max(1, _LARGEST_PIECE // (self.num_phantoms * of_experiment.bytes_per_pair))
         for first in range(0, num_samples, size):
             yield runs[first : first + size]
 

@@ -162,7 +162,10 @@ class SupportsCoupling(abc.ABC):
 
 
 class SupportsAlternative(SupportsCoupling):
-    """Offers, beside each run, pairs of runs that go on with and without one more random choice."""
+    """Offers, beside each run, pairs of runs that go on with and without one more random choice.
+
+    It can couple runs, too: what an unknown initial count changes is told by a pair from the start.
+    """
 
     @abc.abstractmethod
     def sample_with_alternatives(
