@@ -19,7 +19,7 @@ from tumble._draw_laws import CHOOSE, COUNT, FLIP, NORMAL, WAIT, AbstractLaw
 from tumble._duals import split_dual
 from tumble._typing import FloatArray, IntArray
 
-__all__ = ["Choices", "Forced"]
+__all__ = ["Choices"]
 
 
 class AbstractUniforms(abc.ABC):

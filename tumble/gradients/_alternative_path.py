@@ -31,7 +31,8 @@ class AlternativePath(AbstractEstimator):
     to |∂a_r|. The bracket is estimated by a *phantom*: two runs that start at X(s) + ν_r and X(s),
     and go on under the split coupling until they meet. An unknown initial count x, which is rounded
     at random to n or n + 1, n = ⌊x⌋, adds a coupled pair from n + 1 and n: the derivative of E[f],
-    which has corners at whole numbers, and there the one from above.
+    which has corners at whole numbers, and there the one from above. Other simulators have phantoms
+    of their own: `CallWithChoices` forces another outcome of a declared draw.
 
     Guarantee: unbiased at every batch size of four or more joint samples, for losses of both kinds,
     also where a rate is zero: there it is the derivative from above.
