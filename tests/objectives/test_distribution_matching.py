@@ -21,6 +21,7 @@ from tumble.objectives import (
     MomentMatching,
     Surrogate,
     default_objective,
+    objective_warnings,
 )
 from tumble.simulators import FiniteStateProjection, LinearNoise
 
@@ -103,6 +104,13 @@ def test_a_fit_from_end_to_end(distance, tmp_path):
 
 def test_the_default_is_moments():
     assert isinstance(default_objective(problem_of(snapshots(20))), MomentMatching)
+
+
+def test_a_single_series_has_no_distribution():
+    problem = Problem(helpers.immigration_death(), [Experiment(snapshots(1), {"X": 0})], PARAMETERS)
+    (warning,) = objective_warnings(DistributionMatching(), problem)
+    assert "holds none" in warning and "PathLikelihood" in warning
+    assert objective_warnings(DistributionMatching(), problem_of(snapshots(1))) == ()
 
 
 def test_the_audit_has_an_exact_reference():
