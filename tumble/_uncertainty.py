@@ -72,7 +72,7 @@ def sandwich(
     size = len(z)
     simulated = _simulated_features(bound, z, _SANDWICH_RUNS, stream, executor)
     moments = np.concatenate([f.mean(0).ravel() for f in simulated])
-    second, mixed = bound.loss.second(moments), bound.loss.mixed(moments)
+    second, mixed = bound.loss.stiffness(moments), bound.loss.mixed(moments)
     jacobian, runs = _precise_jacobian(bound, second, estimator, z, index, stream, executor)
     bread = np.linalg.pinv(without_noise(*jacobian.curvature(second)), hermitian=True)
     # The product of independent halves is free of the noise of the Jacobian.
@@ -106,7 +106,7 @@ def data_errors(
         return nothing
     simulated = _simulated_features(bound, z, _LOOK_RUNS, stream, executor)
     moments = np.concatenate([f.mean(0).ravel() for f in simulated])
-    second, mixed = bound.loss.second(moments), bound.loss.mixed(moments)
+    second, mixed = bound.loss.stiffness(moments), bound.loss.mixed(moments)
     bread = np.linalg.pinv(slopes.T @ times(second, slopes), hermitian=True)
     pulled = times(mixed, slopes)
     meat = _scores_of_data(bound, pulled, pulled, simulated)

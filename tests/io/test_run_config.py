@@ -216,7 +216,7 @@ def test_every_member_has_a_name(family):
     from tumble.io._algorithms import ALGORITHMS
 
     module = import_module({"noise": "tumble.noise", "prior": "tumble.priors"}[family])
-    members = {n for n in module.__all__ if not n.startswith("Abstract")}
+    members = {n for n in module.__all__ if not n.startswith("Abstract")} - {"DatumLaw"}
     assert members == {home.split(":")[1] for home in ALGORITHMS[family].values()}
 
 

@@ -216,7 +216,7 @@ def assemble(objective: BoundOutputs, sampled: SampledJacobian) -> GradientEstim
     deviation = of_runs - gradient
     curvature, noise = None, None
     if loss.compares:
-        curvature, noise = gauss_newton(jacobians, loss.second(mean))
+        curvature, noise = gauss_newton(jacobians, loss.stiffness(mean))
     return GradientEstimate(
         float(value_of_runs.mean()),
         float(value_of_runs.var(ddof=1) / n),
