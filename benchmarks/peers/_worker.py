@@ -1,0 +1,27 @@
+"""What every worker does: read a JSON question, and write an answer of JSON lines."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+Task = Callable[[dict[str, Any]], Iterator[dict[str, Any]]]
+
+
+def serve(tasks: Mapping[str, Task]) -> None:
+    """Answer the question on stdin with the lines that its task yields."""
+    answers = os.dup(1)
+    os.dup2(2, 1)  # what packages print is no part of the answer
+    question = json.load(sys.stdin)
+    with os.fdopen(answers, "w") as out:
+        for line in tasks[question["task"]](question):
+            print(json.dumps(line), file=out, flush=True)
+
+
+def peak_mebibytes() -> float:
+    """Return the most memory that this process has held so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
