@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from _ssa_models import Model
 from gradient_accuracy import Expectation
+from peers import Network
 
 import tumble as tb
 from tumble.diagnostics._references import exact_loss_and_gradient
@@ -62,6 +63,11 @@ class FitCase:
     times: tuple[float, ...]
     start: tuple[float, ...]
 
+    @property
+    def truth(self) -> np.ndarray:
+        """The rates [P] that made the data."""
+        return np.array(list(self.model.params.values()))
+
     def question(self, num_runs: int) -> dict[str, Any]:
         """Return what a worker has to know, with data from ``num_runs`` exact runs of seed 0."""
         model = replace(self.model, end=self.times[-1])
@@ -77,7 +83,7 @@ class FitCase:
         columns = [network.species.index(name) for name in self.observed]
         counts = np.asarray(trajectory.data.values)[..., columns].astype(float)
         return {
-            "network": _plain(network),
+            "network": plain(network),
             "observed": list(self.observed),
             "times": list(self.times),
             "means": counts.mean(0).tolist(),
@@ -90,11 +96,12 @@ class FitCase:
 
 def gradient_question(case: GradientCase) -> dict[str, Any]:
     """Return what a worker has to know of a gradient."""
-    return {"network": _plain(case.model.network(num_times=2)), "observed": [case.observed]}
+    return {"network": plain(case.model.network(num_times=2)), "observed": [case.observed]}
 
 
-def _plain(network: Any) -> dict[str, Any]:
-    return {name: getattr(network, name) for name in network.__dataclass_fields__}
+def plain(network: Network) -> dict[str, Any]:
+    """Return a network as it travels to a worker."""
+    return asdict(network)
 
 
 def _immigration_slopes(k: float, gamma: float) -> list[float]:

@@ -39,6 +39,13 @@ class Reply:
         """The last line; an empty one where there is none."""
         return self.lines[-1] if self.lines else {}
 
+    def first(self, flag: str) -> tuple[dict[str, Any], float]:
+        """Return the first line in which ``flag`` is true, and its time; {} and inf without one."""
+        for line, at in zip(self.lines, self.seconds, strict=True):
+            if line.get(flag):
+                return line, at
+        return {}, float("inf")
+
     @property
     def elapsed(self) -> float:
         """Seconds from the start of the process to the last line."""

@@ -11,6 +11,7 @@ import os
 import statistics
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     options.peers_python = options.peers_python.absolute()
     if options.quick:
-        options.seconds, options.batch, options.repeats, options.cap = 1.0, 200, 1, 30.0
+        options.seconds, options.batch, options.repeats, options.cap = 1.0, 200, 1, 60.0
         options.models, options.fits = ["arrival", "immigration-death"], ["immigration-death"]
     return options
 
@@ -85,13 +86,13 @@ def _introduce(page: Page, options: argparse.Namespace) -> None:
 def _write_gradients(page: Page, options: argparse.Namespace) -> None:
     page.heading("Gradients at a fixed time")
     page.text(
-        f"""∂E[count at the end]/∂rate, at the rates given, from at least
-        {options.seconds:g} CPU seconds of runs each (stochastix: batches of {options.batch:,} runs;
-        tumble: one call of that length, a third to once). *Exact* is a closed form or the finite
-        state projection. *z* is the error in standard errors, bold beyond {_WRONG:g}: there the
-        estimator is biased. *Variance × s* is the squared standard error times the CPU seconds that
-        it took, without compilation; it does not depend on how many runs were spent, and means
-        something only where the bias is small."""
+        f"""∂E[count at the end]/∂rate, at the rates given, from {options.seconds:g} CPU seconds of
+        runs each (stochastix: batches of {options.batch:,} runs; tumble: one call of about that
+        length). *Exact* is a closed form or the finite state projection. *z* is the error in
+        standard errors, bold beyond {_WRONG:g}: there the estimator is biased (infinite where all
+        runs give the same wrong number). *Variance × s* is the squared standard error times the CPU
+        seconds that it took, without compilation; it does not depend on how many runs were spent,
+        and means something only where the bias is small."""
     )
     costs: list[list[Any]] = []
     wrong: dict[str, list[float]] = {}
@@ -191,6 +192,36 @@ def _bold(z: float) -> str:
 # -- fits --------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """How a fit went: ``seconds`` until it was there, or infinity; ``rates`` where it ended. Final.
+
+    ``line`` is that of the answer at which it was there, or else the last one.
+    """
+
+    seconds: float
+    line: Mapping[str, Any]
+    rates: np.ndarray | None
+    failure: str
+
+    @classmethod
+    def of_peer(cls, reply: Reply) -> Outcome:
+        """Count the first touch as there, and the mean of the path's second half as the end."""
+        line, seconds = reply.first("is_there")
+        settled = reply.last.get("settled")
+        rates = None if settled is None else np.array(settled)
+        return cls(seconds, line or reply.last, rates, "" if reply.lines else reply.failure)
+
+    @classmethod
+    def of_tumble(cls, reply: Reply, case: FitCase) -> Outcome:
+        """Count as there the end, if that is within the tolerance."""
+        if "rates" not in reply.last:
+            return cls(np.inf, {}, None, reply.failure)
+        rates = np.array(reply.last["rates"])
+        is_there = np.all(np.abs(rates / case.truth - 1) <= _TOLERANCE)
+        return cls(reply.elapsed if is_there else np.inf, reply.last, rates, "")
+
+
 def _write_fits(page: Page, options: argparse.Namespace) -> None:
     page.heading("Time to within 1 %")
     page.text(
@@ -198,98 +229,75 @@ def _write_fits(page: Page, options: argparse.Namespace) -> None:
         rate, in opposite senses. Seconds count from the start of the process, so with imports and
         compilation. stochastix: Adam at {options.learning_rate:g}, {options.fit_batch} runs a step,
         both as in its guide; the loss is the squared difference of the batch mean from the data in
-        units of the standard deviation of a run. It is stopped the first time that all rates are
-        within 1 % of the truth, which a user could not know, and otherwise after
-        {options.cap:g} seconds; *ends at* is then the mean of the second half of its path, over the
-        truth. `tumble.fit` has its defaults and bounds of a factor 30 to either side of the truth;
-        it stops by itself, and its time is that to the end. *First*: caches of compiled code are
-        empty; *again*: they are what the first fit left. {options.repeats} seeds each; medians."""
+        units of the standard deviation of a run. Its time is that at which all rates first are
+        within 1 % of the truth at once, which a user could not know; it then goes on for as many
+        steps again, and *settles at* is the mean of the second half of its path, over the truth,
+        there or after {options.cap:g} seconds. `tumble.fit` has its defaults and bounds of a factor
+        30 to either side of the truth; it stops by itself, its time is that to the end, and
+        *settles at* is its result. *First*: caches of compiled code are empty; *again*: they are
+        what the first fit left. *CPU s* is processor time until then, and tells whether the core
+        was shared. Medians of {options.repeats} seeds."""
     )
     rows = []
     for name in options.fits:
         case = FITS[name]
-        replies = _ask_fits(name, case, options)
-        own = _median_seconds(replies[_COLD])
-        for method, found in replies.items():
+        outcomes = _ask_fits(name, case, options)
+        own = [_median_seconds(outcomes[kind]) for kind in (_COLD, _WARM)]
+        for method, found in outcomes.items():
             rows.append(_fit_row(name, method, case, found, own))
     page.table(
-        ["model", "method", "within 1 %", "seconds", "/ tumble.fit, first", "runs",
-         "worst error at the end", "ends at", "remark"],
+        ["model", "method", "within 1 %", "seconds", "/ tumble, first", "/ tumble, again", "CPU s",
+         "runs", "settles at", "worst error there", "remark"],
         rows,
     )  # fmt: skip
 
 
-def _ask_fits(
-    name: str, case: FitCase, options: argparse.Namespace
-) -> dict[str, list[tuple[Reply, bool]]]:
-    """Return replies by method, each with whether it came within the tolerance."""
+def _ask_fits(name: str, case: FitCase, options: argparse.Namespace) -> dict[str, list[Outcome]]:
     common = case.question(options.data) | {
         "task": "fit", "half_width": 30.0, "tolerance": _TOLERANCE, "batch": options.fit_batch,
         "learning_rate": options.learning_rate,
     }  # fmt: skip
     peer = Worker("peers.stochastix_gradients", options.peers_python)
     own = Worker("peers.tumble_gradients")
-    replies: dict[str, list[tuple[Reply, bool]]] = {_COLD: [], _WARM: []}
+    outcomes: dict[str, list[Outcome]] = {_COLD: [], _WARM: []}
     for seed in range(options.repeats):
         progress(f"fits, {name}: tumble, seed {seed}")
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as caches:
             for kind in (_COLD, _WARM):
                 reply = own.ask({**common, "seed": seed}, options.cap, Path(caches))
-                replies[kind].append((reply, _error(case, reply) <= _TOLERANCE))
+                outcomes[kind].append(Outcome.of_tumble(reply, case))
         for method in options.methods:
             progress(f"fits, {name}: {method}, seed {seed}")
             reply = peer.ask({**common, "seed": seed, "method": method}, options.cap)
-            is_there = bool(reply.last.get("is_there"))
-            replies.setdefault(f"stochastix {method}", []).append((reply, is_there))
-    return replies
+            outcomes.setdefault(f"stochastix {method}", []).append(Outcome.of_peer(reply))
+    return outcomes
 
 
 def _fit_row(
-    name: str,
-    method: str,
-    case: FitCase,
-    found: Sequence[tuple[Reply, bool]],
-    own: float | None,
+    name: str, method: str, case: FitCase, found: Sequence[Outcome], own: Sequence[float]
 ) -> list[Any]:
     seconds = _median_seconds(found)
-    best = sum(is_there for _, is_there in found)
-    worst = max((_error(case, reply) for reply, _ in found), default=np.nan)
-    runs = [reply.last["runs"] for reply, _ in found if "runs" in reply.last]
-    remarks = sorted({reply.failure for reply, _ in found if reply.failure})
+    ends = np.array([o.rates / case.truth for o in found if o.rates is not None])
+    middle = np.median(ends, axis=0) if len(ends) else []
     return [
-        name, method, f"{best} of {len(found)}",
-        "–" if seconds is None else f"{seconds:.1f}",
-        "–" if seconds is None or own is None else f"{seconds / own:.2g}",
-        f"{statistics.median(runs):,.0f}" if runs else "–",
-        f"{100 * worst:.2f} %", _end(case, found), "; ".join(remarks),
+        name, method, f"{sum(np.isfinite(o.seconds) for o in found)} of {len(found)}",
+        f"{seconds:.1f}" if np.isfinite(seconds) else "–",
+        *(f"{seconds / s:.2g}" if np.isfinite(seconds) and np.isfinite(s) else "–" for s in own),
+        _median([o.line["cpu"] for o in found if o.line], ".1f"),
+        _median([o.line["runs"] for o in found if "runs" in o.line], ",.0f"),
+        ", ".join(f"{key} × {v:.4g}" for key, v in zip(case.model.params, middle, strict=False)),
+        f"{100 * np.max(np.abs(ends - 1)):.2f} %" if len(ends) else "–",
+        "; ".join(sorted({o.failure for o in found if o.failure})),
     ]  # fmt: skip
 
 
-def _median_seconds(found: Sequence[tuple[Reply, bool]]) -> float | None:
-    """Return the median of the times of all; None where half or more never came within 1 %."""
-    times = [reply.elapsed if is_there else np.inf for reply, is_there in found]
-    middle = float(np.median(times)) if times else np.inf
-    return middle if np.isfinite(middle) else None
+def _median_seconds(found: Sequence[Outcome]) -> float:
+    """Return the median of the times of all; infinity where half or more never arrived."""
+    return float(np.median([o.seconds for o in found])) if found else np.inf
 
 
-def _error(case: FitCase, reply: Reply) -> float:
-    """Return the largest relative error of the last rates said."""
-    if "rates" not in reply.last:
-        return float("nan")
-    truth = np.array(list(case.model.params.values()))
-    return float(np.max(np.abs(np.array(reply.last["rates"]) / truth - 1)))
-
-
-def _end(case: FitCase, found: Sequence[tuple[Reply, bool]]) -> str:
-    """Return the rates at the end over the truth, of the first fit that did not arrive."""
-    for reply, is_there in found:
-        if not is_there and "rates" in reply.last:
-            rates = reply.last.get("average", reply.last["rates"])
-            truth = case.model.params.values()
-            names = case.model.params
-            parts = zip(names, rates, truth, strict=True)
-            return ", ".join(f"{key} × {rate / true:.3g}" for key, rate, true in parts)
-    return "–"
+def _median(values: Sequence[float], form: str) -> str:
+    return format(statistics.median(values), form) if values else "–"
 
 
 if __name__ == "__main__":

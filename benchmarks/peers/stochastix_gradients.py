@@ -143,10 +143,11 @@ def _scores(setup: _Setup) -> Callable[[Any, Any], Any]:
 
 
 def fit(question: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Follow Adam from the start until all rates are within the tolerance of the truth.
+    """Follow Adam until all rates are within the tolerance of the truth, then for as long again.
 
     The loss is the squared difference of the batch mean from the data, at every time, in units of
-    the standard deviation of a run. Yields a line every two seconds, and one when it is there.
+    the standard deviation of a run. Yields a line now and then, and one when it first is there;
+    ``settled`` is the mean of the second half of the path.
     """
     setup = _Setup(question, question["start"])
     import numpy as np
@@ -167,24 +168,24 @@ def fit(question: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
     truth, key = np.log(question["truth"]), jax.random.PRNGKey(question["seed"])
     path: list[Any] = []
-    said = time.perf_counter()
+    touched, said = 0, time.perf_counter()
     while True:
         key, sub = jax.random.split(key)
         system, state = step(system, state, sub)
         path.append(np.asarray(setup.log_rates(system)))
         error = float(np.max(np.abs(np.expm1(path[-1] - truth))))
-        is_there = error <= question["tolerance"]
-        is_lost = not np.isfinite(error)
-        if is_there or is_lost or time.perf_counter() - said > _EVERY:
+        touches = not touched and error <= question["tolerance"]
+        touched = len(path) if touches else touched
+        ends = not np.isfinite(error) or (touched and len(path) >= 2 * touched)
+        if touches or ends or time.perf_counter() - said > _EVERY:
             said = time.perf_counter()
             yield {
-                "steps": len(path),
                 "rates": np.exp(path[-1]).tolist(),
-                "average": np.exp(np.mean(path[len(path) // 2 :], axis=0)).tolist(),
+                "settled": np.exp(np.mean(path[len(path) // 2 :], axis=0)).tolist(),
                 "runs": len(path) * question["batch"],
-                "is_there": is_there,
+                "is_there": bool(touched),
             }
-        if is_there or is_lost:
+        if ends:
             return
 
 
