@@ -41,10 +41,17 @@ class Reply:
 
     def first(self, flag: str) -> tuple[dict[str, Any], float]:
         """Return the first line in which ``flag`` is true, and its time; {} and inf without one."""
-        for line, at in zip(self.lines, self.seconds, strict=True):
-            if line.get(flag):
-                return line, at
-        return {}, float("inf")
+        found = [i for i, line in enumerate(self.lines) if line.get(flag)]
+        return self._at(found[0]) if found else ({}, float("inf"))
+
+    def for_good(self, flag: str) -> tuple[dict[str, Any], float]:
+        """Return the first line from which on ``flag`` is true in all; {} and inf without one."""
+        lost = [i for i, line in enumerate(self.lines) if not line.get(flag)]
+        begin = lost[-1] + 1 if lost else 0
+        return self._at(begin) if begin < len(self.lines) else ({}, float("inf"))
+
+    def _at(self, i: int) -> tuple[dict[str, Any], float]:
+        return self.lines[i], self.seconds[i]
 
     @property
     def elapsed(self) -> float:

@@ -61,7 +61,10 @@ def _options() -> argparse.Namespace:
     options.peers_python = options.peers_python.absolute()
     if options.quick:
         options.seconds, options.batch, options.repeats, options.cap = 1.0, 200, 1, 60.0
-        options.models, options.fits = ["arrival", "immigration-death"], ["immigration-death"]
+        if options.models == list(GRADIENTS):
+            options.models = ["arrival", "immigration-death"]
+        if options.fits == list(FITS):
+            options.fits = ["immigration-death"]
     return options
 
 

@@ -48,6 +48,9 @@ def _options() -> argparse.Namespace:
         "--averaged", type=int, nargs="*", default=[1, 10, 100], help="runs a particle averages"
     )
     parser.add_argument("--patience", type=float, default=3600.0, help="seconds of an ABC-SMC")
+    parser.add_argument(
+        "--least-acceptance", type=float, default=0.001, help="share of particles, to go on"
+    )
     parser.add_argument("--peers-python", type=Path, default=PEERS_PYTHON)
     parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)))
     parser.add_argument("--quick", action="store_true", help="two fits, one short ABC-SMC each")
@@ -95,12 +98,14 @@ def _introduce(page: Page, options: argparse.Namespace) -> None:
         f"""pyABC: prior log-uniform over the same bounds; distance, thresholds, population and
         transitions are its defaults; the sampler is that for one core. The simulator is C compiled
         for this model, a mean of {", ".join(f"{n:,}" for n in options.averaged)} runs (each has its
-        rows: fewer make a particle cheap, more let the posterior become narrow). Two ends are
+        rows: fewer make a particle cheap, more let the posterior become narrow). Three ends are
         shown. *Mean within 1 %*: the posterior mean of both rates, of some generation, first is
         within 1 % of the truth. This favors pyABC, as nobody without the truth could stop there,
-        and a wide posterior may have its mean near the truth by luck. *And it says so*: the
-        posterior standard deviations are at most 1 % as well. Given up after
-        {options.patience:g} seconds."""
+        and a wide posterior may have its mean near the truth by luck. *For good*: so it is in this
+        generation and all later ones, which takes the truth as well. *And it says so*: the
+        posterior standard deviations are at most 1 % too. Given up after {options.patience:g}
+        seconds, or after a generation that accepts less than
+        {100 * options.least_acceptance:g} % of its particles."""
     )
 
 
@@ -174,12 +179,20 @@ def _write_abc(
         replies = []
         for seed in range(options.seeds):
             progress(f"pyABC: mean of {averaged} runs, seed {seed}")
-            reply = worker.ask({**common, "averaged": averaged, "seed": seed}, options.patience)
+            question = {
+                **common, "averaged": averaged, "seed": seed,
+                "least_acceptance": options.least_acceptance,
+            }  # fmt: skip
+            reply = worker.ask(question, options.patience)
             replies.append(reply)
             if reply.failure and not reply.failure.startswith("no end"):
                 remarks.append(f"Mean of {averaged}, seed {seed}: {reply.failure}.")
-        for flag, words in (("is_there", "mean within 1 %"), ("is_sure", "and it says so")):
-            rows.append(_abc_row(averaged, words, [r.first(flag) for r in replies], own))
+        ends = {
+            "mean within 1 %": [reply.first("is_there") for reply in replies],
+            "for good": [reply.for_good("is_there") for reply in replies],
+            "and it says so": [reply.first("is_sure") for reply in replies],
+        }
+        rows += [_abc_row(averaged, words, found, own) for words, found in ends.items()]
         rows.append(_left_row(averaged, replies))
     page.table(
         ["runs averaged", "end", "reached", "median seconds", "least – most",

@@ -23,6 +23,8 @@ _NAMES = ("beta", "gamma")
 def fit(question: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Sample generations until the posterior is within the tolerance of the truth, and knows it.
 
+    Ends as well after a generation that accepted less than ``least_acceptance`` of its particles.
+
     Yields a line for each: ``is_there`` where the posterior mean (of the logarithms, weighted) is
     within the tolerance, ``is_sure`` where the posterior standard deviations are too.
     """
@@ -50,7 +52,7 @@ def fit(question: dict[str, Any]) -> Iterator[dict[str, Any]]:
     # threshold anew each time.
     generation = smc.initialize_components_before_run(0.0, np.inf, 0.0, np.inf, None, 0.0)
     while True:
-        smc.run_generation(generation)
+        outcome = smc.run_generation(generation)
         history = smc.history
         points, weights = history.get_distribution(t=history.max_t)
         logs = points[list(_NAMES)].to_numpy()
@@ -68,7 +70,7 @@ def fit(question: dict[str, Any]) -> Iterator[dict[str, Any]]:
             "is_there": is_there,
             "is_sure": is_sure,
         }
-        if is_sure:
+        if is_sure or outcome["acceptance_rate"] < question["least_acceptance"]:
             return
         generation += 1
 

@@ -17,7 +17,7 @@ _FEWEST = 64
 
 
 def gradient(question: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Estimate with more and more runs, until a call takes the seconds asked for.
+    """Estimate with more and more runs, until two calls in a row take the seconds asked for.
 
     The gradient is that in the logarithms of the rates, and so is its covariance.
     """
@@ -42,19 +42,22 @@ def gradient(question: dict[str, Any]) -> Iterator[dict[str, Any]]:
     bound, z = Expectation().bind(problem), np.log(rates)
     estimator = ESTIMATORS[question["estimator"]]
     stream = Stream.from_seed(question["seed"])
-    before = peak_mebibytes()
     found = estimator.estimate(bound, z, _FEWEST, stream.child("first"))
     first = time.perf_counter() - began - imported
-    _settle(problem.model)
-    runs = found.num_runs
-    while True:
-        started, used = time.perf_counter(), time.process_time()
-        found = estimator.estimate(bound, z, runs, stream.child("runs", runs))
-        wall, spent = time.perf_counter() - started, time.process_time() - used
-        if spent > question["seconds"] / 3 or time.perf_counter() - began > question["patience"]:
-            break
+    before = peak_mebibytes()
+    runs, previous, calls, confirmed = found.num_runs, 0, 0, False
+    while not confirmed and time.perf_counter() - began < question["patience"]:
         _settle(problem.model)
-        runs = int(found.num_runs * min(20.0, 1.1 * question["seconds"] / max(spent, 1e-4))) + 1
+        started, used = time.perf_counter(), time.process_time()
+        found = estimator.estimate(bound, z, runs, stream.child("call", calls))
+        wall, spent = time.perf_counter() - started, time.process_time() - used
+        long_enough = spent > question["seconds"] / 3
+        # A call that was long because it compiled something is made again.
+        confirmed = long_enough and runs == previous
+        previous, calls = runs, calls + 1
+        if not long_enough:
+            growth = min(20.0, 1.1 * question["seconds"] / max(spent, 1e-4))
+            runs = int(runs * growth) + 1
     yield {
         "import": imported,
         "first": first,
