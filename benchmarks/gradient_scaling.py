@@ -20,6 +20,8 @@ from _workers import Worker
 from peers import Network
 
 _WANTED = 0.01
+_PARAMETERS = (2, 4, 10, 30, 100, 300, 1000)
+_POPULATIONS = tuple(10**power for power in range(2, 7))
 _GAMMA, _R0, _INFECTED = 0.5, 2.0, 0.02
 
 
@@ -85,10 +87,8 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = arguments(__doc__)
-    parser.add_argument("--parameters", type=int, nargs="*", default=[2, 4, 10, 30, 100, 300, 1000])
-    parser.add_argument(
-        "--populations", type=int, nargs="*", default=[10**power for power in range(2, 7)]
-    )
+    parser.add_argument("--parameters", type=int, nargs="*", default=list(_PARAMETERS))
+    parser.add_argument("--populations", type=int, nargs="*", default=list(_POPULATIONS))
     parser.add_argument("--estimators", nargs="*", choices=ESTIMATORS, default=list(ESTIMATORS))
     parser.add_argument("--seconds", type=float, default=10.0, help="CPU seconds of a gradient")
     parser.add_argument("--patience", type=float, default=1200.0, help="seconds of a process")
@@ -97,7 +97,10 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     if options.quick:
         options.seconds, options.patience = 1.0, 300.0
-        options.parameters, options.populations = [2, 20, 100], [100, 10_000]
+        if options.parameters == list(_PARAMETERS):
+            options.parameters = [2, 20, 100]
+        if options.populations == list(_POPULATIONS):
+            options.populations = [100, 10_000]
     return options
 
 
