@@ -80,6 +80,12 @@ class Worker:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             return self._run(question, patience, Path(folder), caches or Path(folder))
 
+    def versions(self, *packages: str) -> str:
+        """Return the versions of packages in the worker's environment, in words."""
+        reply = self.ask({"task": "versions", "packages": packages}, 60.0)
+        named = ", ".join(f"{name} {reply.last[name]}" for name in packages if name in reply.last)
+        return named or reply.failure
+
     def _run(self, question: dict[str, Any], patience: float, folder: Path, caches: Path) -> Reply:
         lines: list[dict[str, Any]] = []
         seconds: list[float] = []

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from _estimators import ESTIMATORS
 from _gradient_cases import FITS, GRADIENTS, FitCase, GradientCase, gradient_question
-from _report import Page, arguments, progress
+from _report import Page, arguments, progress, settings
 from _workers import PEERS_PYTHON, Reply, Worker
 from peers.stochastix_gradients import METHODS
 
@@ -80,6 +80,11 @@ def _introduce(page: Page, options: argparse.Namespace) -> None:
         100,000, and the score has a leave-one-out baseline. Of tumble:
         {", ".join(f"`{e}`" for e in options.estimators)}, with their defaults. Every figure comes
         from a process of its own, on one core, one thread."""
+    )
+    peer = Worker("peers.stochastix_gradients", options.peers_python)
+    page.text(
+        f"""Options: `{settings(options)}`. The peer's environment:
+        {peer.versions("stochastix", "jax", "equinox", "optax", "numpy")}."""
     )
 
 

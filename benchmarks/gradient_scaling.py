@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from _estimators import ESTIMATORS
 from _gradient_cases import plain
-from _report import Page, arguments, progress
+from _report import Page, arguments, progress, settings
 from _workers import Worker
 from peers import Network
 
@@ -114,6 +114,7 @@ def _introduce(page: Page, options: argparse.Namespace) -> None:
         measured where r is smaller. An estimator cannot in fact take less than four joint samples.
         Compilation is left out. Every figure comes from a process of its own, on one core."""
     )
+    page.text(f"Options: `{settings(options)}`.")
 
 
 def _sweep(

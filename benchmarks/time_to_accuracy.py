@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from _gradient_cases import plain
-from _report import Page, arguments, progress
+from _report import Page, arguments, progress, settings
 from _ssa_models import MODELS
 from _workers import PEERS_PYTHON, Reply, Worker
 from sir_recovery import make_problem, starts
@@ -106,6 +106,11 @@ def _introduce(page: Page, options: argparse.Namespace) -> None:
         posterior standard deviations are at most 1 % too. Given up after {options.patience:g}
         seconds, or after a generation that accepts less than
         {100 * options.least_acceptance:g} % of its particles."""
+    )
+    peer = Worker("peers.pyabc_smc", options.peers_python)
+    page.text(
+        f"""Options: `{settings(options)}`. The peer's environment:
+        {peer.versions("pyabc", "numpy", "scipy", "pandas", "sqlalchemy")}."""
     )
 
 
