@@ -73,7 +73,7 @@ def settings(options: argparse.Namespace) -> str:
     """Return the options that figures depend on, as they would be given; places are left out."""
     parts = []
     for name, value in vars(options).items():
-        if isinstance(value, bool) or isinstance(value, Path) or name == "core":
+        if isinstance(value, (bool, Path)) or name == "core":
             continue
         shown = " ".join(map(str, value)) if isinstance(value, list) else f"{value}"
         parts.append(f"--{name.replace('_', '-')} {shown}")

@@ -246,18 +246,17 @@ def _write_fits(page: Page, options: argparse.Namespace) -> None:
         what the first fit left. *CPU s* is processor time until then, and tells whether the core
         was shared. Medians of {options.repeats} seeds."""
     )
-    rows = []
     for name in options.fits:
         case = FITS[name]
         outcomes = _ask_fits(name, case, options)
         own = [_median_seconds(outcomes[kind]) for kind in (_COLD, _WARM)]
-        for method, found in outcomes.items():
-            rows.append(_fit_row(name, method, case, found, own))
-    page.table(
-        ["model", "method", "within 1 %", "seconds", "/ tumble, first", "/ tumble, again", "CPU s",
-         "runs", "settles at", "worst error there", "remark"],
-        rows,
-    )  # fmt: skip
+        page.heading(f"Fits of `{name}`")
+        _describe(page, case.model)
+        page.table(
+            ["method", "within 1 %", "seconds", "/ tumble, first", "/ tumble, again", "CPU s",
+             "runs", "settles at", "worst error there", "remark"],
+            [_fit_row(method, case, found, own) for method, found in outcomes.items()],
+        )  # fmt: skip
 
 
 def _ask_fits(name: str, case: FitCase, options: argparse.Namespace) -> dict[str, list[Outcome]]:
@@ -282,13 +281,13 @@ def _ask_fits(name: str, case: FitCase, options: argparse.Namespace) -> dict[str
 
 
 def _fit_row(
-    name: str, method: str, case: FitCase, found: Sequence[Outcome], own: Sequence[float]
+    method: str, case: FitCase, found: Sequence[Outcome], own: Sequence[float]
 ) -> list[Any]:
     seconds = _median_seconds(found)
     ends = np.array([o.rates / case.truth for o in found if o.rates is not None])
     middle = np.median(ends, axis=0) if len(ends) else []
     return [
-        name, method, f"{sum(np.isfinite(o.seconds) for o in found)} of {len(found)}",
+        method, f"{sum(np.isfinite(o.seconds) for o in found)} of {len(found)}",
         f"{seconds:.1f}" if np.isfinite(seconds) else "–",
         *(f"{seconds / s:.2g}" if np.isfinite(seconds) and np.isfinite(s) else "–" for s in own),
         _median([o.line["cpu"] for o in found if o.line], ".1f"),

@@ -16,7 +16,8 @@ Task = Callable[[dict[str, Any]], Iterator[dict[str, Any]]]
 def serve(tasks: Mapping[str, Task]) -> None:
     """Answer the question on stdin with the lines that its task yields.
 
-    Every worker knows the task ``versions``. Each line also tells the processor time so far, ``cpu``, of this process and those it ended.
+    Every worker knows the task ``versions``. Each line also tells the processor time so far,
+    ``cpu``, of this process and those it ended.
     """
     answers = os.dup(1)
     os.dup2(2, 1)  # what packages print is no part of the answer
