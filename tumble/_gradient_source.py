@@ -56,8 +56,10 @@ class GradientSource:
     ) -> None:
         self._bound = bound
         self._gradient = gradient
-        simulator = bound.problem.simulator
-        self._members = gradient.members(simulator) if isinstance(gradient, Auto) else [gradient]
+        if isinstance(gradient, Auto):
+            self._members = gradient.members(bound.problem)
+        else:
+            self._members = [gradient]
         self._stream = stream
         self._spending = spending
         self._executor = executor

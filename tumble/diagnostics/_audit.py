@@ -265,7 +265,7 @@ def _audit_estimators(
     bar: Any,
 ) -> GradientAudit:
     problem = bound.problem
-    tested = Auto().members(problem.simulator) if gradients is None else list(gradients)
+    tested = Auto().members(problem) if gradients is None else list(gradients)
     exact = reference or moments_reference(bound, z)
     rows: list[AuditRow] = []
     names = []

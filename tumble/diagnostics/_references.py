@@ -180,7 +180,7 @@ def _exact_features(
     start, times = binding.experiment.start, binding.times
     params = np.asarray(binding.model_params(theta), dtype=float)
     result = method.distribution(
-        problem.model,
+        binding.model,
         params,
         np.rint(mean).astype(np.int64),
         times,

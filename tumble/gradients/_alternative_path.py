@@ -133,13 +133,13 @@ class _Experiment:
         slopes = self._binding.model_slopes * problem.space.slope(self.z)
         simulator: Any = problem.simulator
         sample = simulator.sample_with_alternatives(
-            problem.model,
+            self._binding.model,
             self._batch(runs, self._counts(runs), "events"),
             np.linalg.norm(slopes, axis=1),
             num_phantoms,
             executor=self.executor,
         )
-        require_valid(sample, problem.model)
+        require_valid(sample, self._binding.model)
         features, explicit = features_and_slopes(self.objective, self.index, sample.states, self.z)
         changes = self._changes(sample.pairs)
         jacobians = np.einsum("nmtk,nmp->ntkp", changes, sample.weights @ slopes)
@@ -156,9 +156,11 @@ class _Experiment:
         initial[:, 1, species] = int(np.floor(mean))
         simulator: Any = problem.simulator
         sample = simulator.sample_pairs(
-            problem.model, self._batch(runs, initial, "start", species), executor=self.executor
+            self._binding.model,
+            self._batch(runs, initial, "start", species),
+            executor=self.executor,
         )
-        require_valid(sample, problem.model)
+        require_valid(sample, self._binding.model)
         slope = self._binding.initial_slopes[species] * problem.space.slope(self.z)
         return self._changes(sample.states)[..., None] * slope, int(sample.events.sum())
 

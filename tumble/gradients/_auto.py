@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tumble._errors import CapabilityError, ParameterError, SimulationError
+from tumble._problem import Problem
 from tumble._random import Stream
 from tumble._typing import FloatArray
 from tumble.gradients._alternative_path import AlternativePath
@@ -24,7 +25,6 @@ from tumble.gradients._gaussian_smoothing import GaussianSmoothing
 from tumble.gradients._score_function import ScoreFunction
 from tumble.gradients._spsa import SPSA
 from tumble.objectives import BoundOutputs
-from tumble.simulators import AbstractSimulator
 
 _PROVEN = (ScoreFunction(), CoupledDifference(), AlternativePath())
 _SAMPLES_ALONE = (SPSA(), GaussianSmoothing())
@@ -119,7 +119,7 @@ class Auto:
         every candidate's runs fail.
         """
         trials = _Trials(objective, z, stream, executor)
-        able = self.members(objective.problem.simulator)
+        able = self.members(objective.problem)
         proven = _affordable([c for c in able if c.proven], objective, num_runs)
         unproven = [c for c in able if not c.proven]
         first = self._first_runs(len(proven), num_runs)
@@ -137,11 +137,13 @@ class Auto:
         spent = sum(estimate.num_runs for _, estimate in pilots)
         return Choice(best, pilots, spent, tuple(refused))
 
-    def members(self, simulator: AbstractSimulator) -> list[AbstractEstimator]:
-        """Return the candidates that a simulator allows. Raises `CapabilityError` for none."""
+    def members(self, problem: Problem) -> list[AbstractEstimator]:
+        """Return the candidates that simulator and models allow. Raises `CapabilityError`."""
+        simulator: Any = problem.simulator
+        models = [binding.model for binding in problem.bindings]
 
         def allowed(candidates: Sequence[AbstractEstimator]) -> list[AbstractEstimator]:
-            return [c for c in candidates if isinstance(simulator, c.requires)]
+            return [c for c in candidates if all(simulator.offers(c.requires, m) for m in models)]
 
         if self.candidates is None:
             return allowed(_PROVEN) or list(_SAMPLES_ALONE)

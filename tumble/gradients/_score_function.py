@@ -121,7 +121,7 @@ def _scored_runs(
         theta, stream.child("initial"), runs, interior=True
     )
     start = binding.experiment.start
-    windows = baseline.num_windows(num_samples, len(problem.model.reactions))
+    windows = baseline.num_windows(num_samples, len(binding.model.reactions))
     edges = np.linspace(start, binding.times[-1], windows + 1)[1:]
     times = np.union1d(binding.times, edges) if windows else binding.times
     params = np.asarray(binding.model_params(theta), dtype=float)
@@ -130,8 +130,8 @@ def _scored_runs(
         stream.child("events"), runs, start,
     )  # fmt: skip
     simulator: Any = problem.simulator
-    sample = simulator.sample_with_score(problem.model, batch, executor=executor)
-    require_valid(sample, problem.model)
+    sample = simulator.sample_with_score(binding.model, batch, executor=executor)
+    require_valid(sample, binding.model)
     at = np.searchsorted(times, binding.times)
     slope = problem.space.slope(z)
     from_initial = initial_score @ (binding.initial_slopes * slope)
@@ -139,7 +139,7 @@ def _scored_runs(
     features, explicit = features_and_slopes(objective, experiment, sample.states[:, at], z)
     scored = ScoredRuns(
         features, score, explicit, np.concatenate([[start], times]), at + 1,
-        *_martingales(problem.model, sample, params, binding.model_slopes * slope),
+        *_martingales(binding.model, sample, params, binding.model_slopes * slope),
     )  # fmt: skip
     return scored, sample.events
 

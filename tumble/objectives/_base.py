@@ -162,7 +162,7 @@ def laws_of_data(
     laws = []
     for binding in problem.bindings:
         moments = method.moments(
-            problem.model,
+            binding.model,
             binding.model_params(theta),
             binding.initial_mean(theta),
             binding.initial_variance,

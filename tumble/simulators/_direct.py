@@ -20,6 +20,7 @@ from tumble.simulators._base import (
     Sample,
     ScoredSample,
     SupportsAlternative,
+    SupportsCoupling,
     SupportsPaths,
     SupportsScore,
 )
@@ -80,6 +81,11 @@ class DirectMethod(AbstractSimulator, SupportsScore, SupportsAlternative, Suppor
             raise ParameterError(f"`tolerance` is {self.tolerance}, expected 1e-13 to 0.1.")
         if not self.max_step > 0:
             raise ParameterError(f"`max_step` is {self.max_step}, expected a time > 0.")
+
+    def offers(self, capability: type, model: Any) -> bool:
+        """See `AbstractSimulator.offers`; but for samples, rates may only change by reactions."""
+        needs_jumps = capability in (SupportsScore, SupportsCoupling, SupportsAlternative)
+        return isinstance(self, capability) and (model.is_jump_process or not needs_jumps)
 
     def sample(self, model: ReactionNetwork, batch: Batch, *, executor: Any = None) -> Sample:
         """See `AbstractSimulator.sample`."""
