@@ -106,45 +106,6 @@ def data_errors(
     return errors, _LOOK_RUNS * len(bound.problem.experiments)
 
 
-def data_errors_by_runs(
-    bound: BoundOutputs,
-    estimator: AbstractEstimator,
-    z: FloatArray,
-    stream: Stream,
-    executor: Any = None,
-) -> tuple[FloatArray, int]:
-    """Return the same as `data_errors` where there is no approximation: slopes are estimated."""
-    nothing = np.zeros(len(z)), 0
-    if not bound.quadratic:
-        return nothing
-    count = max(64, _LOOK_RUNS // (estimator.runs_per_sample(bound) * len(bound.problem.bindings)))
-    sampled = estimator.sample(bound, z, count, stream.child("jacobian"), executor)
-    curvature = without_noise(*gauss_newton(sampled.jacobians, bound.second))
-    bread = np.linalg.pinv(curvature, hermitian=True)
-    halves = [sampled.jacobians[k::2].mean(0) for k in range(2)]
-    meat = _scores_of_data(bound, halves[0], halves[1], z, _LOOK_RUNS, stream, executor)
-    errors = np.sqrt(np.maximum(np.diag(bread @ meat @ bread), 0.0))
-    return errors, sampled.num_runs + _LOOK_RUNS * len(bound.problem.experiments)
-
-
-def simulated_loss(
-    bound: BoundOutputs, z: FloatArray, num_runs: int, stream: Stream, executor: Any = None
-) -> float:
-    """Return an unbiased estimate of the loss at z [P]; infinite where runs fail."""
-    theta = np.asarray(bound.problem.space.from_fit(z))
-    means, variances = [], []
-    for e in range(len(bound.problem.bindings)):
-        branch = stream.child("experiment", e)
-        sample = bound.problem.simulate_binding(e, theta, branch, num_runs, executor)
-        if np.any(sample.codes != 0):
-            return float("inf")
-        features = np.asarray(bound.features_of(e, sample.states, theta)).reshape(num_runs, -1)
-        means.append(features.mean(0))
-        variances.append(features.var(0, ddof=1))
-    spread = 0.5 * bound.second @ np.concatenate(variances) / num_runs
-    return bound.value(np.concatenate(means)) - float(spread)
-
-
 def _scores_of_data(
     bound: BoundOutputs,
     left: FloatArray,
