@@ -277,7 +277,7 @@ def _audit_estimators(
         names.append(source.name)
         branch = stream.child("estimator", i)
         sampled = SampledGradient(estimator, bound, executor)
-        name = type(estimator).__name__
+        name = estimator.label
         rows += look(
             problem,
             name,

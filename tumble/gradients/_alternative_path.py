@@ -59,6 +59,7 @@ class AlternativePath(AbstractEstimator):
     num_phantoms: int = 4
     requires: ClassVar[type] = SupportsAlternative
     unbiased: ClassVar[bool] = True
+    event_cost: ClassVar[float] = 2.0
     guarantee: ClassVar[str] = "unbiased at every batch size, also at zero rates"
 
     def __post_init__(self) -> None:

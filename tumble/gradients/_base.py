@@ -106,6 +106,15 @@ class AbstractEstimator(abc.ABC):
     event_cost: ClassVar[float] = 1.0
     """What an event costs beside one of the score function's runs, as measured on one core."""
 
+    @property
+    def label(self) -> str:
+        """A name short enough for tables, which tells members of a family apart."""
+        return type(self).__name__
+
+    def overhead(self, objective: BoundOutputs) -> float:
+        """Return how many events the arithmetic on one run is worth, beside simulating it."""
+        return 0.0
+
     @abc.abstractmethod
     def runs_per_sample(self, objective: BoundOutputs) -> int:
         """Return how many runs of each experiment one joint sample costs."""
@@ -177,8 +186,9 @@ class AbstractEstimator(abc.ABC):
             parts += [(len(batch.features), assemble(objective, batch)) for batch in drawn]
             drawn = []
         pooled = pool_estimates([part for _, part in parts], [size for size, _ in parts])
+        extra = self.overhead(objective) * pooled.num_runs
         return replace(
-            pooled, work=self.event_cost * pooled.work, seconds=time.perf_counter() - began
+            pooled, work=self.event_cost * pooled.work + extra, seconds=time.perf_counter() - began
         )
 
     def check(self, objective: BoundOutputs) -> None:

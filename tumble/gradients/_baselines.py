@@ -49,6 +49,9 @@ class AbstractBaseline(abc.ABC):
     Since E[S] = 0, any number that does not depend on the run itself may be subtracted from f.
     """
 
+    events_a_feature: ClassVar[float] = 0.0
+    """What its arithmetic for one feature of a run is worth in events, as found on one core."""
+
     any_size: ClassVar[bool]
     """Whether it does as well, for each run, in a batch of a few as in a large one."""
 
@@ -153,6 +156,7 @@ class LinearResponse(AbstractBaseline):
     """
 
     windows: int = 16
+    events_a_feature: ClassVar[float] = 70.0
     any_size: ClassVar[bool] = False
 
     def __post_init__(self) -> None:

@@ -53,6 +53,17 @@ class ScoreFunction(AbstractEstimator):
         """See `AbstractEstimator.any_size`."""
         return self.baseline.any_size
 
+    @property
+    def label(self) -> str:
+        """See `AbstractEstimator.label`."""
+        name = type(self).__name__
+        usual = isinstance(self.baseline, LeaveOneOut)
+        return name if usual else f"{name} ({type(self.baseline).__name__})"
+
+    def overhead(self, objective: BoundOutputs) -> float:
+        """See `AbstractEstimator.overhead`."""
+        return self.baseline.events_a_feature * objective.num_features
+
     def runs_per_sample(self, objective: BoundOutputs) -> int:
         """See `AbstractEstimator.runs_per_sample`."""
         return 1

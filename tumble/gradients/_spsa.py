@@ -54,6 +54,7 @@ class SPSA(AbstractEstimator):
     requires: ClassVar[type] = AbstractSimulator
     unbiased: ClassVar[bool] = False
     proven: ClassVar[bool] = False
+    event_cost: ClassVar[float] = 0.5
     guarantee: ClassVar[str] = "bias of the order of its step squared"
 
     def __post_init__(self) -> None:
