@@ -156,7 +156,7 @@ class LinearResponse(AbstractBaseline):
     """
 
     windows: int = 16
-    events_a_feature: ClassVar[float] = 70.0
+    events_a_feature: ClassVar[float] = 35.0
     any_size: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
