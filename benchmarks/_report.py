@@ -69,6 +69,17 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+def settings(options: argparse.Namespace) -> str:
+    """Return the options that figures depend on, as they would be given; places are left out."""
+    parts = []
+    for name, value in vars(options).items():
+        if isinstance(value, (bool, Path)) or name == "core":
+            continue
+        shown = " ".join(map(str, value)) if isinstance(value, list) else f"{value}"
+        parts.append(f"--{name.replace('_', '-')} {shown}")
+    return " ".join(parts)
+
+
 def versions() -> str:
     """Return the versions that the figures depend on, and the number of processors."""
     parts = [f"python {platform.python_version()}"]

@@ -16,7 +16,7 @@ from peers import ENGINES, Network
 
 _HERE = Path(__file__).resolve().parent
 _ROOT = _HERE.parent
-_ONE_THREAD = {
+ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -82,12 +82,12 @@ class Launcher:
             finally:
                 _end(process)
         if process.returncode != 0:
-            raise EngineError(_last_line(err) or f"exit status {process.returncode}")
+            raise EngineError(last_line(err) or f"exit status {process.returncode}")
         answer: dict[str, Any] = json.loads(out)
         return answer
 
     def _environment(self, python: Path, is_peer: bool, folder: str, caches: str) -> dict[str, str]:
-        environment = {**os.environ, **_ONE_THREAD}
+        environment = {**os.environ, **ONE_THREAD}
         environment.pop("JAX_COMPILATION_CACHE_DIR", None)
         kept = str(self.lasting / caches) if caches else folder
         paths = [str(_HERE)] if is_peer else [str(_HERE), str(_ROOT)]
@@ -108,7 +108,8 @@ def _end(process: subprocess.Popen[str]) -> None:
         process.communicate()
 
 
-def _last_line(text: str) -> str:
+def last_line(text: str) -> str:
+    """Return the line of an error stream that names the error."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if "Error" in line.split(":")[0]]
     return (errors or lines or [""])[-1][:200]

@@ -21,7 +21,7 @@ from tumble.distances import EnergyDistance, MaximumMeanDiscrepancy, Wasserstein
 from tumble.objectives import AbstractObjective, DistributionMatching, MomentMatching
 
 _LEVEL = 0.95
-_MOST_RUNS = 1e6
+_MOST_RUNS = 2e5
 _HALF = 10.0  # bounds are this factor to either side of the truth
 
 

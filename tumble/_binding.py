@@ -242,14 +242,21 @@ class Binding:
         sources = [self.experiment.initial[s] for s in self.model.initial_names]
         return [self._resolve(s) if isinstance(s, Ref) else s for s in sources]
 
+    @cached_property
+    def _conditions(self) -> dict[str, Any]:
+        """The conditions but for functions of time, which are part of the model."""
+        inputs = self.experiment.inputs
+        return {k: v for k, v in self.experiment.conditions.items() if k not in inputs}
+
     def _source(self, name: str) -> Any:
-        value = self.experiment.conditions.get(name, name)
+        value = self._conditions.get(name, name)
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return float(value)
         ref = Ref(value) if isinstance(value, str) else value
         if not isinstance(ref, Ref):
             raise ParameterError(
-                f"`conditions[{name!r}]` is {value!r}, expected a number, a Ref or a name."
+                f"`conditions[{name!r}]` is {value!r}, expected a number, a Ref, a name or "
+                "a function of time from tumble.inputs."
             )
         if ref.name not in self.space.parameters and ref.name not in self.fixed:
             known = [*self.space.parameters, *self.fixed]
@@ -294,7 +301,7 @@ class Binding:
         return pairs
 
     def _check_conditions(self) -> None:
-        require_known(self.experiment.conditions, self.model.parameters,
+        require_known(self._conditions, self.model.parameters,
                       what="`conditions` has", owner="the model", error=ModelError)  # fmt: skip
         _ = self._model_sources
 

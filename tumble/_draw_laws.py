@@ -157,19 +157,20 @@ class _Choose(AbstractLaw):
 
 class _Count(AbstractLaw):
     def draw(self, u: FloatArray, rate: Any) -> Any:
-        from scipy.special import pdtr, pdtrik
-
         self._check(rate)
-        mean = np.where(np.asarray(rate) > 0, rate, 1.0)
-        high = np.ceil(pdtrik(u, mean))
-        low = np.maximum(high - 1, 0)
-        count = np.where(pdtr(low, mean) >= u, low, high)
-        return np.where(np.asarray(rate) > 0, count, 0).astype(np.int64)
+        mean = np.broadcast_to(np.asarray(rate, float), np.shape(u))
+        large = mean > _ONE_BY_ONE
+        if not np.any(large):
+            return _poisson_by_sums(u, mean)
+        count = np.empty(np.shape(u), np.int64)
+        count[large] = _poisson_by_inversion(u[large], mean[large])
+        count[~large] = _poisson_by_sums(u[~large], mean[~large])
+        return count
 
     def draw_one(self, u: float, rate: Any) -> int:
         self._check(rate)
         if rate > _ONE_BY_ONE:
-            return int(self.draw(np.asarray(u), rate))
+            return int(_poisson_by_inversion(np.asarray(u), np.asarray(rate, float)))
         count, share = 0, math.exp(-float(rate))
         below = share
         while u > below and share > 0:
@@ -293,6 +294,30 @@ class _Normal(AbstractLaw):
 
 
 FLIP, CHOOSE, COUNT, WAIT, NORMAL = _Flip(), _Choose(), _Count(), _Wait(), _Normal()
+
+
+def _poisson_by_sums(u: FloatArray, mean: FloatArray) -> Any:
+    """Return the first count up to which probabilities add up to u."""
+    share = np.exp(-mean)
+    below = share.copy()
+    count = np.zeros(np.shape(u), np.int64)
+    going, k = u > below, 0
+    while np.any(going):
+        k += 1
+        count += going
+        share = share * (mean / k)
+        below = below + share
+        going = going & (u > below) & (share > 0)
+    return count
+
+
+def _poisson_by_inversion(u: FloatArray, mean: FloatArray) -> Any:
+    """Return the same by the inverse of the incomplete gamma function."""
+    from scipy.special import pdtr, pdtrik
+
+    high = np.ceil(pdtrik(u, mean))
+    low = np.maximum(high - 1, 0)
+    return np.where(pdtr(low, mean) >= u, low, high).astype(np.int64)
 
 
 def _times(slope: FloatArray, factor: Any) -> FloatArray:

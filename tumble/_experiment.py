@@ -12,6 +12,7 @@ from tumble._errors import DataError, ParameterError
 from tumble._parameters import Ref
 from tumble._trajectory import Trajectory
 from tumble._typing import FloatArray
+from tumble.inputs import AbstractInput
 from tumble.priors import AbstractPrior
 
 KINDS = ("series", "mean", "snapshots")
@@ -45,7 +46,8 @@ class Experiment:
       between whole numbers: a run then starts from one of the two neighbours at random, with the
       right mean. Default: none, for a model that starts from nothing.
     - ``conditions``: model parameter → a number, or a `Ref` to (or name of) a parameter of the
-      problem that takes its place in this experiment.
+      problem that takes its place in this experiment, or a function of time from `tumble.inputs`,
+      such as a dose or an intervention that this experiment had.
     - ``start``: the time of the initial state. Default 0, not the first observation.
     - ``kind``: ``"series"`` (each replicate is one trajectory; default), ``"snapshots"`` (unpaired
       cells at each time, never read as trajectories) or ``"mean"`` (averages of
@@ -76,6 +78,11 @@ class Experiment:
             raise DataError(f"`start` is {self.start}, expected a finite time.")
         for name, value in self.initial.items():
             check_initial(name, value, observed.num_replicates)
+
+    @property
+    def inputs(self) -> dict[str, AbstractInput]:
+        """The conditions that are functions of time."""
+        return {k: v for k, v in self.conditions.items() if isinstance(v, AbstractInput)}
 
     def split_initial(self) -> tuple[Experiment, ...]:
         """Return one experiment a replicate where an initial value is an array, else itself."""

@@ -18,13 +18,7 @@ from tumble._progress import showing
 from tumble._random import Stream
 from tumble._results import ResultCode
 from tumble._typing import BoolArray, FloatArray, Params
-from tumble._uncertainty import (
-    data_errors,
-    data_errors_by_runs,
-    observed_information,
-    sandwich,
-    simulated_loss,
-)
+from tumble._uncertainty import data_errors, observed_information, sandwich
 from tumble.gradients import AbstractEstimator, Auto
 from tumble.models import ReactionNetwork
 from tumble.objectives import (
@@ -217,7 +211,7 @@ def _fit_outputs(run: FitRun, bound: BoundOutputs, warm_start: bool) -> FitResul
     def errors_of_data(z: FloatArray) -> FloatArray:
         branch = run.stream.child("precision")
         if surrogate is None:
-            errors, runs = data_errors_by_runs(bound, source.estimator, z, branch, run.executor)
+            errors, runs = _errors_by_runs(run, bound, source.estimator, z, branch)
         else:
             errors, runs = data_errors(bound, surrogate, z, branch, run.executor)
         run.spending.simulations += runs
@@ -266,14 +260,37 @@ def _best_start(run: FitRun, bound: BoundOutputs) -> tuple[FloatArray, FloatArra
         return run.starts, None
     stream = run.stream.child("look")
     losses = np.array(
-        [
-            simulated_loss(bound, z, _LOOK_RUNS, stream.child("start", i), run.executor)
-            for i, z in enumerate(run.starts)
-        ]
+        [_simulated_loss(run, bound, z, stream.child("start", i)) for i, z in enumerate(run.starts)]
     )
     run.spending.simulations += _LOOK_RUNS * len(losses) * len(run.problem.bindings)
     best = int(np.argmin(losses))
     return run.starts[best : best + 1], losses
+
+
+def _simulated_loss(run: FitRun, bound: BoundOutputs, z: FloatArray, stream: Stream) -> float:
+    """Return the loss at z [P] of the mean features of a few runs; infinite where runs fail."""
+    theta = np.asarray(run.problem.space.from_fit(z))
+    means = []
+    for e in range(len(run.problem.bindings)):
+        branch = stream.child("experiment", e)
+        sample = run.problem.simulate_binding(e, theta, branch, _LOOK_RUNS, run.executor)
+        if np.any(sample.codes != 0):
+            return float("inf")
+        means.append(np.asarray(bound.features_of(e, sample.states, theta)).mean(0).ravel())
+    return bound.value(np.concatenate(means))
+
+
+def _errors_by_runs(
+    run: FitRun, bound: BoundOutputs, estimator: AbstractEstimator, z: FloatArray, stream: Stream
+) -> tuple[FloatArray, int]:
+    """Return the errors [P] that the data leave, as `data_errors` does, where all has to be run."""
+    size = len(z)
+    if not bound.loss.compares:
+        return np.zeros(size), 0
+    free, nothing = np.ones(size, bool), np.zeros((size, size))
+    covariance, _, runs = sandwich(bound, estimator, z, free, nothing, stream, run.executor)
+    errors = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    return np.where(np.isfinite(errors), errors, 0.0), runs
 
 
 def _inside(problem: Problem, z: FloatArray) -> BoolArray:

@@ -56,8 +56,10 @@ class GradientSource:
     ) -> None:
         self._bound = bound
         self._gradient = gradient
-        simulator = bound.problem.simulator
-        self._members = gradient.members(simulator) if isinstance(gradient, Auto) else [gradient]
+        if isinstance(gradient, Auto):
+            self._members = gradient.members(bound.problem)
+        else:
+            self._members = [gradient]
         self._stream = stream
         self._spending = spending
         self._executor = executor
@@ -79,7 +81,7 @@ class GradientSource:
         return self._members[self._memory.index]
 
     def __str__(self) -> str:
-        return type(self.estimator).__name__ if self._choice is None else str(self._choice)
+        return self.estimator.label if self._choice is None else str(self._choice)
 
     def estimate(self, z: FloatArray, num_runs: int, step: int) -> GradientEstimate:
         """Return an estimate at z [P] from fresh runs; not a number where the simulator fails."""

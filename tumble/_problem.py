@@ -18,6 +18,7 @@ from tumble._observable import Observable
 from tumble._parameters import Parameter, ParameterSpace
 from tumble._random import Stream, run_ids
 from tumble._typing import FloatArray, JaxArray, Params
+from tumble.models import ReactionNetwork
 from tumble.simulators import AbstractSimulator, Batch, Sample, default_simulator
 
 
@@ -100,9 +101,10 @@ class Problem:
         """The experiments, each bound to the vector of unknowns."""
         observables: Any = self.observables
         return tuple(
-            Binding(self.model, experiment, observables, self.space, self.fixed)
+            Binding(_with_inputs(self.model, experiment), experiment, observables, self.space,
+                    self.fixed)
             for experiment in self.experiments
-        )
+        )  # fmt: skip
 
     @property
     def kind(self) -> str:
@@ -160,7 +162,7 @@ class Problem:
             runs,
             binding.experiment.start,
         )
-        return self.simulator.sample(self.model, batch, executor=executor)
+        return self.simulator.sample(binding.model, batch, executor=executor)
 
     def with_data(self, values: Sequence[FloatArray]) -> Problem:
         """Return the same problem with other data, one array [N, T, O] an experiment."""
@@ -236,6 +238,17 @@ class Problem:
                 f"`parameters` has {idle[0]!r}, which neither the model, an initial value, a "
                 "condition, an observable nor a noise uses; remove it or correct its name."
             )
+
+
+def _with_inputs(model: Any, experiment: Experiment) -> Any:
+    """Return the model of one experiment: conditions may make parameters functions of time."""
+    inputs = experiment.inputs
+    if inputs and not isinstance(model, ReactionNetwork):
+        raise ModelError(
+            f"`conditions[{next(iter(inputs))!r}]` is a function of time, which {model.noun} does "
+            "not take; let it read the times and compute the function itself."
+        )
+    return model.with_inputs(inputs) if inputs else model
 
 
 def as_params(problem: Problem, params: Params) -> FloatArray:

@@ -8,7 +8,7 @@ import numpy as np
 
 from tumble._random import Stream
 from tumble._typing import BoolArray, FloatArray, IntArray
-from tumble.gradients import AbstractEstimator, gauss_newton, without_noise
+from tumble.gradients import AbstractEstimator, without_noise
 from tumble.losses import times
 from tumble.objectives import BoundLikelihood, BoundOutputs, Surrogate
 
@@ -72,7 +72,7 @@ def sandwich(
     size = len(z)
     simulated = _simulated_features(bound, z, _SANDWICH_RUNS, stream, executor)
     moments = np.concatenate([f.mean(0).ravel() for f in simulated])
-    second, mixed = bound.loss.second(moments), bound.loss.mixed(moments)
+    second, mixed = bound.loss.stiffness(moments), bound.loss.mixed(moments)
     jacobian, runs = _precise_jacobian(bound, second, estimator, z, index, stream, executor)
     bread = np.linalg.pinv(without_noise(*jacobian.curvature(second)), hermitian=True)
     # The product of independent halves is free of the noise of the Jacobian.
@@ -106,55 +106,12 @@ def data_errors(
         return nothing
     simulated = _simulated_features(bound, z, _LOOK_RUNS, stream, executor)
     moments = np.concatenate([f.mean(0).ravel() for f in simulated])
-    second, mixed = bound.loss.second(moments), bound.loss.mixed(moments)
+    second, mixed = bound.loss.stiffness(moments), bound.loss.mixed(moments)
     bread = np.linalg.pinv(slopes.T @ times(second, slopes), hermitian=True)
     pulled = times(mixed, slopes)
     meat = _scores_of_data(bound, pulled, pulled, simulated)
     errors = np.sqrt(np.maximum(np.diag(bread @ meat @ bread), 0.0))
     return errors, _LOOK_RUNS * len(bound.problem.experiments)
-
-
-def data_errors_by_runs(
-    bound: BoundOutputs,
-    estimator: AbstractEstimator,
-    z: FloatArray,
-    stream: Stream,
-    executor: Any = None,
-) -> tuple[FloatArray, int]:
-    """Return the same as `data_errors` where there is no approximation: slopes are estimated."""
-    nothing = np.zeros(len(z)), 0
-    if not bound.loss.compares:
-        return nothing
-    count = max(64, _LOOK_RUNS // (estimator.runs_per_sample(bound) * len(bound.problem.bindings)))
-    sampled = estimator.sample(bound, z, count, stream.child("jacobian"), executor)
-    simulated = _simulated_features(bound, z, _LOOK_RUNS, stream, executor)
-    moments = np.concatenate([f.mean(0).ravel() for f in simulated])
-    second, mixed = bound.loss.second(moments), bound.loss.mixed(moments)
-    curvature = without_noise(*gauss_newton(sampled.jacobians, second))
-    bread = np.linalg.pinv(curvature, hermitian=True)
-    left, right = (times(mixed, sampled.jacobians[k::2].mean(0)) for k in range(2))
-    meat = _scores_of_data(bound, left, right, simulated)
-    errors = np.sqrt(np.maximum(np.diag(bread @ meat @ bread), 0.0))
-    return errors, sampled.num_runs + _LOOK_RUNS * len(bound.problem.experiments)
-
-
-def simulated_loss(
-    bound: BoundOutputs, z: FloatArray, num_runs: int, stream: Stream, executor: Any = None
-) -> float:
-    """Return an estimate of the loss at z [P], freed of its bias; infinite where runs fail."""
-    theta = np.asarray(bound.problem.space.from_fit(z))
-    features = []
-    for e in range(len(bound.problem.bindings)):
-        branch = stream.child("experiment", e)
-        sample = bound.problem.simulate_binding(e, theta, branch, num_runs, executor)
-        if np.any(sample.codes != 0):
-            return float("inf")
-        features.append(np.asarray(bound.features_of(e, sample.states, theta)))
-    f = np.concatenate([part.reshape(num_runs, -1) for part in features], axis=1)
-    mean = f.mean(0)
-    without = (num_runs * mean - f) / (num_runs - 1)
-    of_runs = num_runs * bound.loss.value(mean) - (num_runs - 1) * bound.loss.value(without)
-    return float(np.mean(of_runs))
 
 
 def _scores_of_data(

@@ -21,7 +21,7 @@ from tumble._errors import DerivativeError
 from tumble._relaxation import AbstractRelaxation
 from tumble._typing import FloatArray, IntArray
 
-__all__ = ["Choices", "Forced", "Relaxed"]
+__all__ = ["Choices"]
 
 
 class AbstractUniforms(abc.ABC):

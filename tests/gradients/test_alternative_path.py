@@ -31,7 +31,8 @@ def estimated(problem, z, loss=MEANS, num_samples=NUM_SAMPLES, estimator=None, s
 
 def assert_exact(found, exact, power=0.1):
     """Within four standard errors, which are at most ``power`` of the leading component."""
-    assert np.all(np.abs(found.gradient - exact) <= 4 * found.standard_errors + 1e-12)
+    rounding = 1e-10  # of a jackknife over 20,000 runs
+    assert np.all(np.abs(found.gradient - exact) <= 4 * found.standard_errors + rounding)
     assert np.all(found.standard_errors <= power * np.max(np.abs(exact)))
 
 

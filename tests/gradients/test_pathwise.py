@@ -122,7 +122,7 @@ def test_observables_and_noise_with_parameters_of_their_own():
     ]
     problem = Problem(
         model, experiments, parameters={"m": Parameter(0.1, 10), "scale": Parameter(0.1, 10)},
-        observables=[Observable("scale * x * x", name="y", noise=noise.Normal("scale"))],
+        observables={"y": Observable("scale * x * x", noise=noise.Normal("scale"))},
     )  # fmt: skip
     m, scale = 1.5, 2.0
     mean, slope = scale * (m**2 + 1), [2 * scale * m**2, scale * (m**2 + 1)]

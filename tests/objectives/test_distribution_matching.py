@@ -21,6 +21,7 @@ from tumble.objectives import (
     MomentMatching,
     Surrogate,
     default_objective,
+    objective_warnings,
 )
 from tumble.simulators import FiniteStateProjection, LinearNoise
 
@@ -48,7 +49,8 @@ def test_the_loss_is_the_mean_share_of_the_spread():
     """At each time, the energy distance over E|y − y'|, averaged."""
     data = snapshots(40)
     bound = DistributionMatching().bind(problem_of(data))
-    others = snapshots(60, seed=1).values
+    # Within the range of the data, where each whole number has its cell.
+    others = np.clip(snapshots(60, seed=1).values, data.values.min(0), data.values.max(0))
     moments = bound.features_of_data(0, others).mean(0).ravel()
     shares = []
     for a, b in zip(data.values[..., 0].T, others[..., 0].T, strict=True):
@@ -102,6 +104,13 @@ def test_a_fit_from_end_to_end(distance, tmp_path):
 
 def test_the_default_is_moments():
     assert isinstance(default_objective(problem_of(snapshots(20))), MomentMatching)
+
+
+def test_a_single_series_has_no_distribution():
+    problem = Problem(helpers.immigration_death(), [Experiment(snapshots(1), {"X": 0})], PARAMETERS)
+    (warning,) = objective_warnings(DistributionMatching(), problem)
+    assert "holds none" in warning and "PathLikelihood" in warning
+    assert objective_warnings(DistributionMatching(), problem_of(snapshots(1))) == ()
 
 
 def test_the_audit_has_an_exact_reference():

@@ -265,7 +265,7 @@ def _audit_estimators(
     bar: Any,
 ) -> GradientAudit:
     problem = bound.problem
-    tested = Auto().members(problem.simulator) if gradients is None else list(gradients)
+    tested = Auto().members(problem) if gradients is None else list(gradients)
     exact = reference or moments_reference(bound, z)
     rows: list[AuditRow] = []
     names = []
@@ -277,7 +277,7 @@ def _audit_estimators(
         names.append(source.name)
         branch = stream.child("estimator", i)
         sampled = SampledGradient(estimator, bound, executor)
-        name = type(estimator).__name__
+        name = estimator.label
         rows += look(
             problem,
             name,

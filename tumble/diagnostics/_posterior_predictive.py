@@ -109,11 +109,11 @@ def _band(
     batch = Batch(
         params, initial, binding.times, stream.child("events"), runs, binding.experiment.start
     )
-    sample = problem.simulator.sample(problem.model, batch, executor=executor)
+    sample = problem.simulator.sample(binding.model, batch, executor=executor)
     good = sample.codes == 0
     if np.mean(good) < 0.99:
         failed = describe_codes(
-            sample.codes, sample.culprits, problem.model.reactions, messages=sample.messages
+            sample.codes, sample.culprits, binding.model.reactions, messages=sample.messages
         )
         raise SimulationError(f"the posterior predictive check failed: {failed}.")
     rng = stream.child("noise").numpy()

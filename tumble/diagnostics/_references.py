@@ -179,8 +179,9 @@ def _exact_features(
         raise ModelError("exact moments need a known initial state of whole numbers.")
     start, times = binding.experiment.start, binding.times
     params = np.asarray(binding.model_params(theta), dtype=float)
+    network: Any = binding.model
     result = method.distribution(
-        problem.model,
+        network,
         params,
         np.rint(mean).astype(np.int64),
         times,

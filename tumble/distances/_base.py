@@ -48,13 +48,19 @@ class AbstractDistance(abc.ABC):
 
     @abc.abstractmethod
     def features(self, law: DatumLaw, points: Any, xp: Any) -> JaxArray:
-        """Return E[φ(Y) | state] [n, T, G, K] for the ``law`` of data given states [n, T, O]."""
+        """Return E[φ(Y) | state], of shape [n, T, G, K].
+
+        Arguments: ``law`` of the data given the states, of shape [n, T, O].
+        """
 
     @abc.abstractmethod
     def gaussian_features(
         self, mean: JaxArray, covariance: JaxArray, points: Any, xp: Any
     ) -> JaxArray:
-        """Return E[φ(Y)] [T, G, K] for normal Y with mean [T, O] and covariance [T, O, O]."""
+        """Return E[φ(Y)], of shape [T, G, K], for normal Y.
+
+        Arguments: its ``mean`` [T, O] and ``covariance`` [T, O, O].
+        """
 
     @abc.abstractmethod
     def loss(self, target: FloatArray, weight: FloatArray) -> AbstractLoss:

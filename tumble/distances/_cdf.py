@@ -96,7 +96,8 @@ class WassersteinDistance(AbstractDistance):
     Guarantee: at most ε times the width of all cells below the W₁ of the cells. Not a polynomial of
     expectations: values and gradients from n runs have a bias of order 1/n² once n is well above
     1/ε² (2,500 by default), and up to order 1/√n below and for ε = 0, where the subgradient 0 is
-    used at F = G.
+    used at F = G. Its curvature at the minimum depends on ε, and intervals of fits can be too
+    narrow: those of 95 % held a rate in 50 of 60 data sets.
 
     Arguments: ``num_cells`` inside the range of the data, default 64; ``smoothing`` ε, a
     probability, default 0.02.

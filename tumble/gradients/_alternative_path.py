@@ -31,7 +31,8 @@ class AlternativePath(AbstractEstimator):
     to |∂a_r|. The bracket is estimated by a *phantom*: two runs that start at X(s) + ν_r and X(s),
     and go on under the split coupling until they meet. An unknown initial count x, which is rounded
     at random to n or n + 1, n = ⌊x⌋, adds a coupled pair from n + 1 and n: the derivative of E[f],
-    which has corners at whole numbers, and there the one from above.
+    which has corners at whole numbers, and there the one from above. Other simulators have phantoms
+    of their own: `CallWithChoices` forces another outcome of a declared draw.
 
     Guarantee: unbiased at every batch size of four or more joint samples, for losses of both kinds,
     also where a rate is zero: there it is the derivative from above.
@@ -58,6 +59,7 @@ class AlternativePath(AbstractEstimator):
     num_phantoms: int = 4
     requires: ClassVar[type] = SupportsAlternative
     unbiased: ClassVar[bool] = True
+    event_cost: ClassVar[float] = 2.0
     guarantee: ClassVar[str] = "unbiased at every batch size, also at zero rates"
 
     def __post_init__(self) -> None:
@@ -132,13 +134,13 @@ class _Experiment:
         slopes = self._binding.model_slopes * problem.space.slope(self.z)
         simulator: Any = problem.simulator
         sample = simulator.sample_with_alternatives(
-            problem.model,
+            self._binding.model,
             self._batch(runs, self._counts(runs), "events"),
             np.linalg.norm(slopes, axis=1),
             num_phantoms,
             executor=self.executor,
         )
-        require_valid(sample, problem.model)
+        require_valid(sample, self._binding.model)
         features, explicit = features_and_slopes(self.objective, self.index, sample.states, self.z)
         changes = self._changes(sample.pairs)
         jacobians = np.einsum("nmtk,nmp->ntkp", changes, sample.weights @ slopes)
@@ -155,9 +157,11 @@ class _Experiment:
         initial[:, 1, species] = int(np.floor(mean))
         simulator: Any = problem.simulator
         sample = simulator.sample_pairs(
-            problem.model, self._batch(runs, initial, "start", species), executor=self.executor
+            self._binding.model,
+            self._batch(runs, initial, "start", species),
+            executor=self.executor,
         )
-        require_valid(sample, problem.model)
+        require_valid(sample, self._binding.model)
         slope = self._binding.initial_slopes[species] * problem.space.slope(self.z)
         return self._changes(sample.states)[..., None] * slope, int(sample.events.sum())
 

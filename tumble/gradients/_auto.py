@@ -9,24 +9,24 @@ from typing import Any
 import numpy as np
 
 from tumble._errors import CapabilityError, ParameterError, SimulationError
+from tumble._problem import Problem
 from tumble._random import Stream
 from tumble._typing import FloatArray
-from tumble.gradients._alternative_path import AlternativePath
 from tumble.gradients._base import (
     MIN_SAMPLES,
     AbstractEstimator,
     GradientEstimate,
     pool_estimates,
 )
+from tumble.gradients._baselines import LinearResponse
 from tumble.gradients._coupled_difference import CoupledDifference
 from tumble.gradients._equivalence import Verdict, equivalence_test
 from tumble.gradients._gaussian_smoothing import GaussianSmoothing
 from tumble.gradients._score_function import ScoreFunction
 from tumble.gradients._spsa import SPSA
 from tumble.objectives import BoundOutputs
-from tumble.simulators import AbstractSimulator
 
-_PROVEN = (ScoreFunction(), CoupledDifference(), AlternativePath())
+_PROVEN = (ScoreFunction(), ScoreFunction(LinearResponse()), CoupledDifference())
 _SAMPLES_ALONE = (SPSA(), GaussianSmoothing())
 _ROUNDS = 3
 # Who is this many times dearer than the best of a round is out; a variance from few runs is off by
@@ -52,11 +52,9 @@ class Choice:
     refused: tuple[tuple[AbstractEstimator, str], ...] = ()
 
     def __str__(self) -> str:
-        costs = ", ".join(
-            f"{type(e).__name__} {estimate.work_variance:.2g}" for e, estimate in self.pilots
-        )
-        left = "".join(f"; {type(e).__name__}: {why}" for e, why in self.refused)
-        return f"{type(self.estimator).__name__} (work-normalized variance: {costs}{left})"
+        costs = ", ".join(f"{e.label} {estimate.work_variance:.2g}" for e, estimate in self.pilots)
+        left = "".join(f"; {e.label}: {why}" for e, why in self.refused)
+        return f"{self.estimator.label} (work-normalized variance: {costs}{left})"
 
 
 @dataclass(frozen=True)
@@ -74,10 +72,10 @@ class Auto:
     are taken only where an equivalence test against the best of these calls them RIGHT at this
     point, to 10 %. All pilots count against the budget.
 
-    Arguments: ``candidates``, default those of `ScoreFunction`, `CoupledDifference` and
-    `AlternativePath` that the simulator allows, and `SPSA` and `GaussianSmoothing` where it allows
-    none of them; ``pilot_runs`` of each candidate in the first round, default 64. Where the runs at
-    hand are known, the pilots take a tenth of them at most.
+    Arguments: ``candidates``, default `ScoreFunction` with and without `LinearResponse` and
+    `CoupledDifference`, as far as the simulator allows, and `SPSA` and `GaussianSmoothing` where it
+    allows none of them; ``pilot_runs`` of each candidate in the first round, default 64. Where the
+    runs at hand are known, the pilots take a tenth of them at most.
     """
 
     candidates: Sequence[AbstractEstimator] | None = None
@@ -119,7 +117,7 @@ class Auto:
         every candidate's runs fail.
         """
         trials = _Trials(objective, z, stream, executor)
-        able = self.members(objective.problem.simulator)
+        able = self.members(objective.problem)
         proven = _affordable([c for c in able if c.proven], objective, num_runs)
         unproven = [c for c in able if not c.proven]
         first = self._first_runs(len(proven), num_runs)
@@ -137,11 +135,13 @@ class Auto:
         spent = sum(estimate.num_runs for _, estimate in pilots)
         return Choice(best, pilots, spent, tuple(refused))
 
-    def members(self, simulator: AbstractSimulator) -> list[AbstractEstimator]:
-        """Return the candidates that a simulator allows. Raises `CapabilityError` for none."""
+    def members(self, problem: Problem) -> list[AbstractEstimator]:
+        """Return the candidates that simulator and models allow. Raises `CapabilityError`."""
+        simulator: Any = problem.simulator
+        models = [binding.model for binding in problem.bindings]
 
         def allowed(candidates: Sequence[AbstractEstimator]) -> list[AbstractEstimator]:
-            return [c for c in candidates if isinstance(simulator, c.requires)]
+            return [c for c in candidates if all(simulator.offers(c.requires, m) for m in models)]
 
         if self.candidates is None:
             return allowed(_PROVEN) or list(_SAMPLES_ALONE)
@@ -181,7 +181,7 @@ class _Trials:
         branch = stream.child("pilot", type(candidate).__name__, repr(candidate), spent)
         try:
             fresh = candidate.estimate(objective, z, num_runs, branch, executor)
-        except SimulationError as error:
+        except (ParameterError, SimulationError) as error:  # such as no score at a rate of 0
             self.failure = error
             return False
         both = fresh if before is None else pool_estimates([before[1], fresh])
@@ -233,7 +233,7 @@ def _halve(
     """Return the candidate with the lowest variance times work; None where all fail."""
     alive = candidates
     for k in range(_ROUNDS):
-        alive = [c for c in alive if trials.run(c, first * 2**k)]
+        alive = [c for c in alive if _run_round(trials, c, k, first)]
         if len(alive) < 2:
             break
         if k < len(_STAYS):
@@ -245,6 +245,13 @@ def _halve(
     if not alive:
         return None
     return alive[int(np.argmin(trials.costs(alive)))]
+
+
+def _run_round(trials: _Trials, candidate: AbstractEstimator, k: int, first: int) -> bool:
+    """Run round k of a candidate; what needs many runs to show its worth has them all at once."""
+    if candidate.any_size:
+        return trials.run(candidate, first * 2**k)
+    return k > 0 or trials.run(candidate, first * (2**_ROUNDS - 1))
 
 
 def _take_up(
@@ -268,7 +275,7 @@ def _take_up(
         worst = [v for v in outcome.verdicts if v is not Verdict.RIGHT]
         if worst:
             word = Verdict.WRONG if Verdict.WRONG in worst else Verdict.UNDECIDED
-            refused.append((candidate, f"{word.value} beside {type(best).__name__}"))
+            refused.append((candidate, f"{word.value} beside {best.label}"))
         elif found.work_variance < trials.of(chosen).work_variance:
             chosen = candidate
     return chosen, refused

@@ -106,9 +106,23 @@ class AbstractEstimator(abc.ABC):
     event_cost: ClassVar[float] = 1.0
     """What an event costs beside one of the score function's runs, as measured on one core."""
 
+    @property
+    def label(self) -> str:
+        """A name short enough for tables, which tells members of a family apart."""
+        return type(self).__name__
+
+    def overhead(self, objective: BoundOutputs) -> float:
+        """Return how many events the arithmetic on one run is worth, beside simulating it."""
+        return 0.0
+
     @abc.abstractmethod
     def runs_per_sample(self, objective: BoundOutputs) -> int:
         """Return how many runs of each experiment one joint sample costs."""
+
+    @property
+    def any_size(self) -> bool:
+        """Whether samples are as precise in a batch of a few as in a large one."""
+        return True
 
     def tuned(self, num_runs: int) -> AbstractEstimator:
         """Return this estimator with the settings for an estimate from ``num_runs`` runs."""
@@ -164,14 +178,17 @@ class AbstractEstimator(abc.ABC):
         drawn: list[SampledJacobian] = []
         for i, size in enumerate(sizes):
             branch = stream.child("piece", i)
-            drawn = _joined(drawn, tuned.batches(objective, z, size, branch, executor))
-            if first and i == 0:
-                continue  # too few for an estimate of their own
+            batches = tuned.batches(objective, z, size, branch, executor)
+            if first and i == 0:  # too few for an estimate of their own
+                drawn = batches if self.any_size else [_costs_of(batches)]
+                continue
+            drawn = _joined(drawn, batches)
             parts += [(len(batch.features), assemble(objective, batch)) for batch in drawn]
             drawn = []
         pooled = pool_estimates([part for _, part in parts], [size for size, _ in parts])
+        extra = self.overhead(objective) * pooled.num_runs
         return replace(
-            pooled, work=self.event_cost * pooled.work, seconds=time.perf_counter() - began
+            pooled, work=self.event_cost * pooled.work + extra, seconds=time.perf_counter() - began
         )
 
     def check(self, objective: BoundOutputs) -> None:
@@ -209,7 +226,7 @@ def assemble(objective: BoundOutputs, sampled: SampledJacobian) -> GradientEstim
     deviation = of_runs - gradient
     curvature, noise = None, None
     if loss.compares:
-        curvature, noise = gauss_newton(jacobians, loss.second(mean))
+        curvature, noise = gauss_newton(jacobians, loss.stiffness(mean))
     return GradientEstimate(
         float(value_of_runs.mean()),
         float(value_of_runs.var(ddof=1) / n),
@@ -245,19 +262,28 @@ def _joined(few: list[SampledJacobian], more: list[SampledJacobian]) -> list[Sam
     """Return batches with those of ``few`` added, the first to the first and so on.
 
     What is shared by the runs of a batch, such as coefficients from another batch, then stays
-    independent of its runs. Where the numbers differ all are kept as they are.
+    independent of its runs. There are not more of ``few`` than of ``more``.
     """
-    if len(few) != len(more):
-        return few + more
-    return [
-        SampledJacobian(
-            np.concatenate([a.features, b.features]),
-            np.concatenate([a.jacobians, b.jacobians]),
-            a.num_runs + b.num_runs,
-            a.num_events + b.num_events,
-        )
-        for a, b in zip(few, more, strict=True)
-    ]
+    if not few:
+        return more
+    one, other = few[0], more[0]
+    together = SampledJacobian(
+        np.concatenate([one.features, other.features]),
+        np.concatenate([one.jacobians, other.jacobians]),
+        one.num_runs + other.num_runs,
+        one.num_events + other.num_events,
+    )
+    return [together, *_joined(few[1:], more[1:])] if len(more) > 1 else [together]
+
+
+def _costs_of(batches: list[SampledJacobian]) -> SampledJacobian:
+    """Return what batches cost, and none of their samples."""
+    return SampledJacobian(
+        batches[0].features[:0],
+        batches[0].jacobians[:0],
+        sum(batch.num_runs for batch in batches),
+        sum(batch.num_events for batch in batches),
+    )
 
 
 def without_noise(curvature: FloatArray, noise: FloatArray) -> FloatArray:

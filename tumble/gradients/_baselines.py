@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -48,6 +49,12 @@ class AbstractBaseline(abc.ABC):
     Since E[S] = 0, any number that does not depend on the run itself may be subtracted from f.
     """
 
+    events_a_feature: ClassVar[float] = 0.0
+    """What its arithmetic for one feature of a run is worth in events, as found on one core."""
+
+    any_size: ClassVar[bool]
+    """Whether it does as well, for each run, in a batch of a few as in a large one."""
+
     @abc.abstractmethod
     def num_windows(self, num_runs: int, num_reactions: int) -> int:
         """Return into how many windows the time of runs is to be cut; 0 if none are needed."""
@@ -67,6 +74,8 @@ class LeaveOneOut(AbstractBaseline):
 
     Guarantee: unbiased at every batch size, for losses of both kinds.
     """
+
+    any_size: ClassVar[bool] = True
 
     def num_windows(self, num_runs: int, num_reactions: int) -> int:
         """See `AbstractBaseline.num_windows`."""
@@ -95,6 +104,8 @@ class CrossFitted(AbstractBaseline):
 
     Reference: Greensmith, Bartlett, Baxter, J. Mach. Learn. Res. 5 (2004), 1471-1530.
     """
+
+    any_size: ClassVar[bool] = True
 
     def num_windows(self, num_runs: int, num_reactions: int) -> int:
         """See `AbstractBaseline.num_windows`."""
@@ -145,6 +156,8 @@ class LinearResponse(AbstractBaseline):
     """
 
     windows: int = 16
+    events_a_feature: ClassVar[float] = 35.0
+    any_size: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not self.windows >= 1:

@@ -82,7 +82,9 @@ class MeanField(AbstractEstimator):
         stream: Stream,
         executor: Any = None,
     ) -> GradientEstimate:
-        """Return loss and gradient at z [P] of the approximation; runs none.
+        """Return loss and gradient at z [P] of the approximation.
+
+        No runs are made, but one is counted, so that optimizers can weigh it and budgets end.
 
         Raises `CapabilityError` for networks with variables or events, `SimulationError` where the
         moments are not finite.
@@ -100,7 +102,7 @@ class MeanField(AbstractEstimator):
             np.zeros((size, size)),
             curvature,
             None if curvature is None else np.zeros((size, size)),
-            0,
+            1,
             0.0,
             time.perf_counter() - began,
         )

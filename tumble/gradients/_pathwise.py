@@ -108,8 +108,8 @@ class Pathwise(AbstractEstimator):
             stream.child("events"), runs, binding.experiment.start,
         )  # fmt: skip
         simulator: Any = problem.simulator
-        sample = simulator.sample_relaxed(problem.model, batch, self.relaxation, executor=executor)
-        require_valid(sample, problem.model)
+        sample = simulator.sample_relaxed(binding.model, batch, self.relaxation, executor=executor)
+        require_valid(sample, binding.model)
         slopes = sample.slopes @ (binding.model_slopes * problem.space.slope(z))
         features, jacobians = _along(objective, experiment, sample.states, slopes, z)
         return features, jacobians, int(sample.events.sum())

@@ -185,8 +185,9 @@ def coupled_runs(
         objective, experiment, params.reshape(*shape, -1), initial.reshape(*shape, -1), ids, stream
     )
     simulator: Any = objective.problem.simulator
-    sample = simulator.sample_pairs(objective.problem.model, batch, executor=executor)
-    require_valid(sample, objective.problem.model)
+    model = objective.problem.bindings[experiment].model
+    sample = simulator.sample_pairs(model, batch, executor=executor)
+    require_valid(sample, model)
     return sample.states, int(sample.events.sum())
 
 
@@ -201,8 +202,9 @@ def _sample(
     problem = objective.problem
     params, initial = _inputs(objective, experiment, points, ids, stream)
     batch = _batch(objective, experiment, params, initial, ids, stream)
-    sample = problem.simulator.sample(problem.model, batch, executor=executor)
-    require_valid(sample, problem.model)
+    model = problem.bindings[experiment].model
+    sample = problem.simulator.sample(model, batch, executor=executor)
+    require_valid(sample, model)
     return sample.states.reshape(*points.shape[:2], *sample.states.shape[1:]), int(
         sample.events.sum()
     )

@@ -48,6 +48,22 @@ class ScoreFunction(AbstractEstimator):
     unbiased: ClassVar[bool] = True
     guarantee: ClassVar[str] = "unbiased at every batch size"
 
+    @property
+    def any_size(self) -> bool:
+        """See `AbstractEstimator.any_size`."""
+        return self.baseline.any_size
+
+    @property
+    def label(self) -> str:
+        """See `AbstractEstimator.label`."""
+        name = type(self).__name__
+        usual = isinstance(self.baseline, LeaveOneOut)
+        return name if usual else f"{name} ({type(self.baseline).__name__})"
+
+    def overhead(self, objective: BoundOutputs) -> float:
+        """See `AbstractEstimator.overhead`."""
+        return self.baseline.events_a_feature * objective.num_features
+
     def runs_per_sample(self, objective: BoundOutputs) -> int:
         """See `AbstractEstimator.runs_per_sample`."""
         return 1
@@ -116,7 +132,7 @@ def _scored_runs(
         theta, stream.child("initial"), runs, interior=True
     )
     start = binding.experiment.start
-    windows = baseline.num_windows(num_samples, len(problem.model.reactions))
+    windows = baseline.num_windows(num_samples, len(binding.model.reactions))
     edges = np.linspace(start, binding.times[-1], windows + 1)[1:]
     times = np.union1d(binding.times, edges) if windows else binding.times
     params = np.asarray(binding.model_params(theta), dtype=float)
@@ -125,8 +141,8 @@ def _scored_runs(
         stream.child("events"), runs, start,
     )  # fmt: skip
     simulator: Any = problem.simulator
-    sample = simulator.sample_with_score(problem.model, batch, executor=executor)
-    require_valid(sample, problem.model)
+    sample = simulator.sample_with_score(binding.model, batch, executor=executor)
+    require_valid(sample, binding.model)
     at = np.searchsorted(times, binding.times)
     slope = problem.space.slope(z)
     from_initial = initial_score @ (binding.initial_slopes * slope)
@@ -134,7 +150,7 @@ def _scored_runs(
     features, explicit = features_and_slopes(objective, experiment, sample.states[:, at], z)
     scored = ScoredRuns(
         features, score, explicit, np.concatenate([[start], times]), at + 1,
-        *_martingales(problem.model, sample, params, binding.model_slopes * slope),
+        *_martingales(binding.model, sample, params, binding.model_slopes * slope),
     )  # fmt: skip
     return scored, sample.events
 

@@ -50,6 +50,7 @@ class SmoothedReinforce(AbstractEstimator):
     requires: ClassVar[type] = AbstractSimulator
     unbiased: ClassVar[bool] = False
     proven: ClassVar[bool] = False
+    event_cost: ClassVar[float] = 0.5
     guarantee: ClassVar[str] = "unbiased for smoothed expectations, bias of order step squared"
 
     def __post_init__(self) -> None:

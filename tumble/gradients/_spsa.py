@@ -29,9 +29,9 @@ class SPSA(AbstractEstimator):
 
     Definition: simultaneous perturbation, two-sided; one pair of runs serves all parameters. It
     differs from `GaussianSmoothing` in that every step has the same length, which leaves less noise
-    of the directions, P − 1 instead of P + 1 times the squared gradient. Parameters of observables
-    and noise are not perturbed, their derivatives are explicit. Where z_j ± c leaves the bounds it
-    is cut there (one-sided).
+    of the directions: with gradient g a variance of |g|² − g_j² for component j of a pair, instead
+    of |g|² + g_j². Parameters of observables and noise are not perturbed, their derivatives are
+    explicit. Where z_j ± c leaves the bounds it is cut there (one-sided).
 
     Guarantee: bias O(c²) in the interior, O(c) at a bound; unbiased, at every batch size of four
     or more, for the loss and the average difference quotient of the expectations at z ± cΔ.
@@ -54,6 +54,7 @@ class SPSA(AbstractEstimator):
     requires: ClassVar[type] = AbstractSimulator
     unbiased: ClassVar[bool] = False
     proven: ClassVar[bool] = False
+    event_cost: ClassVar[float] = 0.5
     guarantee: ClassVar[str] = "bias of the order of its step squared"
 
     def __post_init__(self) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import abc
 from typing import ClassVar
 
+import numpy as np
+
 from tumble._typing import FloatArray
 
 
@@ -38,6 +40,17 @@ class AbstractLoss(abc.ABC):
     @abc.abstractmethod
     def second(self, moments: FloatArray) -> FloatArray:
         """Return ∂²ℓ/∂m² at m [F], [F] where it is diagonal, else [F, F]."""
+
+    def stiffness(self, moments: FloatArray) -> FloatArray:
+        """Return `second` with its eigenvalues made positive, for steps towards a minimum.
+
+        Away from it a loss such as the square of a logarithm is concave.
+        """
+        second = self.second(moments)
+        if self.polynomial or second.ndim == 1:
+            return second if self.polynomial else np.abs(second)
+        values, vectors = np.linalg.eigh(second)
+        return (vectors * np.abs(values)) @ vectors.T
 
     @abc.abstractmethod
     def mixed(self, moments: FloatArray) -> FloatArray:

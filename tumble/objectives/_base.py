@@ -161,8 +161,9 @@ def laws_of_data(
     theta = problem.space.from_fit(z, jnp)
     laws = []
     for binding in problem.bindings:
+        network: Any = binding.model
         moments = method.moments(
-            problem.model,
+            network,
             binding.model_params(theta),
             binding.initial_mean(theta),
             binding.initial_variance,

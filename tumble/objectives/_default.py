@@ -5,6 +5,7 @@ from __future__ import annotations
 from tumble._problem import Problem
 from tumble.models import ReactionNetwork
 from tumble.objectives._base import AbstractObjective
+from tumble.objectives._distribution_matching import DistributionMatching
 from tumble.objectives._moment_matching import MomentMatching
 from tumble.objectives._path_likelihood import PathLikelihood
 
@@ -43,5 +44,10 @@ def objective_warnings(objective: AbstractObjective, problem: Problem) -> tuple[
             "moment matching compares the mean over many runs with a single series. Runs that die "
             "out early or are shifted in time pull that mean away from any one of them, and the "
             "estimate with it; use objectives.PathLikelihood() for one or few series.",
+        )
+    if isinstance(objective, DistributionMatching) and problem.kind == "series" and fewest == 1:
+        return (
+            "distribution matching compares the distribution over many runs with a single datum at "
+            "each time, which holds none; use objectives.PathLikelihood() for one or few series.",
         )
     return ()

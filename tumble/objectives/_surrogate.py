@@ -39,7 +39,7 @@ class Surrogate:
                 [self.bound.slope(m) @ j for m, j in zip(moments, slopes, strict=True)]
             )
             curvatures = np.stack(
-                [self._curvature_of(m, j) for m, j in zip(moments, slopes, strict=True)]
+                [j.T @ times(self._stiffness(m), j) for m, j in zip(moments, slopes, strict=True)]
             )
         values[~(np.isfinite(values) & np.isfinite(gradients).all(1))] = np.inf
         if not self.bound.loss.compares:
@@ -69,13 +69,10 @@ class Surrogate:
         values, vectors = np.linalg.eigh((hessian + hessian.T) / 2)
         return (vectors * np.abs(values)) @ vectors.T
 
-    def _curvature_of(self, moments: FloatArray, slopes: FloatArray) -> FloatArray:
-        """Return Jᵀ ∂²ℓ J [P, P], its negative eigenvalues set to 0."""
-        curvature = slopes.T @ times(self.bound.loss.second(moments), slopes)
-        if self.bound.loss.polynomial or not np.all(np.isfinite(curvature)):
-            return curvature
-        values, vectors = np.linalg.eigh(curvature)
-        return (vectors * np.maximum(values, 0.0)) @ vectors.T
+    def _stiffness(self, moments: FloatArray) -> FloatArray:
+        if np.all(np.isfinite(moments)):
+            return self.bound.loss.stiffness(moments)
+        return np.full(len(moments), np.nan)
 
     def _moments(self, z: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return m [M, F] and ∂m/∂z [M, F, P] at z [M, P]."""

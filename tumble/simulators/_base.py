@@ -156,6 +156,10 @@ class AbstractSimulator(abc.ABC):
                 f"{type(model).__name__}; leave out `simulator` to have one that fits."
             )
 
+    def offers(self, capability: type, model: Any) -> bool:
+        """Return whether it has a capability, for this model."""
+        return isinstance(self, capability)
+
     @abc.abstractmethod
     def sample(self, model: Any, batch: Batch, *, executor: Any = None) -> Sample:
         """Run the model once a row of ``batch``, on anything with ``.submit``."""

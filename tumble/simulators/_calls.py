@@ -318,7 +318,7 @@ def _params(model: BlackBox, batch: Batch, seen: Any) -> dict[str, Any]:
     position = 0
     num_seen = 0 if seen is None else int(np.sum(seen))
     for q, name in enumerate(model.parameters):
-        column = np.ascontiguousarray(batch.params[:, q])
+        column = np.array(batch.params[:, q])  # a copy, which the function may change
         value: Any = column if model.batched else float(column[0])
         if num_seen and seen[q]:
             slope = np.zeros((*np.shape(value), num_seen))

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tumble._errors import ParameterError
+from tumble._results import SampleCode
 from tumble._typing import FloatArray, IntArray
 from tumble.models import ReactionNetwork
 from tumble.simulators._alternative_runs import require_scales, run_alternatives
@@ -20,6 +21,7 @@ from tumble.simulators._base import (
     Sample,
     ScoredSample,
     SupportsAlternative,
+    SupportsCoupling,
     SupportsPaths,
     SupportsScore,
 )
@@ -80,6 +82,11 @@ class DirectMethod(AbstractSimulator, SupportsScore, SupportsAlternative, Suppor
             raise ParameterError(f"`tolerance` is {self.tolerance}, expected 1e-13 to 0.1.")
         if not self.max_step > 0:
             raise ParameterError(f"`max_step` is {self.max_step}, expected a time > 0.")
+
+    def offers(self, capability: type, model: Any) -> bool:
+        """See `AbstractSimulator.offers`; but for samples, rates may only change by reactions."""
+        needs_jumps = capability in (SupportsScore, SupportsCoupling, SupportsAlternative)
+        return isinstance(self, capability) and (model.is_jump_process or not needs_jumps)
 
     def sample(self, model: ReactionNetwork, batch: Batch, *, executor: Any = None) -> Sample:
         """See `AbstractSimulator.sample`."""
@@ -199,15 +206,43 @@ def _simulate_pairs(
     model: ReactionNetwork, batch: Batch, max_events: int
 ) -> tuple[IntArray, IntArray, IntArray, IntArray]:
     """Run one piece of a batch of pairs."""
-    from tumble.kernels._coupled import coupled_pair
+    from tumble.kernels._coupled_lanes import coupled_pairs_in_lanes
+    from tumble.kernels._lanes import Job
     from tumble.kernels._tables import law_tables, network_tables
 
-    num_pairs, num_times = len(batch.runs), len(batch.times)
-    states = np.empty((num_pairs, 2, num_times, batch.initial.shape[2]), np.int64)
+    num_pairs, _, num_species = batch.initial.shape
+    num_times = len(batch.times)
+    states = np.empty((num_pairs, 2, num_times, num_species), np.int64)
     codes, culprits, events = (np.empty(num_pairs, np.int64) for _ in range(3))
-    coupled_pair(
-        network_tables(model), law_tables(model), model.rates(batch.params), batch.params,
-        batch.initial, float(batch.start), batch.times, np.uint64(batch.stream.key), batch.runs,
-        max_events, states, codes, culprits, events,
+    rates = model.rates(batch.params)
+    laws = law_tables(model)
+    # Both copies side by side in each row.
+    job = Job(
+        network_tables(model), laws, rates.reshape(num_pairs, -1), np.empty((num_pairs, 0)),
+        batch.initial.reshape(num_pairs, -1), float(batch.start), batch.times,
+        np.uint64(batch.stream.key), batch.runs, int(max_events),
+        states.reshape(num_pairs, -1, num_species), codes, culprits, events,
     )  # fmt: skip
+    todo = np.arange(num_pairs)
+    if laws is None and fits_lanes(job):
+        culprits[:] = -1
+        coupled_pairs_in_lanes(job)
+        # Those that failed are followed once more by themselves: that says what made them fail.
+        todo = np.flatnonzero(~np.isin(codes, [SampleCode.OK, SampleCode.MAX_EVENTS]))
+    if len(todo):
+        _one_by_one(job, batch, rates, states, todo)
     return states, codes, culprits, events
+
+
+def _one_by_one(job: Any, batch: Batch, rates: Any, states: IntArray, todo: IntArray) -> None:
+    """Run some of the pairs of a job, without lanes."""
+    from tumble.kernels._coupled import coupled_pair
+
+    some = states[todo]
+    codes, culprits, events = (np.empty(len(todo), np.int64) for _ in range(3))
+    coupled_pair(
+        job.tables, job.laws, rates[todo], batch.params[todo], batch.initial[todo], job.start,
+        job.times, job.key, job.runs[todo], job.max_events, some, codes, culprits, events,
+    )  # fmt: skip
+    states[todo] = some
+    job.codes[todo], job.culprits[todo], job.events[todo] = codes, culprits, events

@@ -205,7 +205,8 @@ class ForwardFilter:
 
     def _of_experiment(self, density: DatumDensity, theta: FloatArray) -> tuple[float, FloatArray]:
         """Return the log likelihood of one experiment and its derivatives in what it uses [U]."""
-        model, binding = self.problem.model, density.binding
+        binding = density.binding
+        model = binding.model
         params, jacobian = density.model_params(theta)
         params = _check_params(model, params)
         seeds, weights = _initial_mixture(density, theta)

@@ -183,7 +183,7 @@ class KalmanLikelihood:
 
         def step(carry: Moments, inputs: tuple[JaxArray, ...]) -> tuple[Moments, Any]:
             span, begin, datum = inputs
-            predicted = self.method.advance(self.problem.model, params, carry, span, begin)
+            predicted = self.method.advance(binding.model, params, carry, span, begin)
             return _kalman_update(binding, theta, predicted, datum)
 
         return jax.vmap(lambda series: jax.lax.scan(step, first, (*steps, series))[1])(values)
