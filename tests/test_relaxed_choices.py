@@ -323,6 +323,47 @@ def test_single_runs_have_the_slopes_of_batches(relaxation):
     np.testing.assert_allclose(y[..., 0], 3.0 * one.states[..., 0] * x[..., 0], atol=1e-12)
 
 
+def _all_draws(params, times, c):
+    k = params["k"]
+    chosen = c.flip(k / 4)
+    sign = np.where(chosen, c.pick([-1, 2], [k, 1.0]), 0.5)
+    return c.count(k) * sign + c.wait(k + chosen) + c.normal(k, 1 + c.count(k))
+
+
+@each_relaxation
+def test_single_draws_have_the_slopes_of_arrays(relaxation):
+    """All laws, of which draws depend on draws before them."""
+    one = BlackBox(lambda p, t, c: [[_all_draws(p, t, c)]], ["k"], ["x"], choices=True)
+    many = declared.of_one(lambda c, k: _all_draws({"k": k}, None, c), ["k"])
+    found, expected = (relaxed(model, [1.3], relaxation, 200) for model in (one, many))
+    np.testing.assert_allclose(found.states, expected.states, rtol=1e-12)
+    np.testing.assert_allclose(found.slopes, expected.slopes, rtol=1e-9)
+    assert np.unique(found.slopes).size > 190
+
+
+@each_relaxation
+def test_relaxations_take_arrays_of_jax(relaxation):
+    """The same numbers, so that a simulator may step in JAX."""
+    import jax
+    import jax.numpy as jnp
+
+    rng = np.random.default_rng(4)
+    p = rng.dirichlet(np.ones(3), 50)
+    slopes = rng.normal(size=(50, 3, 2))
+    slopes -= slopes.mean(1, keepdims=True)
+    index, u, extra = rng.integers(3, size=50), rng.random(50), rng.random((50, 3))
+    x, rate = rng.poisson(2.0, 50), 1 + rng.random(50)
+    calls = [
+        (relaxation.flip, (u < p[:, 0], p[:, 0], u)),
+        (relaxation.count, (x, rate)),
+        (relaxation.pick, (index, p, slopes, extra)),
+    ]
+    with jax.enable_x64(True):
+        for method, given in calls:
+            found = jax.jit(lambda *a, method=method: method(*a, xp=jnp))(*map(jnp.asarray, given))
+            np.testing.assert_allclose(np.asarray(found), method(*given), rtol=1e-10, atol=1e-14)
+
+
 @each_relaxation
 def test_slopes_do_not_depend_on_batches_or_workers(relaxation):
     whole = relaxed(MANY, [0.2, 1.5], relaxation, 300, (5.0,))

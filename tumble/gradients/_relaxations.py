@@ -114,7 +114,8 @@ class GumbelSoftmax(AbstractRelaxation):
         inside = (p > 0) & (p < 1)
         safe = xp.where(inside, p, 0.5)
         side = xp.log(safe) - xp.log1p(-safe) + xp.log1p(-u) - xp.log(u)
-        steep = 1 - xp.tanh(side / (2 * self.temperature)) ** 2
+        distance = xp.minimum(xp.abs(side) / (2 * self.temperature), 300.0)  # from overflow
+        steep = 1 / xp.cosh(distance) ** 2
         return xp.where(inside, steep / (4 * self.temperature * safe * (1 - safe)), xp.nan)
 
     def count(self, x: Any, rate: Any, xp: Any = np) -> Any:
