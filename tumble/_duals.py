@@ -14,7 +14,8 @@ _LOST = (
     "a number that depends on a parameter was used where its derivative would be lost: by {what}. "
     "Compute probabilities and rates with + - * / ** and NumPy functions such as np.exp (not "
     "math.exp), put arrays of them together with np.stack, and let outputs depend on parameters "
-    "only through the draws: a factor such as `scale * count` belongs in an Observable."
+    "only through the draws: a factor such as `scale * count` belongs in an Observable. What draws "
+    "return carries a derivative for Pathwise alone; other gradients allow any use of it."
 )
 
 
