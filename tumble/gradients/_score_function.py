@@ -162,18 +162,18 @@ def _martingales(
 
     Of the M reactions of mass action; with ``slopes`` [Q, P] = ∂ params / ∂z.
     """
+    shape = len(sample.events), sample.states.shape[1] + 1
+    if sample.fired is None or sample.expected is None:
+        return np.zeros((*shape, 0)), np.zeros((*shape, 0)), np.zeros((0, slopes.shape[1]))
     rates = model.rates(params)
     known = np.flatnonzero(model.is_mass_action & (rates > 0))
-    if sample.fired is None or sample.expected is None:
-        known = known[:0]
     per_param = np.zeros((len(rates), len(params)))
     values = model.rate_values(None, params)
     for r, q, expression in model.rate_slopes:
         if r in known:
             per_param[r, q] = expression(values) / rates[r]
-    fired = np.zeros((len(sample.events), sample.states.shape[1] + 1, len(known)))
+    fired = np.zeros((*shape, len(known)))
     martingales = np.zeros_like(fired)
-    if len(known) and sample.fired is not None and sample.expected is not None:
-        fired[:, 1:] = sample.fired[:, :, known]
-        martingales[:, 1:] = fired[:, 1:] - sample.expected[:, :, known]
+    fired[:, 1:] = sample.fired[:, :, known]
+    martingales[:, 1:] = fired[:, 1:] - sample.expected[:, :, known]
     return martingales, fired, per_param[known] @ slopes
