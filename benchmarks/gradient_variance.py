@@ -268,8 +268,8 @@ def main() -> None:
         f"""*Auto* has {options.runs:,} runs for its pilots and the estimate together; the figure is
         the median of {options.seeds} seeds, with the time of the pilots in it. It is within a
         factor of 2 of the best of these in {sum(r <= 2 for r in ratios)} of {len(ratios)} problems
-        (the largest factor is {max(ratios):.2f}), and better than `GaussianSmoothing` with common seeds
-        by a factor of {np.median(gains):.3g} in the median. *Error* is the root of the summed
+        (the largest factor is {max(ratios):.2f}), and better than `GaussianSmoothing` with common
+        seeds by a factor of {np.median(gains):.3g} in the median. *Error* is the root of the summed
         variance relative to the length of the gradient."""
     )
     page.finish(options.save)
