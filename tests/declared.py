@@ -79,6 +79,10 @@ def _categorical(x, a, b):
     return np.select([x == 0, x == 1, x == 2], [a, b, 1 - a - b], 0.0)
 
 
+CONTINUOUS = {"exponential", "normal"}
+LABELS = {"geometric", "categorical", "weights"}
+"""Cases of which a pathwise derivative knows nothing."""
+
 CASES = {
     "bernoulli": (
         of_one(lambda c, p: c.flip(p), ["p"]), [0.3],
@@ -100,6 +104,17 @@ CASES = {
         of_one(lambda c, a, b: c.choose([a, a * b, b**2, 0.5]), ["a", "b"]), [0.7, 1.4],
         sums(lambda x, a, b: np.append([a, a * b, b**2, 0.5], np.zeros(396))
              / (a + a * b + b**2 + 0.5), [0.7, 1.4]),
+    ),
+    "picked": (
+        of_one(lambda c, a, b: c.pick([-1.0, 0.5, 2.0], [a, b, 1 - a - b]), ["a", "b"]), [0.5, 0.2],
+        lambda f: np.array([f(-1.0) - f(2.0), f(0.5) - f(2.0)], float),
+    ),
+    "picked steps": (
+        of_one(lambda c, a: c.pick([[1, 0], [0, 3]], [a, 1 - a], 4).sum((1, 2)), ["a"]), [0.3],
+        lambda f: np.array([sum(
+            stats.binom(4, 0.3).pmf(m) * (m / 0.3 - (4 - m) / 0.7) * f(12.0 - 2 * m)
+            for m in range(5)
+        )]),
     ),
     "binomial": (
         of_one(lambda c, p: c.flip(p, 5).sum(1), ["p"]), [0.6],

@@ -61,7 +61,17 @@ def test_single_draws_are_those_of_arrays(rate):
         [one.normal(rate, 2.0) for _ in range(n)], many.normal(rate, 2.0, n)
     )
     assert isinstance(one.flip(0.5), bool) and isinstance(one.count(3.0), int)
+    assert isinstance(one.pick([0.5, 1], [1, 2]), float) and isinstance(one.pick([3, 1], 2), int)
     assert isinstance(one.choose([1, 2]), int) and isinstance(one.wait(1.0), float)
+
+
+def test_pick_draws_what_choose_does():
+    """The same law by the same uniforms."""
+    weights, values = [0.2, 0.0, 3.0, 1.0], np.array([4.0, -1.0, 2.5, 7.0])
+    one, other = choices(), choices()
+    np.testing.assert_array_equal(
+        one.pick(values, weights, 500), values[other.choose(weights, 500)]
+    )
 
 
 def test_shapes():
@@ -69,12 +79,16 @@ def test_shapes():
     assert c.flip(0.5, (2, 3)).shape == (2, 3)
     assert c.flip(np.full(4, 0.5)).shape == (4,)
     assert c.choose(np.ones((4, 3))).shape == (4,)
+    assert c.pick([0, 5, 7], np.ones((4, 3))).shape == (4,)
+    assert c.pick([[0, 1], [1, 0]], [1, 2], 5).shape == (5, 2)
+    assert c.pick([[0, 1], [1, 0]], 2).shape == (2,)
     assert c.normal(np.zeros(4), 1.0).shape == (4,)
     c = choices(7, batched=True)
     assert c.flip(0.5).shape == (7,)
     assert c.flip(np.full(7, 0.5), 4).shape == (7, 4)
     assert c.flip(np.full((7, 4), 0.5)).shape == (7, 4)
     assert c.choose([np.ones(7), 2.0], 5).shape == (7, 5)
+    assert c.pick([[0, 1], [1, 0]], [np.ones(7), 2.0], 5).shape == (7, 5, 2)
     assert c.choose(np.ones(3)).shape == (7,)
     with pytest.raises(ValueError, match="expected the 7 runs of the batch as its first"):
         c.flip(np.full(4, 0.5))
@@ -96,6 +110,7 @@ def test_runs_have_their_own_numbers_whatever_they_are_batched_with():
         (lambda c: c.flip(np.array([0.5, np.nan])), r"flip\(p\) got p = nan"),
         (lambda c: c.choose([0.5, -0.1]), r"a weight of -0.1, expected finite weights ≥ 0"),
         (lambda c: c.choose([0.0, 0.0]), r"expected finite weights ≥ 0, not all 0"),
+        (lambda c: c.pick([1, 2], [0.5, 0.5, 1]), r"got 2 values and 3 weights, expected as many"),
         (lambda c: c.count(-1.0), r"count\(rate\) got rate = -1.0, expected ≥ 0"),
         (lambda c: c.wait(-1.0), r"wait\(rate\) got rate = -1.0, expected ≥ 0"),
         (lambda c: c.normal(0.0, 0.0), r"normal\(mean, sd\) got sd = 0.0"),
@@ -112,7 +127,7 @@ FUNCTIONS = {
     "identity": lambda x: x,
     "minus the square": lambda x: -(x**2),
     "cosine": np.cos,
-    "two or more": lambda x: (x >= 2).astype(float),
+    "two or more": lambda x: np.asarray(x >= 2, float),
 }
 
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from tumble._duals import Dual, split_dual, stack
+from tumble._duals import Dual, as_dual, split_dual, stack
 from tumble._errors import DerivativeError
 
 X = np.array([0.3, 1.7])
@@ -36,6 +36,10 @@ FUNCTIONS = {
     "cumsum": lambda a, b: np.cumsum(stack([a, b]))[1] + np.sum(stack([a, b])[None], axis=1)[0],
     "reshape": lambda a, b: stack([a, b, a, b]).reshape(2, 2).sum(axis=0)[1] * a,
     "broadcast": lambda a, b: (stack([a, b])[:, None] * np.array([1.0, 2.0, 3.0])).sum(),
+    "roll": lambda a, b: (
+        np.roll(stack([a, b, a * b]), 1)[0] * np.roll(stack([a, b]).reshape(1, 2), 1, 1)[0, 0]
+    ),
+    "copies": lambda a, b: stack([a, b]).astype(float).copy()[0] * b,
     "concatenate": lambda a, b: np.concatenate([stack([a, b]), np.ones(2), stack([b])]).sum() * a,
 }  # fmt: skip
 
@@ -91,3 +95,60 @@ LOSSES = {
 def test_what_would_lose_the_derivative_is_an_error(name):
     with pytest.raises(DerivativeError, match=r"derivative would be lost: by .*such as np.exp"):
         LOSSES[name](Dual(0.5, np.ones(1)))
+
+
+# -- outcomes that are True or False -------------------------------------------------------------
+
+FLAGS = {
+    "not": (lambda x, y: ~x, lambda x, y: 1 - x),
+    "and": (lambda x, y: x & y, lambda x, y: x * y),
+    "or": (lambda x, y: x | y, lambda x, y: x + y - x * y),
+    "exclusive or": (lambda x, y: x ^ y, lambda x, y: x + y - 2 * x * y),
+    "functions": (
+        lambda x, y: np.logical_or(np.logical_and(x, y), np.logical_not(x)),
+        lambda x, y: (a := x * y) + (b := 1 - x) - a * b,
+    ),
+    "sum of arrays": (lambda x, y: x + y, lambda x, y: x + y - x * y),
+    "where": (lambda x, y: np.where(x, y, 3.0), lambda x, y: x * y + (1 - x) * 3.0),
+    "where plain": (lambda x, y: np.where(~x, 1, -1), lambda x, y: 1 - 2 * x),
+}
+
+
+@pytest.mark.parametrize("name", FLAGS)
+def test_flags_are_polynomials(name):
+    """Values are NumPy's; derivatives are those of the polynomial that agrees at 0 and 1."""
+    function, polynomial = FLAGS[name]
+    flags = np.array([False, False, True, True]), np.array([False, True, False, True])
+    duals = [Dual(f, np.tile(np.eye(2)[j], (4, 1))) for j, f in enumerate(flags)]
+    found = function(*duals)
+    np.testing.assert_array_equal(found.value, function(*flags))
+    numbers = [f.astype(float) for f in flags]
+    np.testing.assert_array_equal(found.value, polynomial(*numbers))
+    for j in range(2):
+        up, down = ([n + s * (i == j) for i, n in enumerate(numbers)] for s in (0.5, -0.5))
+        np.testing.assert_allclose(found.slope[:, j], polynomial(*up) - polynomial(*down))
+
+
+def test_bits_of_whole_numbers_have_no_derivative():
+    whole = Dual(np.array([2, 3]), np.eye(2))
+    with pytest.raises(DerivativeError, match=r"np.bitwise_and, whose derivative is not known"):
+        whole & 1
+    np.testing.assert_array_equal(np.logical_not(whole), [False, False])
+    assert whole.all() and np.any(whole)
+
+
+def test_writing_into_arrays_says_what_to_do():
+    x = Dual(np.array([2.0, 3.0]), np.eye(2))
+    total = np.zeros(2)
+    with pytest.raises(DerivativeError, match=r"x = x \+ y, unlike x \+= y"):
+        total += x
+    with pytest.raises(DerivativeError, match="writing into it"):
+        x[0] = 1.0
+
+
+def test_nested_lists_become_arrays():
+    a, b = dual(X)
+    found = as_dual([[a, 1], [b * 2, 0.5]])
+    np.testing.assert_array_equal(found.value, [[0.3, 1], [3.4, 0.5]])
+    np.testing.assert_array_equal(found.slope, [[[1, 0], [0, 0]], [[0, 2], [0, 0]]])
+    assert isinstance(as_dual([[1, 2], [3, True]]), np.ndarray)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from tumble._relaxation import AbstractRelaxation
 from tumble._typing import BoolArray, FloatArray
 
 _SLACK = 1e-9  # a probability may leave [0, 1] by rounding
@@ -49,6 +50,16 @@ class AbstractLaw(abc.ABC):
         Σ_c weights[c] (f(outcomes[c]) − f(x)) has the expectation ∂ E[f].
         """
 
+    @abc.abstractmethod
+    def relaxed(
+        self, x: Any, u: Any, args: Any, slopes: Any, relaxation: AbstractRelaxation, extra: Any
+    ) -> FloatArray:
+        """Return the pathwise derivative ∂x [..., Q], or ∂ one-hot [..., n, Q] of categories.
+
+        ``u`` [...], the uniforms x was made of, ``extra`` [..., n] more for a noisy relaxation of
+        categories. NaN where it is not defined.
+        """
+
 
 class _Flip(AbstractLaw):
     def draw(self, u: FloatArray, p: Any) -> BoolArray:
@@ -74,6 +85,12 @@ class _Flip(AbstractLaw):
     ) -> tuple[FloatArray, FloatArray]:
         other = 1.0 - np.asarray(x, float)
         return _times(slopes[0], 2 * other - 1)[..., None, :], other[..., None]
+
+    def relaxed(
+        self, x: Any, u: Any, args: Any, slopes: Any, relaxation: AbstractRelaxation, extra: Any
+    ) -> FloatArray:
+        p = np.asarray(args[0], float)
+        return _times(slopes[0], relaxation.flip(np.asarray(x), p, u))
 
 
 class _Choose(AbstractLaw):
@@ -119,6 +136,15 @@ class _Choose(AbstractLaw):
         outcomes = np.broadcast_to(np.arange(weights.shape[-1], dtype=float), weights.shape)
         return np.where((outcomes == np.asarray(x)[..., None])[..., None], 0.0, found), outcomes
 
+    def relaxed(
+        self, x: Any, u: Any, args: Any, slopes: Any, relaxation: AbstractRelaxation, extra: Any
+    ) -> FloatArray:
+        weights = np.asarray(args[0], float)
+        total = weights.sum(-1, keepdims=True)
+        p, of_total = weights / total, slopes[0].sum(-2, keepdims=True)
+        slope = (slopes[0] - p[..., None] * of_total) / total[..., None]
+        return np.asarray(relaxation.pick(np.asarray(x), p, slope, extra))
+
     @staticmethod
     def _check(weights: Any, total: Any) -> None:
         if not (np.all(weights >= 0) and np.all(total > 0) and np.all(np.isfinite(total))):
@@ -161,6 +187,12 @@ class _Count(AbstractLaw):
     ) -> tuple[FloatArray, FloatArray]:
         return slopes[0][..., None, :], (np.asarray(x, float) + 1)[..., None]
 
+    def relaxed(
+        self, x: Any, u: Any, args: Any, slopes: Any, relaxation: AbstractRelaxation, extra: Any
+    ) -> FloatArray:
+        rate = np.asarray(args[0], float)
+        return _times(slopes[0], relaxation.count(np.asarray(x), rate))
+
     @staticmethod
     def _check(rate: Any) -> None:
         if not np.all((rate >= 0) & (rate < 2.0**52)):
@@ -189,6 +221,12 @@ class _Wait(AbstractLaw):
         rate = np.asarray(args[0], float)
         later = np.asarray(x) - np.log(extra[..., 0]) / rate
         return _times(slopes[0], -1 / rate)[..., None, :], later[..., None]
+
+    def relaxed(
+        self, x: Any, u: Any, args: Any, slopes: Any, relaxation: AbstractRelaxation, extra: Any
+    ) -> FloatArray:
+        rate = np.asarray(args[0], float)
+        return _times(slopes[0], -np.asarray(x) / rate)
 
     @staticmethod
     def _check(rate: Any) -> None:
@@ -237,6 +275,14 @@ class _Normal(AbstractLaw):
             for slope, factor in zip(slopes, factors, strict=True)
         ]
         return np.stack(weights, axis=-2), np.stack(outcomes, axis=-1)
+
+    def relaxed(
+        self, x: Any, u: Any, args: Any, slopes: Any, relaxation: AbstractRelaxation, extra: Any
+    ) -> FloatArray:
+        mean, sd = (np.asarray(a, float) for a in args)
+        factors = np.ones(np.shape(x)), (x - mean) / sd
+        parts = (_times(s, f) for s, f in zip(slopes, factors, strict=True) if s is not None)
+        return np.asarray(sum(parts))
 
     @staticmethod
     def _check(mean: Any, sd: Any) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from tumble._errors import DerivativeError
+from tumble._partials import OF_FLAGS, ON_VALUES, PARTIALS
 
 _LOST = (
     "a number that depends on a parameter was used where its derivative would be lost: by {what}. "
@@ -22,8 +22,9 @@ class Dual:
     """An array ``value`` [...] with its derivatives ``slope`` [..., Q]. Final.
 
     Arithmetic, comparisons and the usual NumPy functions work as on arrays. Comparisons, and so
-    branches, see the value alone. What would lose the derivative (``float``, ``math.exp``, writing
-    into an array) raises `DerivativeError`.
+    branches, see the value alone; but ``~ & | ^`` and `numpy.where` of outcomes that are True or
+    False keep their derivatives, as polynomials in them. What would lose the derivative (``float``,
+    ``math.exp``, writing into an array) raises `DerivativeError`.
     """
 
     __slots__ = ("slope", "value")
@@ -35,6 +36,8 @@ class Dual:
     # -- arithmetic --------------------------------------------------
 
     def __add__(self, other: Any) -> Dual:
+        if _is_flag(self) and _is_flag(other) and self.ndim + np.ndim(other):
+            return np.add(self, other)
         if isinstance(other, Dual):
             return _of(self.value + other.value, self.slope, other.slope)
         if _is_plain(other):
@@ -90,6 +93,20 @@ class Dual:
 
     def __abs__(self) -> Dual:
         return _apply(np.absolute, self)
+
+    def __invert__(self) -> Dual:
+        return np.invert(self)  # type: ignore[return-value]
+
+    def __and__(self, other: Any) -> Any:
+        return np.bitwise_and(self, other)
+
+    def __or__(self, other: Any) -> Any:
+        return np.bitwise_or(self, other)
+
+    def __xor__(self, other: Any) -> Any:
+        return np.bitwise_xor(self, other)
+
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
 
     # -- comparisons see the value -----------------------------------
 
@@ -162,7 +179,23 @@ class Dual:
     def mean(self, axis: Any = None, keepdims: bool = False) -> Dual:
         """See `numpy.mean`."""
         total = self.sum(axis, keepdims)
-        return total * (np.size(total.value) / max(self.size, 1))
+        return total / (self.size / max(np.size(total.value), 1))
+
+    def any(self, axis: Any = None) -> Any:
+        """See `numpy.any`; like a comparison, it sees the value alone."""
+        return np.any(self.value, axis=axis)
+
+    def all(self, axis: Any = None) -> Any:
+        """See `numpy.all`; like a comparison, it sees the value alone."""
+        return np.all(self.value, axis=axis)
+
+    def astype(self, dtype: Any) -> Dual:
+        """Return the same numbers as numbers of another type."""
+        return Dual(np.asarray(self.value).astype(dtype), self.slope)
+
+    def copy(self) -> Dual:
+        """Return the same numbers."""
+        return Dual(np.copy(self.value), self.slope)
 
     def cumsum(self, axis: int | None = None) -> Dual:
         """See `numpy.cumsum`."""
@@ -173,9 +206,15 @@ class Dual:
     # -- NumPy functions ---------------------------------------------
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        if ufunc in _ON_VALUES and method == "__call__" and not options:
+        if "out" in options:
+            what = "writing it into an array (x = x + y, unlike x += y, makes a new one)"
+            raise DerivativeError(_LOST.format(what=what))
+        of_flags = all(_is_flag(x) for x in inputs)
+        ufunc = OF_FLAGS.get(ufunc, ufunc) if of_flags else ufunc
+        if ufunc in ON_VALUES and method == "__call__" and not options:
             return ufunc(*(_value(x) for x in inputs))
-        if method != "__call__" or options or ufunc not in _PARTIALS:
+        known = ufunc in PARTIALS and (of_flags or ufunc not in OF_FLAGS.values())
+        if method != "__call__" or options or not known:
             name = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
             raise DerivativeError(
                 _LOST.format(what=f"np.{name}, whose derivative is not known here")
@@ -197,6 +236,9 @@ class Dual:
         raise DerivativeError(_LOST.format(what="making a plain number of it"))
 
     __int__ = __index__ = __round__ = __floor__ = __ceil__ = __float__
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise DerivativeError(_LOST.format(what="writing into it"))
 
     def __repr__(self) -> str:
         return f"Dual({self.value!r}, slope={self.slope!r})"
@@ -227,6 +269,17 @@ def stack(parts: Sequence[Any], axis: int = 0) -> Any:
     return _joined(np.stack, [_broadcast(part, shape) for part in parts], axis, len(shape) + 1)
 
 
+def as_dual(x: Any) -> Any:
+    """Return numbers in nested lists as an array, with derivatives if any of them has some."""
+    if isinstance(x, Dual):
+        return Dual(np.asarray(x.value, float), x.slope)
+    if isinstance(x, (list, tuple)):
+        parts = [as_dual(part) for part in x]
+        if any(isinstance(part, Dual) for part in parts):
+            return _strict_stack(parts)
+    return np.asarray(x, dtype=float)
+
+
 # -- private ---------------------------------------------------------------------------------------
 
 
@@ -236,6 +289,11 @@ def _is_plain(x: Any) -> bool:
 
 def _value(x: Any) -> Any:
     return x.value if isinstance(x, Dual) else x
+
+
+def _is_flag(x: Any) -> bool:
+    value = _value(x)
+    return isinstance(value, bool) or (hasattr(value, "dtype") and value.dtype.kind == "b")
 
 
 def _scaled(slope: Any, by: Any) -> Any:
@@ -258,62 +316,12 @@ def _apply(ufunc: Any, *inputs: Any) -> Dual:
     slopes = []
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         result = ufunc(*values)
-        for x, partial in zip(inputs, _PARTIALS[ufunc], strict=True):
+        for x, partial in zip(inputs, PARTIALS[ufunc], strict=True):
             if isinstance(x, Dual):
                 terms = _scaled(x.slope, partial(result, *values))
                 # What does not depend on a parameter stays so where a partial is infinite.
                 slopes.append(np.where(x.slope == 0, 0.0, terms))
     return _of(result, *slopes)
-
-
-def _log_of_base(result: Any, base: Any, exponent: Any) -> Any:
-    """Return ∂ baseᵉ / ∂e, which is 0 at base 0."""
-    safe = np.where(np.asarray(base) > 0, base, 1.0)
-    return result * np.where(np.asarray(base) >= 0, np.log(safe), np.nan)
-
-
-_PARTIALS: dict[Any, tuple[Callable[..., Any], ...]] = {
-    np.add: (lambda r, a, b: 1.0, lambda r, a, b: 1.0),
-    np.subtract: (lambda r, a, b: 1.0, lambda r, a, b: -1.0),
-    np.multiply: (lambda r, a, b: b, lambda r, a, b: a),
-    np.true_divide: (
-        lambda r, a, b: 1 / np.asarray(b, float),
-        lambda r, a, b: -r / np.asarray(b, float),
-    ),
-    np.power: (
-        lambda r, a, b: np.where(np.equal(b, 0), 0.0, b * np.power(np.asarray(a, float), b - 1.0)),
-        _log_of_base,
-    ),
-    np.maximum: (lambda r, a, b: a >= b, lambda r, a, b: np.asarray(a < b)),
-    np.minimum: (lambda r, a, b: a <= b, lambda r, a, b: np.asarray(a > b)),
-    np.negative: (lambda r, a: -1.0,),
-    np.positive: (lambda r, a: 1.0,),
-    np.absolute: (lambda r, a: np.sign(a),),
-    np.reciprocal: (lambda r, a: -r * r,),
-    np.square: (lambda r, a: 2.0 * a,),
-    np.sqrt: (lambda r, a: 0.5 / np.asarray(r, float),),
-    np.cbrt: (lambda r, a: 1 / (3.0 * np.square(r)),),
-    np.exp: (lambda r, a: r,),
-    np.exp2: (lambda r, a: r * math.log(2.0),),
-    np.expm1: (lambda r, a: r + 1.0,),
-    np.log: (lambda r, a: 1 / np.asarray(a, float),),
-    np.log2: (lambda r, a: 1 / (np.asarray(a, float) * math.log(2.0)),),
-    np.log10: (lambda r, a: 1 / (np.asarray(a, float) * math.log(10.0)),),
-    np.log1p: (lambda r, a: 1 / (1.0 + np.asarray(a, float)),),
-    np.sin: (lambda r, a: np.cos(a),),
-    np.cos: (lambda r, a: -np.sin(a),),
-    np.tan: (lambda r, a: 1.0 + r * r,),
-    np.sinh: (lambda r, a: np.cosh(a),),
-    np.cosh: (lambda r, a: np.sinh(a),),
-    np.tanh: (lambda r, a: 1.0 - r * r,),
-    np.arctan: (lambda r, a: 1 / (1.0 + np.square(a)),),
-}
-"""Function → its partial derivative in each argument, of (result, arguments)."""
-
-_ON_VALUES = {
-    np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal,
-    np.isfinite, np.isnan, np.isinf, np.sign, np.logical_not, np.logical_and, np.logical_or,
-}  # fmt: skip
 
 
 def _axes(axis: Any, ndim: int) -> tuple[int, ...]:
@@ -354,14 +362,26 @@ def _strict_stack(parts: Sequence[Any], axis: int = 0) -> Any:
 
 
 def _where(condition: Any, a: Any, b: Any) -> Any:
-    dual = a if isinstance(a, Dual) else b
-    if not isinstance(dual, Dual):
-        return np.where(_value(condition), a, b)
     flags = np.asarray(_value(condition))
     value = np.where(flags, _value(a), _value(b))
-    shape = value.shape
-    sides = [_slope_like(_broadcast(x, shape), dual) for x in (a, b)]
-    return Dual(value, np.where(flags[..., None], *sides))
+    dual = next((x for x in (a, b, condition) if isinstance(x, Dual)), None)
+    if dual is None:
+        return value
+    sides = [_slope_like(_broadcast(x, value.shape), dual) for x in (a, b)]
+    slope = np.where(flags[..., None], *sides)
+    if isinstance(condition, Dual) and flags.dtype.kind == "b":  # b + x (a − b)
+        change = np.asarray(_value(a), float) - np.asarray(_value(b), float)
+        slope = slope + _scaled(condition.slope, change)
+    elif dual is condition:
+        return value
+    return Dual(value, slope)
+
+
+def _roll(x: Dual, shift: Any, axis: Any = None) -> Dual:
+    if axis is None:
+        return _roll(x.reshape(-1), shift, 0).reshape(x.shape)
+    axes = _axes(axis, x.ndim)
+    return Dual(np.roll(x.value, shift, axes), np.roll(x.slope, shift, axes))
 
 
 def _clip(x: Any, a_min: Any = None, a_max: Any = None, **options: Any) -> Any:
@@ -380,6 +400,9 @@ _FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.stack: _strict_stack,
     np.where: _where,
     np.clip: _clip,
+    np.roll: _roll,
+    np.any: lambda x, axis=None: x.any(axis),
+    np.all: lambda x, axis=None: x.all(axis),
     np.shape: lambda x: x.shape,
     np.ndim: lambda x: x.ndim,
     np.size: lambda x: x.size,

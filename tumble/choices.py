@@ -16,7 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tumble._draw_laws import CHOOSE, COUNT, FLIP, NORMAL, WAIT, AbstractLaw
-from tumble._duals import split_dual
+from tumble._duals import Dual, split_dual
+from tumble._errors import DerivativeError
+from tumble._relaxation import AbstractRelaxation
 from tumble._typing import FloatArray, IntArray
 
 __all__ = ["Choices"]
@@ -60,6 +62,16 @@ class Forced(NamedTuple):
         return Forced(self.draw[rows], self.element[rows], self.outcome[rows])
 
 
+class Relaxed(NamedTuple):
+    """That outcomes are to carry pathwise derivatives, by a relaxation of discrete ones.
+
+    ``extra``, uniforms of their own, so that the run is what it is without.
+    """
+
+    relaxation: AbstractRelaxation
+    extra: AbstractUniforms
+
+
 class Choices:
     """Random draws with declared probabilities. Final.
 
@@ -74,6 +86,10 @@ class Choices:
     and nothing else jumps where a parameter moves: a branch on an *outcome* is what they are for,
     a branch such as ``if p > 0.5`` hides its jump from them.
 
+    For a *pathwise* derivative (`tumble.gradients.Pathwise`) draws return numbers that carry the
+    derivatives of their outcomes through the arithmetic that follows. A comparison, and so a
+    branch, sees the outcome alone, and what depends on it that way is missing from the derivative.
+
     Shapes: ``size`` is a shape, by default that of the arguments: with ``flip(p, 100)``, or with
     an array of 100 probabilities, 100 draws are one call. In a ``batched`` function every array has
     the runs as its first dimension, and ``size`` is what each run draws.
@@ -83,7 +99,7 @@ class Choices:
     derivatives, of which the alternative outcomes are samples).
     """
 
-    __slots__ = ("_batched", "_count", "_forced", "_source", "_watch", "_widest")
+    __slots__ = ("_batched", "_count", "_forced", "_relaxed", "_source", "_watch", "_widest")
 
     def __init__(
         self,
@@ -91,11 +107,13 @@ class Choices:
         batched: bool = False,
         watch: AbstractWatch | None = None,
         forced: Forced | None = None,
+        relaxed: Relaxed | None = None,
     ) -> None:
         self._source = source
         self._batched = batched
         self._watch = watch
         self._forced = {} if forced is None else _by_draw(forced)
+        self._relaxed = relaxed
         self._count = -1
         self._widest = 1
 
@@ -106,50 +124,91 @@ class Choices:
 
     def flip(self, p: Any, size: Any = None) -> Any:
         """Return True with probability ``p``, else False."""
-        return self._draw(FLIP, size, p)
+        return self._number(FLIP, size, p)
 
     def choose(self, weights: Any, size: Any = None) -> Any:
         """Return i with probability weights[..., i] / Σ weights, or i < n for a whole number n.
 
         Weights are ≥ 0, along the last dimension of an array, or a list of numbers or arrays.
         """
-        if isinstance(weights, (int, np.integer)):
-            weights = np.ones(int(weights))
-        return self._draw(CHOOSE, size, weights)
+        index, slope = self._draw(CHOOSE, size, _as_weights(weights))
+        if slope is not None:
+            raise DerivativeError(
+                "`choose` returns a label, which has no pathwise derivative, and its weights "
+                "depend on a parameter here. Draw a number with `pick(values, weights)` instead, "
+                "or take another gradient: ScoreFunction and AlternativePath allow any use of it."
+            )
+        return index
+
+    def pick(self, values: Any, weights: Any, size: Any = None) -> Any:
+        """Return values[i] with i drawn as by `choose`.
+
+        ``values`` [n, …]: numbers, or arrays such as steps on axes, the same for all runs, that do
+        not depend on a parameter. A number x moves by a random step with ``x + pick(steps, …)``.
+        """
+        if any(isinstance(part, Dual) for part in (values, *values)):
+            raise DerivativeError(
+                "`pick(values, weights)` got values that depend on a parameter, expected plain "
+                "numbers; put what depends outside, as in x + scale * pick([-1, 1], weights)."
+            )
+        table = np.asarray(values)
+        weights = _as_weights(weights)
+        index, slope = self._draw(CHOOSE, size, weights)
+        num_weights = np.shape(split_dual(weights)[0])[-1]
+        if len(table) != num_weights:
+            raise ValueError(
+                f"pick(values, weights) got {len(table)} values and {num_weights} weights, "
+                "expected as many of both"
+            )
+        value = table[index]
+        if isinstance(index, int) and table.ndim == 1:
+            value = value.item()
+        if slope is None:
+            return value
+        return Dual(value, np.moveaxis(np.tensordot(slope, table, (-2, 0)), slope.ndim - 2, -1))
 
     def count(self, rate: Any, size: Any = None) -> Any:
         """Return a whole number with the Poisson law of mean ``rate`` ≥ 0."""
-        return self._draw(COUNT, size, rate)
+        return self._number(COUNT, size, rate)
 
     def wait(self, rate: Any, size: Any = None) -> Any:
         """Return a time with the exponential law of ``rate`` ≥ 0, so mean 1 / rate; ∞ for 0."""
-        return self._draw(WAIT, size, rate)
+        return self._number(WAIT, size, rate)
 
     def normal(self, mean: Any, sd: Any, size: Any = None) -> Any:
         """Return a number with the normal law of ``mean`` and standard deviation ``sd`` > 0."""
-        return self._draw(NORMAL, size, mean, sd)
+        return self._number(NORMAL, size, mean, sd)
 
     # -- private -----------------------------------------------------
 
-    def _draw(self, law: AbstractLaw, size: Any, *given: Any) -> Any:
+    def _number(self, law: AbstractLaw, size: Any, *given: Any) -> Any:
+        outcome, slope = self._draw(law, size, *given)
+        return outcome if slope is None else Dual(outcome, slope)
+
+    def _draw(self, law: AbstractLaw, size: Any, *given: Any) -> tuple[Any, FloatArray | None]:
+        """Return the outcome, and its pathwise derivative if there is one and it is asked for."""
         self._count += 1
         values: Sequence[Any]
         slopes: Sequence[Any]
         values, slopes = zip(*map(split_dual, given), strict=True)
         if size is None and not self._batched and _are_single(law, values):
-            outcome = law.draw_one(self._source.take_one(), *values)
+            u: Any = self._source.take_one()
+            outcome = law.draw_one(u, *values)
         else:
             values, slopes = self._fitted(law, size, values, slopes)
             shape = np.shape(values[0])[: np.ndim(values[0]) - law.categories]
             width = math.prod(shape[1:] if self._batched else shape)
             self._widest = max(self._widest, width * np.size(values[0]) // max(math.prod(shape), 1))
-            outcome = law.draw(self._source.take(width).reshape(shape), *values)
+            u = self._source.take(width).reshape(shape)
+            outcome = law.draw(u, *values)
         if self._count in self._forced:
             outcome = self._replaced(outcome)
         has_slopes = any(slope is not None for slope in slopes)
         if self._watch is not None and has_slopes and np.size(outcome):
             self._watch.see(self._count, law, outcome, values, slopes)
-        return outcome
+        if self._relaxed is not None and any(s is not None and s.any() for s in slopes):
+            return outcome, _relaxed_slope(self._relaxed, law, outcome, u, values, slopes)
+        return outcome, None
 
     def _fitted(
         self, law: AbstractLaw, size: Any, values: Sequence[Any], slopes: Sequence[Any]
@@ -188,6 +247,30 @@ class Choices:
         table = np.array(outcome).reshape(self._source.num_rows, -1)
         table[rows, elements] = outcomes
         return table.reshape(np.shape(outcome))
+
+
+def _relaxed_slope(
+    relaxed: Relaxed, law: AbstractLaw, outcome: Any, u: Any, values: Any, slopes: Any
+) -> FloatArray:
+    """Return the pathwise derivative of an outcome; raises where it is not defined."""
+    extra = None
+    if law.categories and relaxed.relaxation.noisy:
+        shape = np.shape(values[0])
+        extra = relaxed.extra.take(math.prod(shape) // relaxed.extra.num_rows).reshape(shape)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        found = law.relaxed(outcome, u, values, slopes, relaxed.relaxation, extra)
+    if not np.all(np.isfinite(found)):
+        raise DerivativeError(
+            f"a draw {type(law).__name__.strip('_').lower()} has a probability of 0 or 1, or a "
+            "rate of 0, that depends on a parameter, where its pathwise derivative by "
+            f"{type(relaxed.relaxation).__name__} is not defined. Keep it away from there; "
+            "StraightThrough() takes probabilities of 0 and 1."
+        )
+    return found
+
+
+def _as_weights(weights: Any) -> Any:
+    return np.ones(int(weights)) if isinstance(weights, (int, np.integer)) else weights
 
 
 def _by_draw(forced: Forced) -> dict[int, tuple[IntArray, IntArray, FloatArray]]:

@@ -1,5 +1,6 @@
 """Gradients of stochastic simulators, each with its guarantee."""
 
+from tumble._relaxation import AbstractRelaxation
 from tumble.gradients._alternative_path import AlternativePath
 from tumble.gradients._auto import Auto, Choice
 from tumble.gradients._base import (
@@ -22,7 +23,9 @@ from tumble.gradients._directions import (
 from tumble.gradients._equivalence import Equivalence, Verdict, equivalence_test
 from tumble.gradients._gaussian_smoothing import GaussianSmoothing
 from tumble.gradients._mean_field import MeanField
+from tumble.gradients._pathwise import Pathwise
 from tumble.gradients._pooled import Pooled
+from tumble.gradients._relaxations import GumbelSoftmax, SecondOrder, StraightThrough
 from tumble.gradients._score_function import ScoreFunction
 from tumble.gradients._smoothed_reinforce import SmoothedReinforce
 from tumble.gradients._spsa import SPSA
@@ -33,6 +36,7 @@ __all__ = [
     "AbstractBaseline",
     "AbstractDirections",
     "AbstractEstimator",
+    "AbstractRelaxation",
     "AbstractSchedule",
     "AlternativePath",
     "Auto",
@@ -45,16 +49,20 @@ __all__ = [
     "GaussianDirections",
     "GaussianSmoothing",
     "GradientEstimate",
+    "GumbelSoftmax",
     "LeaveOneOut",
     "LinearResponse",
     "MeanField",
     "OrthogonalDirections",
+    "Pathwise",
     "Pooled",
     "RademacherDirections",
     "SampledJacobian",
     "ScoreFunction",
+    "SecondOrder",
     "ShrinkingStep",
     "SmoothedReinforce",
+    "StraightThrough",
     "Verdict",
     "assemble",
     "equivalence_test",

@@ -31,6 +31,12 @@ ALGORITHMS: Mapping[str, Mapping[str, str]] = {
         "smoothed_reinforce": "tumble.gradients:SmoothedReinforce",
         "spsa": "tumble.gradients:SPSA",
         "mean_field": "tumble.gradients:MeanField",
+        "pathwise": "tumble.gradients:Pathwise",
+    },
+    "relaxation": {
+        "straight_through": "tumble.gradients:StraightThrough",
+        "second_order": "tumble.gradients:SecondOrder",
+        "gumbel_softmax": "tumble.gradients:GumbelSoftmax",
     },
     "baseline": {
         "leave_one_out": "tumble.gradients:LeaveOneOut",

@@ -15,6 +15,7 @@ import numpy as np
 
 from tumble._errors import CapabilityError, ParameterError
 from tumble._random import Stream
+from tumble._relaxation import AbstractRelaxation
 from tumble._typing import FloatArray, IdArray, IntArray
 from tumble.models import ReactionNetwork
 
@@ -112,6 +113,17 @@ class AlternativeSample(Sample):
     weights: FloatArray
 
 
+@dataclass(frozen=True)
+class RelaxedSample(Sample):
+    """A batch of runs with ``slopes`` [B, T, S, Q], what stands for ∂ states / ∂ params.
+
+    ``states`` are those of `AbstractSimulator.sample`, whatever the relaxation; slopes are 0 where
+    a run failed.
+    """
+
+    slopes: FloatArray
+
+
 class AbstractSimulator(abc.ABC):
     """Runs a model.
 
@@ -190,6 +202,24 @@ class SupportsAlternative(SupportsCoupling):
         ``scales`` [Q] ≥ 0 say how much each of the model's parameters matters: alternatives are
         drawn in proportion to the length of the derivatives times these, and the derivatives of
         parameters at scale 0 are not there (weights 0).
+        """
+
+
+class SupportsRelaxation(abc.ABC):
+    """Offers pathwise derivatives of its states, those of discrete outcomes by a relaxation."""
+
+    @abc.abstractmethod
+    def sample_relaxed(
+        self,
+        model: Any,
+        batch: Batch,
+        relaxation: AbstractRelaxation,
+        *,
+        executor: Any = None,
+    ) -> RelaxedSample:
+        """Run the model once a row of ``batch``, as `AbstractSimulator.sample` does, with slopes.
+
+        Raises `DerivativeError` where a derivative does not exist, or would be lost unnoticed.
         """
 
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tumble._errors import CapabilityError, ParameterError
+from tumble._relaxation import AbstractRelaxation
 from tumble._typing import FloatArray
 from tumble.models import BlackBox
 from tumble.simulators._base import (
@@ -15,14 +16,17 @@ from tumble.simulators._base import (
     AlternativeSample,
     Batch,
     PairSample,
+    RelaxedSample,
     Sample,
     ScoredSample,
     SupportsAlternative,
     SupportsCoupling,
+    SupportsRelaxation,
     SupportsScore,
 )
 from tumble.simulators._calls import (
     call,
+    call_relaxed,
     call_with_alternatives,
     call_with_score,
     paired,
@@ -63,7 +67,7 @@ class CallFunction(AbstractSimulator, SupportsCoupling):
 
 
 @dataclass(frozen=True)
-class CallWithChoices(AbstractSimulator, SupportsScore, SupportsAlternative):
+class CallWithChoices(AbstractSimulator, SupportsScore, SupportsAlternative, SupportsRelaxation):
     """Runs a `BlackBox` whose draws are declared, with exact derivatives of their probabilities.
 
     Definition: the score is Σ ∂ log p(outcome) over the draws, up to each time if the function
@@ -72,15 +76,16 @@ class CallWithChoices(AbstractSimulator, SupportsScore, SupportsAlternative):
     are chosen by their lengths |∂p|. The function is called again from the start with the same
     random numbers, so that everything before the forced draw is the same. A Poisson number is
     forced to one more, a waiting time to be followed by another one. A pair is two calls with the
-    same uniforms.
+    same uniforms. For pathwise derivatives draws return numbers that carry them, so that outputs
+    have derivatives by whatever arithmetic the function does.
 
-    Guarantee: unbiased, at any probability where the derivative exists; see
-    `tumble.choices.Choices` for what the function has to keep to. The score is not defined at
+    Guarantee: scores and alternatives are unbiased, at any probability where the derivative exists;
+    see `tumble.choices.Choices` for what the function has to keep to. The score is not defined at
     probabilities and rates of 0 (or 1), alternatives are, but for waiting times.
 
-    Cost: a run with its score calls the function once, one with M alternatives 1 + M times; in
-    both, numbers that depend on parameters carry their derivatives, which makes plain Python
-    several times slower.
+    Cost: a run with its score or slopes calls the function once, one with M alternatives 1 + M
+    times; in all of them, numbers that depend on parameters carry their derivatives, which makes
+    plain Python several times slower.
 
     References: Glynn, Commun. ACM 33 (1990), doi:10.1145/84537.84552; Heidergott, Vázquez-Abad,
     J. Optim. Theory Appl. 136 (2008), doi:10.1007/s10957-007-9318-6.
@@ -134,6 +139,22 @@ class CallWithChoices(AbstractSimulator, SupportsScore, SupportsAlternative):
         events = np.zeros(len(found.codes), np.int64)
         return AlternativeSample(
             found.outputs, found.codes, events, pairs, found.weights, messages=found.messages
+        )
+
+    def sample_relaxed(
+        self,
+        model: BlackBox,
+        batch: Batch,
+        relaxation: AbstractRelaxation,
+        *,
+        executor: Any = None,
+    ) -> RelaxedSample:
+        """See `SupportsRelaxation.sample_relaxed`."""
+        _require_choices(model)
+        found = spread(call_relaxed, model, batch, executor, relaxation)
+        events = np.zeros(len(found.codes), np.int64)
+        return RelaxedSample(
+            found.outputs, found.codes, events, found.slopes, messages=found.messages
         )
 
 

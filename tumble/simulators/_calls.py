@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tumble._duals import Dual
+from tumble._duals import Dual, as_dual
 from tumble._errors import DerivativeError
 from tumble._execution import InPlace, run_all, split
 from tumble._results import SampleCode
 from tumble._typing import FloatArray, IntArray
-from tumble.choices import Choices, Forced
+from tumble.choices import Choices, Forced, Relaxed
 from tumble.models import AbstractBlackBox, BlackBox
 from tumble.simulators._base import Batch, PairSample, Sample
 from tumble.simulators._jump_runs import num_pieces
@@ -33,7 +33,8 @@ class Returned(NamedTuple):
     """What came back of B runs.
 
     ``outputs`` [B, T, O], NaN where a run failed; ``codes`` [B]; ``messages`` by code; and what was
-    asked for besides: ``score`` [B, T, Q], ``others`` [B, M, T, O], ``weights`` [B, M, Q].
+    asked for besides: ``score`` [B, T, Q], ``others`` [B, M, T, O], ``weights`` [B, M, Q], and
+    ``slopes`` [B, T, O, Q].
     """
 
     outputs: FloatArray
@@ -42,10 +43,16 @@ class Returned(NamedTuple):
     score: FloatArray
     others: FloatArray
     weights: FloatArray
+    slopes: FloatArray
 
     @classmethod
     def empty(
-        cls, model: AbstractBlackBox, batch: Batch, score: bool = False, places: int = 0
+        cls,
+        model: AbstractBlackBox,
+        batch: Batch,
+        score: bool = False,
+        places: int = 0,
+        slopes: bool = False,
     ) -> Returned:
         """Return arrays to be filled."""
         num_runs, shape = len(batch.runs), (len(batch.times), len(model.outputs))
@@ -57,12 +64,14 @@ class Returned(NamedTuple):
             np.zeros((num_runs, shape[0], num_params if score else 0)),
             np.full((num_runs, places, *shape), np.nan),
             np.zeros((num_runs, places, num_params)),
+            np.zeros((num_runs, *shape, num_params if slopes else 0)),
         )
 
     def fail(self, rows: Any, code: SampleCode, message: str) -> None:
         """Note that some rows failed, and what the first of them said."""
         self.codes[rows] = code
         self.outputs[rows] = np.nan
+        self.slopes[rows] = 0.0
         self.messages.setdefault(int(code), message)
 
 
@@ -176,6 +185,36 @@ def call_with_alternatives(
     return _each(once, batch, found, load)
 
 
+def call_relaxed(model: BlackBox, batch: Batch, relaxation: Any) -> Returned:
+    """Run it with draws that carry pathwise derivatives."""
+    found = Returned.empty(model, batch, slopes=True)
+    num_params = len(model.parameters)
+    load = _Load(model, num_params)
+
+    def once(rows: IntArray) -> None:
+        some = rows_of(batch, rows)
+        extra = RunUniforms(batch.stream.child("relaxation"), some.runs)
+        # What is read has the value first and then its slopes, along a last dimension.
+        both = _returned(
+            model, some, load, seen=np.ones(num_params, bool),
+            relaxed=Relaxed(relaxation, extra), read=lambda r, s: _with_slopes(r, s, num_params),
+        )  # fmt: skip
+        _fill(found, rows, model, both[..., 0])
+        found.slopes[rows] = both[..., 1:]
+        found.slopes[rows[found.codes[rows] != 0]] = 0.0
+        odd = np.argwhere(~np.isfinite(found.slopes[rows]))
+        if len(odd):
+            b, t, o, q = odd[0]
+            raise DerivativeError(
+                f"the pathwise derivative of output {model.outputs[o]!r} by {model.parameters[q]} "
+                f"is {found.slopes[rows][b, t, o, q]} at time number {t}. A function such as "
+                "np.sqrt has no derivative at an outcome that was drawn; leave it to the "
+                "observables, or take another gradient."
+            )
+
+    return _each(once, batch, found, load)
+
+
 # -- private ---------------------------------------------------------------------------------------
 
 
@@ -241,21 +280,26 @@ def _returned(
     seen: Any = None,
     forced: Forced | None = None,
     mark: Callable[[], None] = lambda: None,
+    relaxed: Relaxed | None = None,
+    read: Any = None,
 ) -> FloatArray:
-    """Call the function, for one run or many, and return outputs [b, T, O]; calls ``mark`` after
-    each row that it yields. Raises `_WrongOutput`, and what the function raises.
+    """Call the function, for one run or many, and return outputs [b, T, O], or with a further
+    dimension what ``read`` makes of them; calls ``mark`` after each row that it yields. Raises
+    `_WrongOutput`, and what the function raises.
     """
-    times = np.array(batch.times)
-    draws = _draws(model, batch, watch, forced)
+    times, read = np.array(batch.times), read or _numbers
+    draws = _draws(model, batch, watch, forced, relaxed)
     result = model.function(_params(model, batch, seen), times, draws)
     lead = (len(batch.runs),) if model.batched else ()
     width = len(model.outputs)
     if not inspect.isgenerator(result):
         load.see(draws)
-        return _numbers(result, (*lead, len(times), width)).reshape(-1, len(times), width)
+        numbers = read(result, (*lead, len(times), width))
+        return numbers.reshape(-1, *numbers.shape[len(lead) :])
     columns = []
     for row in result:
-        columns.append(_numbers(row, (*lead, width)).reshape(-1, width))
+        numbers = read(row, (*lead, width))
+        columns.append(numbers.reshape(-1, *numbers.shape[len(lead) :]))
         mark()
         if len(columns) == len(times):
             result.close()
@@ -288,9 +332,12 @@ def _params(model: BlackBox, batch: Batch, seen: Any) -> dict[str, Any]:
     return params
 
 
-def _draws(model: BlackBox, batch: Batch, watch: Any, forced: Forced | None) -> Any:
+def _draws(
+    model: BlackBox, batch: Batch, watch: Any, forced: Forced | None, relaxed: Relaxed | None
+) -> Any:
     if model.choices:
-        return Choices(RunUniforms(batch.stream, batch.runs), model.batched, watch, forced)
+        uniforms = RunUniforms(batch.stream, batch.runs)
+        return Choices(uniforms, model.batched, watch, forced, relaxed)
     key = batch.stream.key | int(batch.runs[0]) << 64
     return np.random.Generator(np.random.Philox(key=key))
 
@@ -304,8 +351,23 @@ def _numbers(result: Any, shape: tuple[int, ...]) -> FloatArray:
     except (TypeError, ValueError) as error:
         raise _WrongOutput(f"it returned what is no array of numbers: {error}") from None
     if array.shape == shape or (shape[-1] == 1 and array.shape == shape[:-1]):
-        return array
+        return array.reshape(shape)
     raise _WrongOutput(f"it returned an array of shape {array.shape}, expected {shape}")
+
+
+def _with_slopes(result: Any, shape: tuple[int, ...], num_params: int) -> FloatArray:
+    """Return a result and its slopes as an array of this shape and a further dimension 1 + Q."""
+    try:
+        found = as_dual(result)
+    except DerivativeError:
+        raise
+    except (TypeError, ValueError):
+        found = result  # for _numbers to say what is wrong
+    if not isinstance(found, Dual):
+        numbers = _numbers(found, shape)
+        return np.concatenate([numbers[..., None], np.zeros((*shape, num_params))], axis=-1)
+    numbers = _numbers(found.value, shape)
+    return np.concatenate([numbers[..., None], found.slope.reshape(*shape, num_params)], axis=-1)
 
 
 def _fill(
