@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from tumble.gradients import AbstractEstimator, Auto, CoupledDifference, ScoreFunction
-
-_ALL: tuple[AbstractEstimator | Auto, ...] = (
-    ScoreFunction(),
-    CoupledDifference(),
-    Auto(),
+from tumble.gradients import (
+    SPSA,
+    AbstractEstimator,
+    AlternativePath,
+    Auto,
+    CoupledDifference,
+    GaussianSmoothing,
+    LinearResponse,
+    ScoreFunction,
 )
-ESTIMATORS = {type(estimator).__name__: estimator for estimator in _ALL}
+
+ESTIMATORS: dict[str, AbstractEstimator | Auto] = {
+    "ScoreFunction": ScoreFunction(),
+    "LinearResponse": ScoreFunction(LinearResponse()),
+    "CoupledDifference": CoupledDifference(),
+    "AlternativePath": AlternativePath(),
+    "GaussianSmoothing": GaussianSmoothing(),
+    "SPSA": SPSA(),
+    "Auto": Auto(),
+}

@@ -82,6 +82,43 @@ class Case:
         return MomentMatching(order=1).bind(problem), np.log(list(self.rates.values())) + moved
 
 
+@dataclass(frozen=True)
+class Walk:
+    """Walkers on a plane with declared draws; data are the exact mean square displacement."""
+
+    name: str = "walk of 100 steps, declared draws"
+    stay: float = 0.5
+
+    def bound(self) -> tuple[BoundOutputs, np.ndarray]:
+        """Return the objective at stay = 0.4, where data are 2 (1 − stay) t at stay = 0.5."""
+        times = np.array([25.0, 50.0, 100.0])
+        problem = tb.Problem(
+            tb.BlackBox(_walk, ["stay"], ["msd"], choices=True, batched=True),
+            experiments=[
+                tb.Experiment(
+                    {"time": times, "msd": 2 * (1 - self.stay) * times}, kind="mean",
+                    num_averaged=_REFERENCE_RUNS,
+                )
+            ],
+            parameters={"stay": tb.Parameter(0.01, 0.99, scale="logit")},
+        )  # fmt: skip
+        return MomentMatching(order=1).bind(problem), np.array([np.log(0.4 / 0.6)])
+
+
+def _walk(params: Any, times: Any, c: Any) -> Any:
+    """Two axes, each of which stays with a probability at every step; yields squared distances."""
+    stay = params["stay"]
+    place = np.zeros((np.shape(stay)[0], 2))
+    done = 0
+    for time_ in times:
+        steps = int(time_) - done
+        done = int(time_)
+        rests = c.flip(stay[:, None, None], (steps, 2))
+        ahead = c.flip(0.5, (steps, 2))
+        place = place + (np.where(ahead, 1.0, -1.0) * ~rests).sum(1)
+        yield (place**2).sum(1)
+
+
 _IMMIGRATION = "0 -> X ; k\nX -> 0 ; gamma"
 _SIR = "S + I -> 2 I ; beta\nI -> R ; gamma"
 
@@ -130,9 +167,9 @@ CASES = [
 ]  # fmt: skip
 
 
-def random_cases(seeds: Sequence[int]) -> list[Case]:
+def random_cases(seeds: Sequence[int]) -> list[Case | Walk]:
     """Return networks of three species and six reactions that nobody chose."""
-    cases = []
+    cases: list[Case | Walk] = []
     for seed in seeds:
         drawn = random_case(seed)
         cases.append(
@@ -161,7 +198,7 @@ def measure(estimate: Any, bound: BoundOutputs, z: np.ndarray, runs: int, stream
     return Cost(variance * seconds, found.num_runs, np.sqrt(variance) / size)
 
 
-def of_case(case: Case, runs: int, seeds: int) -> list[Any]:
+def of_case(case: Case | Walk, runs: int, seeds: int) -> list[Any]:
     """Return a row: each estimator beside the best, then Auto."""
     bound, z = case.bound()
     stream = Stream.from_seed(0).child("variance", case.name)
@@ -177,7 +214,9 @@ def of_case(case: Case, runs: int, seeds: int) -> list[Any]:
             progress(f"{case.name}: {name}: {error}")
             continue
         products[name] = float(np.median([c.product for c in costs]))
-    best = min(products, key=lambda name: products[name])
+    best = min(
+        (name for name in products if ESTIMATORS[name].proven), key=lambda name: products[name]
+    )
     auto = Auto()
     spent = [
         measure(auto.estimate, bound, z, runs, stream.child("auto", seed)) for seed in range(seeds)
@@ -204,7 +243,7 @@ def main() -> None:
     parser.add_argument("--networks", type=int, nargs="*", default=[7001, 7002, 7003, 7004, 7005])
     parser.add_argument("--cases", type=int, nargs="*", help="numbers of those to do; default all")
     options = parser.parse_args()
-    cases = [*CASES, *random_cases(options.networks)]
+    cases = [*CASES, Walk(), *random_cases(options.networks)]
     if options.cases is not None:
         cases = [cases[i] for i in options.cases]
     page = Page("gradient_variance", "What a gradient costs")
@@ -212,10 +251,12 @@ def main() -> None:
         f"""The summed variance of the gradient times the processor seconds it took, from
         {options.runs:,} runs of the simulator; all members of a pair and all phantoms count as
         runs. Such a product does not depend on how many runs were spent. It is shown relative to
-        the best estimator of each problem: 1 is best, 10 needs ten times the time for the same
-        error. The loss is the squared distance of the means (`MomentMatching(order=1)`), its
-        gradient is taken in the logarithms of all rates, away from the minimum. Every estimator has
-        its default settings."""
+        the best estimator of each problem whose guarantee is proven: 1 is best, 10 needs ten times
+        the time for the same error. `GaussianSmoothing`, `SmoothedReinforce` and `SPSA` are biased
+        by the order of their step squared, which is not in these figures, so that a figure below 1
+        is not the same achievement. The loss is the squared distance of the means
+        (`MomentMatching(order=1)`), its gradient is taken in the logarithms of all rates, away from
+        the minimum. Every estimator has its default settings."""
     )
     rows = [of_case(case, options.runs, options.seeds) for case in cases]
     page.table(
@@ -226,9 +267,9 @@ def main() -> None:
     page.text(
         f"""*Auto* has {options.runs:,} runs for its pilots and the estimate together; the figure is
         the median of {options.seeds} seeds, with the time of the pilots in it. It is within a
-        factor of 2 of the best in {sum(r <= 2 for r in ratios)} of {len(ratios)} problems (the
-        largest factor is {max(ratios):.2f}), and better than `GaussianSmoothing` with common seeds
-        by a factor of {np.median(gains):.3g} in the median. *Error* is the root of the summed
+        factor of 2 of the best of these in {sum(r <= 2 for r in ratios)} of {len(ratios)} problems
+        (the largest factor is {max(ratios):.2f}), and better than `GaussianSmoothing` with common
+        seeds by a factor of {np.median(gains):.3g} in the median. *Error* is the root of the summed
         variance relative to the length of the gradient."""
     )
     page.finish(options.save)

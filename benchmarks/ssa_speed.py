@@ -19,7 +19,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from _report import Page, arguments, progress
+from _report import Page, arguments, progress, settings
 from _ssa_check import FEWEST_FOR_VARIANCE, LIMIT, Moments, worst_deviations
 from _ssa_engines import EngineError, Launcher
 from _ssa_models import MODELS, NUM_TIMES, Model
@@ -202,7 +202,8 @@ def _introduce(page: Page, options: argparse.Namespace) -> None:
         again with another seed. The speed is that of the second call alone. A call has the runs
         that fill about {options.seconds:g} seconds, and {_MOST_RUNS:,} at most. Figures are medians
         of {options.repeats} such processes, with the engines taking turns; the first process
-        starts with empty caches of compiled code, the others find what it left."""
+        starts with empty caches of compiled code, the others find what it left. Options:
+        `{settings(options)}`."""
     )
 
 

@@ -197,14 +197,15 @@ def _precise_jacobian(
     width = 8 * bound.num_features * bound.problem.space.size
     largest = 2 * max(32, _LARGEST_BYTES // width // 2)
     total = _Jacobian(np.zeros((2, bound.num_features, len(index))), 0, np.zeros(2 * index.shape))
-    wanted, runs, piece = _SANDWICH_RUNS, 0, 0
+    wanted, drawn, runs, piece = _SANDWICH_RUNS, 0, 0, 0
     while True:
-        while runs < wanted:
-            count = 2 * max(32, (wanted - runs) // per_sample // 2)
+        while drawn < wanted:
+            count = min(largest, 2 * max(32, (wanted - drawn) // per_sample // 2))
             branch = stream.child("jacobian", piece)
-            sampled = estimator.sample(bound, z, min(count, largest), branch, executor)
+            sampled = estimator.sample(bound, z, count, branch, executor)
             total = _added(total, sampled.jacobians[:, :, index], second)
-            runs, piece = runs + sampled.num_runs, piece + 1
+            drawn, piece = drawn + count * per_sample, piece + 1
+            runs += sampled.num_runs  # none for an estimator that computes
         curvature, noise = total.curvature(second)
         share = np.linalg.eigvals(np.linalg.pinv(curvature, hermitian=True) @ noise).real.max()
         wanted *= 2

@@ -24,9 +24,10 @@ from tumble.gradients._equivalence import Verdict, equivalence_test
 from tumble.gradients._gaussian_smoothing import GaussianSmoothing
 from tumble.gradients._score_function import ScoreFunction
 from tumble.gradients._spsa import SPSA
+from tumble.models import ReactionNetwork
 from tumble.objectives import BoundOutputs
 
-_PROVEN = (ScoreFunction(), ScoreFunction(LinearResponse()), CoupledDifference())
+_SCORE, _RESPONSE, _PAIRS = ScoreFunction(), ScoreFunction(LinearResponse()), CoupledDifference()
 _SAMPLES_ALONE = (SPSA(), GaussianSmoothing())
 _ROUNDS = 3
 # Who is this many times dearer than the best of a round is out; a variance from few runs is off by
@@ -144,7 +145,11 @@ class Auto:
             return [c for c in candidates if all(simulator.offers(c.requires, m) for m in models)]
 
         if self.candidates is None:
-            return allowed(_PROVEN) or list(_SAMPLES_ALONE)
+            responds = all(
+                isinstance(m, ReactionNetwork) and m.is_mass_action.any() for m in models
+            )
+            found = allowed([_SCORE, _RESPONSE, _PAIRS] if responds else [_SCORE, _PAIRS])
+            return found or list(_SAMPLES_ALONE)
         able = allowed(self.candidates)
         if not able:
             needs = ", ".join(
@@ -161,6 +166,11 @@ class Auto:
         # At worst all stay to the end: 1 + 2 + 4 times the runs of the first round.
         most = int(_LARGEST_SHARE * num_runs / count) // (2**_ROUNDS - 1)
         return max(1, min(self.pilot_runs, most))
+
+
+def _has_mass_action(model: Any) -> bool:
+    """Return whether there is what linear response regresses on."""
+    return isinstance(model, ReactionNetwork) and bool(model.is_mass_action.any())
 
 
 class _Trials:

@@ -163,7 +163,7 @@ def _martingales(
     Of the M reactions of mass action; with ``slopes`` [Q, P] = ∂ params / ∂z.
     """
     shape = len(sample.events), sample.states.shape[1] + 1
-    if sample.fired is None or sample.expected is None:  # a black box has no reactions at all
+    if sample.fired is None or sample.expected is None:
         return np.zeros((*shape, 0)), np.zeros((*shape, 0)), np.zeros((0, slopes.shape[1]))
     rates = model.rates(params)
     known = np.flatnonzero(model.is_mass_action & (rates > 0))
