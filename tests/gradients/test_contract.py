@@ -141,17 +141,6 @@ def test_a_run_that_fails_names_its_reaction(estimator):
         estimator.estimate(bound, np.log([2.0]), 400, Stream.from_seed(0))
 
 
-def test_auto_takes_the_lowest_measured_cost_and_can_be_repeated():
-    bound, z = bound_problem(), np.log([10.0, 1.0])
-    choice = Auto().choose(bound, z, Stream.from_seed(0))
-    costs = [estimate.work_variance for _, estimate in choice.pilots]
-    assert choice.estimator is choice.pilots[int(np.argmin(costs))][0]
-    assert choice.num_runs == sum(estimate.num_runs for _, estimate in choice.pilots)
-    again = Auto().choose(bound, z, Stream.from_seed(0))
-    assert [e.work_variance for _, e in again.pilots] == costs
-    assert "work-normalized variance" in str(choice)
-
-
 def test_auto_prefers_coupling_in_large_populations_and_scores_for_few_copies():
     """The two regimes that the estimators' docstrings name."""
     many = {f"k{i}": Parameter(0.1, 10) for i in range(12)}

@@ -33,8 +33,8 @@ _ROUNDS = 3
 # Who is this many times dearer than the best of a round is out; a variance from few runs is off by
 # less than that, and from more runs by less.
 _STAYS = (6.0, 3.0)
-# Standard errors by which two estimates may differ.
-_BEYOND = 3.0
+# Standard errors by which two estimates may differ: errors from few runs have long tails.
+_BEYOND = 6.0
 # The part of a budget that pilots may take.
 _LARGEST_SHARE = 0.1
 
