@@ -106,6 +106,14 @@ def test_the_cheapest_that_is_right_is_named_beside_what_is_wrong():
     assert labels[:2] == ["k · Planted", "gamma · Planted"]
 
 
+def test_members_that_differ_in_their_settings_have_verdicts_of_their_own():
+    gradients = [Planted((1.0, 1.0)), Planted((0.0, 0.0))]
+    audit = audit_gradient(
+        immigration_death(), PARAMS, objective=MomentMatching(order=1), gradients=gradients
+    )
+    assert audit.verdicts == {str(gradients[0]): "RIGHT", str(gradients[1]): "WRONG"}
+
+
 def test_too_few_runs_leave_it_undecided_and_say_how_many():
     audit = audit_gradient(
         immigration_death(),

@@ -271,13 +271,16 @@ def _audit_estimators(
     names = []
     for estimator in tested:
         estimator.check(bound)
+    labels = [estimator.label for estimator in tested]
+    if len(set(labels)) < len(labels):  # members that differ in their settings
+        labels = [str(estimator) for estimator in tested]
     for i, estimator in enumerate(tested):
         allowance = spending.simulations_left / (len(tested) - i)
         source = exact or _proven_reference(bound, estimator, executor)
         names.append(source.name)
         branch = stream.child("estimator", i)
         sampled = SampledGradient(estimator, bound, executor)
-        name = estimator.label
+        name = labels[i]
         rows += look(
             problem,
             name,
