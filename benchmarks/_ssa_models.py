@@ -160,7 +160,7 @@ def _vilar() -> Model:
         },
         {"DA": 1, "DR": 1},
         end=25.0,
-        most_events=110_000,
+        most_events=1_100_000,
     )
 
 

@@ -22,7 +22,14 @@ from tumble import Parameter, Problem, objectives, outputs, simulate
 from tumble._errors import CapabilityError, ParameterError
 from tumble._random import Stream, run_ids
 from tumble._results import SampleCode
-from tumble.gradients import SPSA, AlternativePath, Auto, CoupledDifference, ScoreFunction
+from tumble.gradients import (
+    SPSA,
+    AlternativePath,
+    Auto,
+    CoupledDifference,
+    GaussianSmoothing,
+    ScoreFunction,
+)
 from tumble.models import Event, Reaction, ReactionNetwork
 from tumble.simulators import (
     Batch,
@@ -219,7 +226,11 @@ def test_estimators_say_what_a_simulator_lacks(simulator, estimator):
 @pytest.mark.parametrize("simulator", [TauLeaping(), Langevin(step=0.1), MeanField()], ids=str)
 def test_no_estimator_at_all_is_an_error(simulator):
     with pytest.raises(CapabilityError, match=f"{type(simulator).__name__} offers what none of"):
-        Auto().choose(bound(simulator), np.zeros(2), Stream.from_seed(0))
+        Auto([ScoreFunction(), CoupledDifference()]).choose(
+            bound(simulator), np.zeros(2), Stream.from_seed(0)
+        )
+    samples_alone = Auto().members(bound(simulator).problem)
+    assert [type(e) for e in samples_alone] == [SPSA, GaussianSmoothing]
 
 
 @pytest.mark.parametrize("simulator", SIMULATORS[1:4], ids=str)
