@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -50,9 +51,9 @@ def measure(num_runs: int, keep: str) -> dict[str, Any]:
     return found
 
 
-def measured_apart(num_runs: int, keep: str) -> dict[str, Any]:
-    """Measure in a new process; its progress bar goes to this terminal."""
-    command = [sys.executable, __file__, "--one", str(num_runs), keep]
+def measured_apart(num_runs: int, keep: str, cores: int = 0) -> dict[str, Any]:
+    """Measure in a new process, on so many cores if given; its progress bar goes to this terminal."""
+    command = [sys.executable, __file__, "--one", str(num_runs), keep, "--cores", str(cores)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout)
     progress(f"{num_runs:,} runs: {found}")
@@ -64,8 +65,11 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--runs", type=int, default=10**7, help="the largest number of runs")
     parser.add_argument("--one", nargs=2, metavar=("RUNS", "KEEP"), help="measure here, print JSON")
+    parser.add_argument("--cores", type=int, default=0, help="of --one; default all")
     options = parser.parse_args()
     if options.one:
+        if options.cores:
+            os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.cores])
         print(json.dumps(measure(int(options.one[0]), options.one[1])))
         return
     page = Page("streaming", "Ten million runs in the memory of a thousand")
@@ -93,7 +97,29 @@ def main() -> None:
     )  # fmt: skip
     page.heading("The mean number of recovered at the end")
     page.table(["runs", "mean", "standard error"], means)
+    _write_cores(page, options.runs // 5)
     page.finish(options.save)
+
+
+def _write_cores(page: Page, num_runs: int) -> None:
+    """Write how much faster two cores are than one."""
+    if len(os.sched_getaffinity(0)) < 2:
+        return
+    speeds: dict[int, list[float]] = {1: [], 2: []}
+    for _ in range(3):
+        for cores, found in speeds.items():
+            one = measured_apart(num_runs, "moments", cores)
+            found.append(one["events"] / one["seconds"] / 1e6)
+    middle = {cores: statistics.median(found) for cores, found in speeds.items()}
+    page.heading("Two cores and one")
+    page.table(
+        ["cores", "million events a second", "least – most"],
+        [[n, f"{middle[n]:.0f}", f"{min(s):.0f} – {max(s):.0f}"] for n, s in speeds.items()],
+    )
+    page.text(
+        f"""{num_runs:,} runs to moments, medians of three processes each, by turns: two cores are
+        {middle[2] / middle[1]:.2f} times as fast as one."""
+    )
 
 
 def _cells(num_runs: int, found: dict[str, Any]) -> list[str]:
