@@ -52,7 +52,7 @@ def measure(num_runs: int, keep: str) -> dict[str, Any]:
 
 
 def measured_apart(num_runs: int, keep: str, cores: int = 0) -> dict[str, Any]:
-    """Measure in a new process, on so many cores if given; its progress bar goes to this terminal."""
+    """Measure in a new process, on so many cores if given; its progress goes to this terminal."""
     command = [sys.executable, __file__, "--one", str(num_runs), keep, "--cores", str(cores)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout)
