@@ -135,12 +135,12 @@ class _Table:
                         f"'{self.path.name}' line {self.lines[i]} has no number in column "
                         f"{name!r}; every line needs one."
                     )
-            elif _is_number(cell):
+            elif _is_number(cell) and np.isfinite(float(cell)):
                 values[i] = float(cell)
             else:
                 raise DataError(
                     f"'{self.path.name}' line {self.lines[i]} holds {cell[:40]!r} in column "
-                    f"{name!r}, expected a number (leave the cell empty where it is missing)."
+                    f"{name!r}, expected a finite number (or an empty cell where it is missing)."
                 )
         return values
 
