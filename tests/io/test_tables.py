@@ -91,7 +91,7 @@ def test_tidy_with_replicates_and_several_observables(table):
         ("1,3\n2,8\n", "has no header"),
         ("day,\n1,3\n", "column 2 of 'data.csv' has no name"),
         ("day,day\n1,3\n", "two columns named 'day'"),
-        ("day,in_bed\n1,3\n2,many\n", "line 3 holds 'many' in column 'in_bed', expected a finite number"),
+        ("day,in_bed\n1,3\n2,many\n", "line 3 holds 'many' in column 'in_bed', expected a finite"),
         ("day,in_bed\n1,3\n,8\n", "line 3 has no number in column 'day'"),
         ("day,in_bed\n1,3\n2\n", "line 3 has 1 cells, but the header has 2"),
         ("name,color\nx,red\n", "no column of numbers"),
