@@ -35,6 +35,7 @@ _ROUNDS = 3
 _STAYS = (6.0, 3.0)
 # Standard errors by which two estimates may differ: errors from few runs have long tails.
 _BEYOND = 6.0
+_MOST_AT_ONCE = 4096
 # The part of a budget that pilots may take.
 _LARGEST_SHARE = 0.1
 
@@ -76,7 +77,7 @@ class Auto:
     Arguments: ``candidates``, default `ScoreFunction` with and without `LinearResponse` and
     `CoupledDifference`, as far as the simulator allows, and `SPSA` and `GaussianSmoothing` where it
     allows none of them; ``pilot_runs`` of each candidate in the first round, default 64. Where the
-    runs at hand are known, the pilots take a tenth of them at most.
+    runs at hand are known, the pilots take a seventh of them at most.
     """
 
     candidates: Sequence[AbstractEstimator] | None = None
@@ -122,6 +123,8 @@ class Auto:
         proven = _affordable([c for c in able if c.proven], objective, num_runs)
         unproven = [c for c in able if not c.proven]
         first = self._first_runs(len(proven), num_runs)
+        # What grows better with its runs is to be seen near those that it would get.
+        trials.at_once = max(first * (2**_ROUNDS - 1), min(_MOST_AT_ONCE, (num_runs or 0) // 25))
         best = _halve(trials, proven, first)
         if best is None:
             if not unproven:
@@ -180,6 +183,7 @@ class _Trials:
         self, objective: BoundOutputs, z: FloatArray, stream: Stream, executor: Any
     ) -> None:
         self._arguments = objective, z, stream, executor
+        self.at_once = 1
         self.found: dict[int, tuple[AbstractEstimator, GradientEstimate]] = {}
         self.failure: Exception = SimulationError("no candidate could be tried.")
 
@@ -261,7 +265,7 @@ def _run_round(trials: _Trials, candidate: AbstractEstimator, k: int, first: int
     """Run round k of a candidate; what needs many runs to show its worth has them all at once."""
     if candidate.any_size:
         return trials.run(candidate, first * 2**k)
-    return k > 0 or trials.run(candidate, first * (2**_ROUNDS - 1))
+    return k > 0 or trials.run(candidate, trials.at_once)
 
 
 def _take_up(
