@@ -169,7 +169,9 @@ def test_environment_and_folder(tmp_path):
 
 
 INTERRUPTED = """
+import signal
 import sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
 import tumble as tb
 model = tb.ExternalProgram([sys.executable, "-S", sys.argv[1], sys.argv[2]],
                            parameters=["how"], outputs=["x"])
