@@ -229,7 +229,7 @@ def of_case(case: Case | Walk, runs: int, seeds: int) -> list[Any]:
         case.name,
         *(f"{products[n] / products[best]:.3g}" if n in products else "–" for n in ESTIMATORS),
         f"{own / products[best]:.2f}",
-        type(chosen.estimator).__name__,
+        chosen.estimator.label,
         f"{smoothing / own:.3g}",
         f"{100 * float(np.median([c.relative_error for c in spent])):.2g} %",
     ]
