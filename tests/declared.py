@@ -161,6 +161,13 @@ def plain_walk():
     )
 
 
+def stuck(params, times, rng):
+    """Never returns where k is 2."""
+    while params["k"] == 2:
+        pass
+    return times * params["k"]
+
+
 def _direct_method_of_sir(params, times, c):
     beta, gamma = params["beta"], params["gamma"]
     num_runs = len(beta)

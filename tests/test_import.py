@@ -17,7 +17,7 @@ def fresh(code):
 
 
 def test_importing_tumble_loads_no_heavy_package():
-    heavy = ["jax", "numba", "pandas", "xarray", "scipy", "equinox", "diffrax", "optax",
+    heavy = ["jax", "numba", "pandas", "xarray", "scipy", "equinox", "optax",
              "matplotlib", "rich", "typer", "pydantic", "h5py", "yaml"]  # fmt: skip
     code = f"import sys, tumble; print([m for m in {heavy} if m in sys.modules])"
     assert fresh(code) == "[]"

@@ -70,8 +70,8 @@ _SAMPLE_ADVICE = {
         "have one that means it"
     ),
     SampleCode.TIMEOUT: (
-        "the program took longer than its `timeout` and was killed; check the parameters, or raise "
-        "it"
+        "a run took longer than the model's `timeout` and was stopped; check the parameters, or "
+        "raise it"
     ),
     SampleCode.EXIT_STATUS: (
         "the program could not be started, or ended with a status other than 0"

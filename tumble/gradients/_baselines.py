@@ -197,7 +197,8 @@ class LinearResponse(AbstractBaseline):
         shape = controls.shape[1:]
         controls = controls.reshape(len(controls), shape[0] * shape[1])
         features = runs.features[:, k]
-        level, response = _regress(controls[other], features[other])
+        regression = _Regression(controls[other])
+        level, response = regression.fit(features[other])
         rest = features - level - controls @ response
         # Σ β ∂ log a ΔN, the part that is expected of the regression
         size = (features.shape[1], runs.score.shape[2])
@@ -209,7 +210,7 @@ class LinearResponse(AbstractBaseline):
         if runs.explicit is not None:
             jacobians += runs.explicit[:, k]
         flat = jacobians.reshape(len(jacobians), size[0] * size[1])
-        _, own = _regress(controls[other], flat[other])
+        _, own = regression.fit(flat[other])
         corrected = flat[here] - controls[here] @ own
         return features[here] - controls[here] @ response, corrected.reshape(-1, *size)
 
@@ -234,16 +235,22 @@ def _with_explicit(jacobians: FloatArray, runs: ScoredRuns) -> FloatArray:
     return jacobians if runs.explicit is None else jacobians + runs.explicit
 
 
-def _regress(controls: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return b [V] and β [C, V], the least squares fit of b + controls [n, C] @ β to [n, V]."""
-    center = values.mean(0)
-    middle = controls.mean(0)
-    spread = controls - middle
-    gram = _product(spread, spread)
-    scale = np.diag(gram)
-    gram[np.diag_indices_from(gram)] += _RIDGE * scale + (scale == 0)
-    slopes = np.asarray(np.linalg.solve(gram, _product(spread, values - center)), dtype=float)
-    return center - middle @ slopes, slopes
+class _Regression:
+    """Least squares on ``controls`` [n, C]. Final."""
+
+    def __init__(self, controls: FloatArray) -> None:
+        self._middle = controls.mean(0)
+        self._spread = controls - self._middle
+        self._gram = _product(self._spread, self._spread)
+        scale = np.diag(self._gram).copy()
+        self._gram[np.diag_indices_from(self._gram)] += _RIDGE * scale + (scale == 0)
+
+    def fit(self, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return b [V] and β [C, V], the fit of b + controls @ β to ``values`` [n, V]."""
+        center = values.mean(0)
+        products = _product(self._spread, values - center)
+        slopes = np.asarray(np.linalg.solve(self._gram, products), dtype=float)
+        return center - self._middle @ slopes, slopes
 
 
 def _product(left: FloatArray, right: FloatArray) -> FloatArray:

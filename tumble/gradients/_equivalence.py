@@ -56,10 +56,10 @@ def equivalence_test(
 
     Reference: Lakens, Soc. Psychol. Personal. Sci. 8 (2017), doi:10.1177/1948550617697177.
     """
-    from scipy.stats import norm
+    from scipy.special import ndtri
 
     size = len(estimate)
-    quantile = norm.ppf(1 - level / (2 * size * num_looks))
+    quantile = ndtri(1 - level / (2 * size * num_looks))
     half = quantile * np.hypot(estimate_error, reference_error)
     bound = margins(reference, fraction)
     gap = np.abs(estimate - reference)

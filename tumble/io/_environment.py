@@ -7,8 +7,8 @@ import sys
 from importlib import metadata
 from typing import Any
 
-_PACKAGES = ("numpy", "scipy", "jax", "jaxlib", "numba", "optax", "equinox", "diffrax", "xarray",
-             "h5netcdf", "pandas")  # fmt: skip
+_PACKAGES = ("numpy", "scipy", "jax", "jaxlib", "numba", "optax", "equinox", "xarray", "h5netcdf",
+             "pandas")  # fmt: skip
 
 
 def describe_environment() -> dict[str, Any]:

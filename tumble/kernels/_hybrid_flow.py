@@ -10,7 +10,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from tumble.kernels._dormand_prince import NODES, NUM_STAGES, error_of, extend, inside, stage
+from tumble.kernels._dormand_prince import error_of, extend, inside, stage
 from tumble.kernels._hybrid_events import INTEGRATION
 from tumble.kernels._hybrid_modes import bit_of
 from tumble.kernels._hybrid_tables import (
@@ -41,6 +41,7 @@ from tumble.kernels._hybrid_work import (
     row,
 )
 from tumble.kernels._mass_action import INVALID_RATE, OK
+from tumble.kernels._tableau import NODES, NUM_STAGES
 
 # What an advance ended with: a reaction, a moment known beforehand, a watched mode that changes, or
 # nothing but the end of a step.

@@ -93,14 +93,18 @@ class BlackBox(AbstractBlackBox):
     - ``batched``: whether the function runs a whole batch in one call, for speed. ``params`` are
       arrays [B] then, outputs [B, T, O], yielded rows [B, O]; and it needs ``choices=True``, since
       a generator has no streams for single runs. Default ``False``.
+    - ``timeout``: seconds that a call may take before it is given up. Needs the main thread of a
+      process and an operating system with alarms (not Windows), and cannot interrupt compiled code
+      before it returns to Python; where that is not enough, take `ExternalProgram`. Default
+      ``None``: no limit.
 
     The function must draw nothing but from what it is given, and must not keep anything from one
     call to the next: a run is a function of parameters, times, seed and run number, in whatever
     batch, thread or process it takes place. ``times`` may begin at any time; the start of an
     experiment is not passed on, but may be a parameter.
 
-    A run that raises an exception, or returns another shape, NaN or infinity, has a `SampleCode`
-    of its own; the first message of each kind is kept.
+    A run that raises an exception, takes too long, or returns another shape, NaN or infinity, has a
+    `SampleCode` of its own; the first message of each kind is kept.
 
     Raises `ModelError`.
 
@@ -122,6 +126,7 @@ class BlackBox(AbstractBlackBox):
     initial: Sequence[str] = ()
     choices: bool = False
     batched: bool = False
+    timeout: float | None = None
     noun: ClassVar[str] = "the black box"
 
     def __post_init__(self) -> None:
@@ -135,6 +140,8 @@ class BlackBox(AbstractBlackBox):
                 "`batched` needs choices=True: a function of many runs draws through a Choices, "
                 "which has a random stream for each of them."
             )
+        if self.timeout is not None and not 0 < self.timeout < float("inf"):
+            raise ModelError(f"`timeout` is {self.timeout}, expected seconds > 0, or None.")
 
     @property
     def name(self) -> str:

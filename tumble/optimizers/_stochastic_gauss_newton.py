@@ -250,7 +250,7 @@ def _sharp(state: StochasticState) -> FloatArray:
 
 def _stands_out(estimate: GradientEstimate, free: BoolArray, confidence: float) -> bool:
     """Return whether the free gradient differs from zero beyond its noise."""
-    from scipy.stats import chi2
+    from scipy.special import chdtri
 
     index = np.flatnonzero(free)
     if len(index) == 0:
@@ -258,4 +258,4 @@ def _stands_out(estimate: GradientEstimate, free: BoolArray, confidence: float) 
     block = estimate.covariance[np.ix_(index, index)]
     g = estimate.gradient[index]
     statistic = float(g @ np.linalg.pinv(block, hermitian=True) @ g)
-    return statistic > chi2.ppf(confidence, len(index))
+    return statistic > chdtri(len(index), 1.0 - confidence)

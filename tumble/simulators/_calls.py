@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tumble._duals import Dual, as_dual
-from tumble._errors import DerivativeError
+from tumble._errors import CapabilityError, DerivativeError
 from tumble._execution import InPlace, run_all, split
 from tumble._results import SampleCode
 from tumble._typing import FloatArray, IntArray
 from tumble.choices import Choices, Forced, Relaxed
 from tumble.models import AbstractBlackBox, BlackBox
+from tumble.simulators._alarm import CallTimedOut, time_limit
 from tumble.simulators._base import Batch, PairSample, Sample
 from tumble.simulators._jump_runs import num_pieces
 from tumble.simulators._run_uniforms import RunUniforms
@@ -257,15 +258,15 @@ def _each(once: Callable[[IntArray], None], batch: Batch, found: Returned, load:
             begun += len(rows)
         try:
             once(rows)
-        except DerivativeError:
+        except (DerivativeError, CapabilityError):
             raise
         except _WrongOutput as error:
             found.fail(rows, SampleCode.WRONG_OUTPUT, str(error))
-        except Exception as error:
+        except (Exception, CallTimedOut) as error:
             if isinstance(error.__cause__, DerivativeError):  # NumPy puts an error of its own on it
                 raise error.__cause__ from None
             if len(rows) == 1:
-                found.fail(rows, SampleCode.EXCEPTION, _in_a_line(error))
+                found.fail(rows, *_reason(error))
             else:
                 middle = len(rows) // 2
                 waiting += [rows[middle:], rows[:middle]]
@@ -289,21 +290,22 @@ def _returned(
     """
     times, read = np.array(batch.times), read or _numbers
     draws = _draws(model, batch, watch, forced, relaxed)
-    result = model.function(_params(model, batch, seen), times, draws)
     lead = (len(batch.runs),) if model.batched else ()
     width = len(model.outputs)
-    if not inspect.isgenerator(result):
-        load.see(draws)
-        numbers = read(result, (*lead, len(times), width))
-        return numbers.reshape(-1, *numbers.shape[len(lead) :])
-    columns = []
-    for row in result:
-        numbers = read(row, (*lead, width))
-        columns.append(numbers.reshape(-1, *numbers.shape[len(lead) :]))
-        mark()
-        if len(columns) == len(times):
-            result.close()
-            break
+    columns: list[FloatArray] = []
+    with time_limit(model.timeout):
+        result = model.function(_params(model, batch, seen), times, draws)
+        if not inspect.isgenerator(result):
+            load.see(draws)
+            numbers = read(result, (*lead, len(times), width))
+            return numbers.reshape(-1, *numbers.shape[len(lead) :])
+        for row in result:
+            numbers = read(row, (*lead, width))
+            columns.append(numbers.reshape(-1, *numbers.shape[len(lead) :]))
+            mark()
+            if len(columns) == len(times):
+                result.close()
+                break
     load.see(draws)
     if len(columns) < len(times):
         raise _WrongOutput(
@@ -385,7 +387,14 @@ def _fill(
         found.fail(rows[np.unique(odd[:, 0])], SampleCode.NOT_FINITE, message)
 
 
-def _in_a_line(error: Exception) -> str:
+def _reason(error: BaseException) -> tuple[SampleCode, str]:
+    """Return the code and the message of a run that raised ``error``."""
+    if isinstance(error, CallTimedOut):
+        return SampleCode.TIMEOUT, str(error)
+    return SampleCode.EXCEPTION, _in_a_line(error)
+
+
+def _in_a_line(error: BaseException) -> str:
     """Return ``ZeroDivisionError: division by zero (walk.py, line 12)``."""
     text = " ".join(str(error).split())
     frames = traceback.extract_tb(error.__traceback__)

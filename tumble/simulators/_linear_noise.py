@@ -40,7 +40,7 @@ class LinearNoise(SupportsLikelihood):
     extinction and bimodality. Measurement noise enters by its mean and variance.
     `audit_gradient` measures the error against the exact likelihood.
 
-    Arguments: ``rtol``, relative tolerance of the ODE solver (Tsit5). Default 1e-6.
+    Arguments: ``rtol``, relative tolerance of the ODE solver (Dormand and Prince). Default 1e-6.
 
     When: one or few time series of populations of tens or more. Not for a few copies of a gene.
 
