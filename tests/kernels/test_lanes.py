@@ -106,9 +106,15 @@ LAWS = {
 CASES |= LAWS
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case not in LAWS])
+@pytest.mark.parametrize("case", CASES)
 def test_lanes_give_the_paths_of_single_runs(case):
     assert_same_as_one_by_one(direct_method_in_lanes, job(case))
+
+
+@pytest.mark.parametrize("case", LAWS)
+def test_lanes_that_read_rate_laws_end_like_single_runs(case):
+    assert_same_as_one_by_one(direct_method_in_lanes, job(case, max_events=20, spoil=3))
+    assert_same_as_one_by_one(direct_method_in_lanes, job(case, num_runs=1))
 
 
 @pytest.mark.parametrize("case", ["sir", "third order, batches and a catalyst", *LAWS])

@@ -11,6 +11,7 @@ import numba
 import numpy as np
 
 from tumble.kernels._lanes import CHOICE, FIRST_STATE, LEFT, OVER, WAIT, draw, overdue, refill
+from tumble.kernels._law_lanes import has_law, rate_in_lanes, stack_for
 from tumble.kernels._mass_action import INVALID_RATE, MAX_EVENTS, OK
 from tumble.kernels._table_lanes import any_order
 from tumble.kernels._uniforms import trailing_zeros
@@ -23,18 +24,21 @@ _ZERO, _ONE = np.uint64(0), np.uint64(1)
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def coupled_pairs_in_lanes(job):
-    """Run pairs of a network of mass action.
+    """Run pairs of a network.
 
     ``job`` is a `tumble.kernels._lanes.Job` with ``tables`` of the network and two copies side by
-    side in its arrays: ``rates`` [B, 2 R], ``initial`` [B, 2 S], ``states`` [B, 2 T, S].
+    side in its arrays: ``rates`` [B, 2 R], ``params`` [B, 2 Q], ``initial`` [B, 2 S], ``states``
+    [B, 2 T, S].
     """
     num_pairs = job.rates.shape[0]
     num_reactions, num_species = job.rates.shape[1] // 2, job.initial.shape[1] // 2
-    rows = FIRST_STATE + 4 * num_species + 2 * num_reactions
+    num_params = 0 if job.laws is None else job.params.shape[1]
+    rows = FIRST_STATE + 4 * num_species + 2 * num_reactions + num_params
     num_lanes = min(_MOST_LANES, (num_pairs + _GROUP - 1) // _GROUP * _GROUP)
     while num_lanes > _GROUP and 8 * num_lanes * (rows + 3 * num_reactions) > _CACHE:
         num_lanes = num_lanes // (2 * _GROUP) * _GROUP
     w = np.zeros((rows, num_lanes))
+    stack = stack_for(job.laws, num_lanes)
     running = np.zeros((num_reactions + 1, num_lanes))
     propensity = np.zeros((2, num_reactions, num_lanes))
     fires, other_fires = np.zeros(num_lanes), np.zeros(num_lanes)
@@ -48,7 +52,7 @@ def coupled_pairs_in_lanes(job):
     active = num_lanes - idle
     while active > 0:
         draw(w, ids, job.key, num_lanes)
-        _let_time_pass(w, running, propensity, job.tables, num_species)
+        _let_time_pass(w, running, propensity, stack, job.tables, job.laws, num_species)
         if until_check == 0:
             until_check = overdue(w, ids, row, job.max_events)
         until_check -= 1
@@ -60,13 +64,23 @@ def coupled_pairs_in_lanes(job):
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _let_time_pass(w, running, propensity, tables, num_species):
+def _let_time_pass(w, running, propensity, stack, tables, laws, num_species):
     """Fill the propensities of both copies and the running sums of the larger ones."""
     num_reactions, num_lanes = running.shape[0] - 1, w.shape[1]
     for side in range(2):
         first_state = FIRST_STATE + side * num_species
         first_rate = FIRST_STATE + 4 * num_species + side * num_reactions
+        first_param = FIRST_STATE + 4 * num_species + 2 * num_reactions
+        first_param += side * ((w.shape[0] - first_param) // 2)
         for r in range(num_reactions):
+            if laws is not None and has_law(laws, r):
+                here = propensity[side, r]
+                rate_in_lanes(tables, laws, stack, r, w, first_state, first_param, here)
+                # What is wrong with the first copy must show in the larger of both.
+                one = propensity[0, r]
+                for i in range(num_lanes):
+                    here[i] = here[i] if one[i] == one[i] else np.nan
+                continue
             first, last = tables.reactant_ptr[r], tables.reactant_ptr[r + 1]
             rate, here = w[first_rate + r], propensity[side, r]
             order = tables.reactant_order[first] if first < last else 0

@@ -72,7 +72,7 @@ def _digamma(x):
 
 
 @numba.njit(inline="always", error_model="numpy")
-def _power(a, b):
+def power(a, b):
     """Return a to the power b.
 
     Compilers replace these powers by something that may round in another way when they see b, as in
@@ -101,7 +101,7 @@ def binary(opcode, a, b):
     if opcode == _SUBTRACT:
         return a - b
     if opcode == _POWER:
-        return _power(a, b)
+        return power(a, b)
     if opcode == _LESS:
         return 1.0 if a < b else 0.0
     if opcode == _LESS_EQUAL:

@@ -10,6 +10,7 @@ import numba
 import numpy as np
 
 from tumble.kernels._lanes import CHOICE, FIRST_STATE, LEFT, OVER, WAIT, draw, overdue, refill
+from tumble.kernels._law_lanes import has_law, rate_in_lanes, slopes_for, slopes_in_lanes, stack_for
 from tumble.kernels._mass_action import INVALID_RATE, MAX_EVENTS, OK
 from tumble.kernels._table_lanes import any_order, fire_in_lanes
 from tumble.kernels._uniforms import trailing_zeros
@@ -19,16 +20,20 @@ _ZERO, _ONE = np.uint64(0), np.uint64(1)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def direct_method_with_exposure(job, fired, exposure):
-    """Run a `tumble.kernels._lanes.Job` of a network of mass action, and fill what the score needs.
+def direct_method_with_exposure(job, fired, exposure, scores):
+    """Run a `tumble.kernels._lanes.Job`, and fill what the score needs.
 
-    From ``start`` to each time: firings ``fired`` [B, T, R] and ``exposure`` [B, T, R] = ∫ h_r ds,
-    with h_r the combinations of reactants; 0 and NaN where a run failed.
+    From ``start`` to each time: firings ``fired`` [B, T, R]; ``exposure`` [B, T, R] = ∫ h_r ds,
+    with h_r the combinations of reactants, or the rate of a law; and ``scores`` [B, T, Q], the
+    score of the rate laws, without columns where there are none. 0 and NaN where a run failed.
     """
     num_runs, num_reactions = job.rates.shape
-    num_species = job.initial.shape[1]
+    num_species, num_params = job.initial.shape[1], scores.shape[2]
     num_lanes = min(LANES, (num_runs + _GROUP - 1) // _GROUP * _GROUP)
-    w = np.zeros((FIRST_STATE + 2 * num_species + num_reactions, num_lanes))
+    w = np.zeros((FIRST_STATE + 2 * num_species + num_reactions + num_params, num_lanes))
+    stack = stack_for(job.laws, num_lanes)
+    slope = slopes_for(job.laws, num_lanes)
+    score = np.zeros((num_params, num_lanes))
     running = np.zeros((num_reactions + 1, num_lanes))
     factor = np.zeros((num_reactions, num_lanes))
     integral = np.zeros((num_reactions, num_lanes))
@@ -45,20 +50,23 @@ def direct_method_with_exposure(job, fired, exposure):
     active = num_lanes - idle
     while active > 0:
         draw(w, ids, job.key, num_lanes)
-        _find_factors(w, factor, running, job.tables, before, num_species)
+        _find_factors(w, factor, running, stack, slope, job.tables, job.laws, before, num_species)
         _pass_time(w, running, factor, integral, span)
+        _pass_time_of_laws(job.laws, slope, score, span)
         _choose(w, running, chosen)
         fire_in_lanes(w, chosen, job.tables, before, after, num_species)
         if until_check == 0:
             until_check = overdue(w, ids, row, job.max_events)
         until_check -= 1
         num_over = _settle(
-            w, ids, row, output, before, num_species, factor, integral, count, job, fired, exposure
-        )
+            w, ids, row, output, before, num_species, factor, integral, count, slope, score, job,
+            fired, exposure, scores,
+        )  # fmt: skip
         for i in range(num_lanes):
             count[np.int64(chosen[i]), i] += 1
+        _fire_laws(job.laws, chosen, factor, slope, score)
         if num_over > 0:
-            _start_anew(row, integral, count)
+            _start_anew(row, integral, count, score)
             todo, idle = refill(w, ids, row, output, job, todo, after)
             active -= idle
         before, after = after, before
@@ -66,16 +74,27 @@ def direct_method_with_exposure(job, fired, exposure):
         if job.codes[b] != OK:
             fired[b, :, :] = 0
             exposure[b, :, :] = np.nan
+            scores[b, :, :] = np.nan
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _find_factors(w, factor, running, tables, before, num_species):
-    """Fill the combinations of reactants h_r of each lane, and the running sums of a_r."""
+def _find_factors(w, factor, running, stack, slope, tables, laws, before, num_species):
+    """Fill the combinations of reactants h_r of each lane, and the running sums of a_r.
+
+    For rate laws, their rates and the derivatives of these.
+    """
     num_lanes = w.shape[1]
     first_rate = FIRST_STATE + 2 * num_species
+    first_param = first_rate + factor.shape[0]
     for r in range(factor.shape[0]):
         first, last = tables.reactant_ptr[r], tables.reactant_ptr[r + 1]
         h, rate, below, here = factor[r], w[first_rate + r], running[r], running[r + 1]
+        if laws is not None and has_law(laws, r):
+            rate_in_lanes(tables, laws, stack, r, w, before, first_param, h)
+            slopes_in_lanes(laws, stack, r, w, before, first_param, h, slope)
+            for i in range(num_lanes):
+                here[i] = below[i] + h[i]
+            continue
         order = tables.reactant_order[first] if first < last else 0
         if last - first == 1 and order == 1:
             x = w[before + tables.reactant_species[first]]
@@ -122,10 +141,42 @@ def _pass_time(w, running, factor, integral, span):
             sum_[i] += h[i] * span[i]
 
 
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _pass_time_of_laws(laws, slope, score, span):
+    """Take the expected score of the laws off, up to the event or the next output."""
+    if laws is None:
+        return
+    for p in range(slope.shape[0]):
+        change, total = slope[p], score[laws.slope_parameter[p]]
+        for i in range(span.shape[0]):
+            total[i] -= change[i] * span[i]
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _pass_time_in_lane(laws, slope, score, lane, passed):
+    """Do the same for one lane and a time ``passed``."""
+    if laws is None:
+        return
+    for p in range(slope.shape[0]):
+        score[laws.slope_parameter[p], lane] -= slope[p, lane] * passed
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _fire_laws(laws, chosen, factor, slope, score):
+    """Add ∂ log a_r of the reaction that fires in each lane."""
+    if laws is None:
+        return
+    for i in range(chosen.shape[0]):
+        r = np.int64(chosen[i])
+        for p in range(laws.slope_ptr[r], laws.slope_ptr[r + 1]):
+            score[laws.slope_parameter[p], i] += slope[p, i] / factor[r, i]
+
+
 @numba.njit(inline="always", error_model="numpy")
 def _settle(
-    w, ids, row, output, before, num_species, factor, integral, count, job, fired, exposure
-):
+    w, ids, row, output, before, num_species, factor, integral, count, slope, score, job, fired,
+    exposure, scores,
+):  # fmt: skip
     """As `tumble.kernels._lanes.settle`; the pending event is not yet counted."""
     times, states, num_lanes = job.times, job.states, w.shape[1]
     num_times, num_reactions = times.shape[0], factor.shape[0]
@@ -149,6 +200,8 @@ def _settle(
                 for r in range(num_reactions):
                     fired[b, k, r] = count[r, lane]
                     exposure[b, k, r] = integral[r, lane]
+                for q in range(score.shape[0]):
+                    scores[b, k, q] = score[q, lane]
                 k += 1
                 if k == num_times:
                     break
@@ -157,6 +210,7 @@ def _settle(
                 passed = gap - max(left, 0.0)
                 for r in range(num_reactions):
                     integral[r, lane] += factor[r, lane] * passed
+                _pass_time_in_lane(job.laws, slope, score, lane, passed)
             output[lane], w[LEFT, lane] = k, left
             if crossing and k < num_times and num_events < job.max_events and left > 0.0:
                 continue
@@ -172,9 +226,11 @@ def _settle(
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _start_anew(row, integral, count):
+def _start_anew(row, integral, count, score):
     for lane in range(row.shape[0]):
         if row[lane] == OVER:
             for r in range(integral.shape[0]):
                 integral[r, lane] = 0.0
                 count[r, lane] = 0
+            for q in range(score.shape[0]):
+                score[q, lane] = 0.0

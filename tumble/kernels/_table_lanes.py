@@ -18,6 +18,7 @@ from tumble.kernels._lanes import (
     refill,
     settle,
 )
+from tumble.kernels._law_lanes import has_law, rate_in_lanes, stack_for
 
 LANES = 128
 # Up to this many changes of a count, all reactions together, masked additions beat single ones.
@@ -28,7 +29,9 @@ _FEW_CHANGES = 12
 def direct_method_in_lanes(job):
     """Run a `tumble.kernels._lanes.Job` of any network."""
     num_species, num_reactions = job.initial.shape[1], job.rates.shape[1]
-    w = np.zeros((FIRST_STATE + 2 * num_species + num_reactions, LANES))
+    num_params = 0 if job.laws is None else job.params.shape[1]
+    w = np.zeros((FIRST_STATE + 2 * num_species + num_reactions + num_params, LANES))
+    stack = stack_for(job.laws, LANES)
     running = np.zeros((num_reactions + 1, LANES))
     chosen = np.zeros(LANES)
     ids = np.zeros((3, LANES), np.uint64)
@@ -43,7 +46,7 @@ def direct_method_in_lanes(job):
     active = LANES - idle
     while active > FEW or todo < job.rates.shape[0]:
         draw(w, ids, job.key, LANES)
-        flagged = _choose(w, running, chosen, job.tables, before, num_species)
+        flagged = _choose(w, running, chosen, stack, job.tables, job.laws, before, num_species)
         fire_in_lanes(w, chosen, job.tables, before, after, num_species)
         if until_check == 0:
             until_check = overdue(w, ids, row, max_events)
@@ -62,13 +65,18 @@ def direct_method_in_lanes(job):
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _choose(w, running, chosen, tables, before, num_species):
+def _choose(w, running, chosen, stack, tables, laws, before, num_species):
     """Choose the reaction of each lane and let its time pass; return whether any was flagged."""
     num_reactions = running.shape[0] - 1
     first_rate = FIRST_STATE + 2 * num_species
     for r in range(num_reactions):
         first, last = tables.reactant_ptr[r], tables.reactant_ptr[r + 1]
         rate, below, here = w[first_rate + r], running[r], running[r + 1]
+        if laws is not None and has_law(laws, r):
+            rate_in_lanes(tables, laws, stack, r, w, before, first_rate + num_reactions, here)
+            for i in range(LANES):
+                here[i] = below[i] + here[i]
+            continue
         if first == last:
             for i in range(LANES):
                 here[i] = below[i] + rate[i]

@@ -189,9 +189,9 @@ def _simulate_with_score(
         float(batch.start), batch.times, np.uint64(batch.stream.key), batch.runs, int(max_events),
         states, codes, culprits, events,
     )  # fmt: skip
-    if laws is None and fits_lanes(job):
+    if fits_lanes(job):
         culprits[:] = -1
-        direct_method_with_exposure(job, fired, exposure)
+        direct_method_with_exposure(job, fired, exposure, scores)
         find_culprits(job)
     else:
         direct_method(
@@ -218,13 +218,14 @@ def _simulate_pairs(
     laws = law_tables(model)
     # Both copies side by side in each row.
     job = Job(
-        network_tables(model), laws, rates.reshape(num_pairs, -1), np.empty((num_pairs, 0)),
-        batch.initial.reshape(num_pairs, -1), float(batch.start), batch.times,
+        network_tables(model), laws, rates.reshape(num_pairs, -1),
+        batch.params.reshape(num_pairs, -1), batch.initial.reshape(num_pairs, -1),
+        float(batch.start), batch.times,
         np.uint64(batch.stream.key), batch.runs, int(max_events),
         states.reshape(num_pairs, -1, num_species), codes, culprits, events,
     )  # fmt: skip
     todo = np.arange(num_pairs)
-    if laws is None and fits_lanes(job):
+    if fits_lanes(job):
         culprits[:] = -1
         coupled_pairs_in_lanes(job)
         # Those that failed are followed once more by themselves: that says what made them fail.

@@ -116,10 +116,7 @@ def _run(model: ReactionNetwork, job: Any, rows_ahead: float) -> None:
             kernel(job)
             return
         began = time.perf_counter()
-        if job.laws is None:
-            direct_method_in_lanes(job)
-        else:
-            _one_by_one(job)
+        direct_method_in_lanes(job)
         generated.account(time.perf_counter() - began, len(job.runs))
 
 

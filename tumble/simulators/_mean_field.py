@@ -33,7 +33,8 @@ class MeanField(AbstractSimulator):
 
     States are **real**: they are returned as float64, with NaN in failed runs.
 
-    Arguments: ``rtol``, relative and absolute tolerance of the solver (Dormand and Prince). Default 1e-8.
+    Arguments: ``rtol``, relative and absolute tolerance of the solver (Dormand and Prince). Default
+    1e-8.
 
     When: a first look at a model, or a comparison that shows what noise does. Not for stiff
     equations, on which the solver gives up (`SampleCode.INTEGRATION`), nor as a mean of small
