@@ -75,11 +75,16 @@ def _digamma(x):
 def power(a, b):
     """Return a to the power b.
 
-    Compilers replace these powers by something that may round in another way when they see b, as in
-    kernels that are written for one network; so all do it.
+    Whole exponents that are common in rate laws are products, which take a tenth of the time.
+    Compilers replace some of these powers by something that may round in another way when they see
+    b, as in kernels that are written for one network; so all do it.
     """
     if b == 2.0:
         return a * a
+    if b == 3.0:
+        return a * a * a
+    if b == 4.0:
+        return (a * a) * (a * a)
     if b == 1.0:
         return a
     if b == -1.0:
