@@ -12,6 +12,7 @@ import numpy as np
 from tumble._errors import ModelError
 from tumble._expressions._derivative import differentiate
 from tumble._expressions._evaluate import evaluate
+from tumble._expressions._fold import fold
 from tumble._expressions._format import write
 from tumble._expressions._nodes import CONSTANTS, Name, Node, Number, iterate, measure, replace
 
@@ -82,3 +83,7 @@ class Expression:
         Where it has a corner or a step, the derivative is that of the branch taken.
         """
         return Expression(differentiate(self.tree, name))
+
+    def folded(self) -> Expression:
+        """Return the expression with numbers in place of what depends on nothing."""
+        return Expression(fold(self.tree))

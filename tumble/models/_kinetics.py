@@ -91,7 +91,9 @@ class Kinetics:
         columns = [plain[..., r] for r in range(len(self.rates))]
         for r in self._composed:
             columns[r] = self.rates[r](values, xp)
-        return xp.stack(xp.broadcast_arrays(*columns), axis=-1)
+        # An expression of numbers alone has no shape of its own.
+        *columns, _ = xp.broadcast_arrays(*columns, plain[..., 0])
+        return xp.stack(columns, axis=-1)
 
     def combinations(self, state: Any, xp: Any = np) -> Any:
         """Return the combinations of the reactants of each reaction, 1 for a rate law; [..., R]."""
@@ -118,7 +120,8 @@ class Kinetics:
             mass_action[..., r] if self.is_mass_action[r] else rate(values, xp)
             for r, rate in enumerate(self.rates)
         ]
-        return xp.stack(xp.broadcast_arrays(*columns), axis=-1)
+        *columns, _ = xp.broadcast_arrays(*columns, mass_action[..., 0])
+        return xp.stack(columns, axis=-1)
 
     def values(
         self, state: Any, params: Any, time: Any = 0.0, xp: Any = np, variables: Any = None

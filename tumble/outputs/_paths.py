@@ -163,10 +163,11 @@ class Paths(AbstractOutput[SamplePaths]):
     def collect(self, runs: RunStream) -> SamplePaths:
         """See `AbstractOutput.collect`."""
         plan = runs.plan
-        if not isinstance(plan.simulator, SupportsPaths):
+        if not plan.simulator.offers(SupportsPaths, plan.model):
             raise CapabilityError(
-                f"{type(plan.simulator).__name__} cannot write down the events of a run "
-                "(SupportsPaths), which outputs=Paths() needs; DirectMethod can."
+                f"{type(plan.simulator).__name__} cannot write down the events of a run of this "
+                "model (SupportsPaths), which outputs=Paths() needs; DirectMethod can, of networks "
+                "whose rates change by reactions alone. Ask for Counts at many times."
             )
         first, codes = self._count(runs)
         times, reactions = np.empty(first[-1]), np.empty(first[-1], np.int32)

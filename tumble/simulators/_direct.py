@@ -34,6 +34,14 @@ from tumble.simulators._jump_runs import (
     record_piece,
     sample_jumps,
 )
+from tumble.simulators._stages import (
+    Stage,
+    is_staged,
+    pairs_in_stages,
+    sample_in_stages,
+    scored_in_stages,
+    stages_of,
+)
 
 
 @dataclass(frozen=True)
@@ -60,8 +68,10 @@ class DirectMethod(AbstractSimulator, SupportsScore, SupportsAlternative, Suppor
     that are much shorter than what comes before them, which a long step could miss.
 
     When: always, unless counts are so large that events can no longer be simulated one by one. The
-    score, coupled pairs and alternatives are not available for rates that read ``time``, variables
-    and events.
+    score and coupled pairs are available where rates change by reactions alone, or besides at times
+    that are known beforehand (``where(time < 10, a, b)``, a `StepInput`): such runs go from stage
+    to stage, as fast as others. Alternatives and whole paths are for rates that do not read
+    ``time``; none of them for variables and events.
 
     References: Gillespie, J. Phys. Chem. 81 (1977), doi:10.1021/j100540a008; with rates that change
     continuously, Alfonsi et al., ESAIM: Proc. 14 (2005), doi:10.1051/proc:2005001.
@@ -84,12 +94,22 @@ class DirectMethod(AbstractSimulator, SupportsScore, SupportsAlternative, Suppor
             raise ParameterError(f"`max_step` is {self.max_step}, expected a time > 0.")
 
     def offers(self, capability: type, model: Any) -> bool:
-        """See `AbstractSimulator.offers`; but for samples, rates may only change by reactions."""
-        needs_jumps = capability in (SupportsScore, SupportsCoupling, SupportsAlternative)
-        return isinstance(self, capability) and (model.is_jump_process or not needs_jumps)
+        """See `AbstractSimulator.offers`; it depends on how rates depend on time."""
+        if not isinstance(self, capability):
+            return False
+        if capability in (SupportsScore, SupportsCoupling):
+            return bool(model.is_jump_process or is_staged(model))
+        return bool(model.is_jump_process or capability not in (SupportsAlternative, SupportsPaths))
 
     def sample(self, model: ReactionNetwork, batch: Batch, *, executor: Any = None) -> Sample:
         """See `AbstractSimulator.sample`."""
+        stages = _stages(model, batch)
+        if stages:
+            return sample_in_stages(
+                stages, batch,
+                lambda m, piece: sample_jumps(m, piece, self.max_events, executor),
+                self.max_events,
+            )  # fmt: skip
         if not model.is_jump_process:
             options = (self.max_events, self.tolerance, self.max_step)
             *rest, variables = in_pieces(simulate_hybrid_rows, model, batch, executor, *options)
@@ -104,6 +124,13 @@ class DirectMethod(AbstractSimulator, SupportsScore, SupportsAlternative, Suppor
 
         The last event-free interval is included.
         """
+        stages = _stages(model, batch)
+        if stages:
+            return scored_in_stages(
+                stages, batch,
+                lambda m, piece: self.sample_with_score(m, piece, executor=executor),
+                self.max_events,
+            )  # fmt: skip
         require_autonomous(model, "the score of DirectMethod")
         pieces = in_pieces(_simulate_with_score, model, batch, executor, self.max_events)
         states, codes, culprits, events, fired, exposure, of_laws = pieces
@@ -130,6 +157,13 @@ class DirectMethod(AbstractSimulator, SupportsScore, SupportsAlternative, Suppor
         self, model: ReactionNetwork, batch: Batch, *, executor: Any = None
     ) -> PairSample:
         """Run pairs under the split coupling; see `SupportsCoupling.sample_pairs`."""
+        stages = _stages(model, batch)
+        if stages:
+            return pairs_in_stages(
+                stages, batch,
+                lambda m, piece: self.sample_pairs(m, piece, executor=executor),
+                self.max_events,
+            )  # fmt: skip
         require_autonomous(model, "a coupled pair of DirectMethod")
         states, codes, culprits, events = in_pieces(
             _simulate_pairs, model, batch, executor, self.max_events
@@ -165,6 +199,13 @@ class DirectMethod(AbstractSimulator, SupportsScore, SupportsAlternative, Suppor
     ) -> tuple[FloatArray, IntArray]:
         """See `SupportsPaths.record_paths`."""
         return record_piece(model, piece_of(batch, slice(None)), self.max_events, first)
+
+
+def _stages(model: ReactionNetwork, batch: Batch) -> tuple[Stage, ...]:
+    """Return the stages of a batch, none if the network has none or needs none."""
+    if model.is_jump_process:
+        return ()
+    return stages_of(model, float(batch.start), float(batch.times[-1]))
 
 
 def _simulate_with_score(
