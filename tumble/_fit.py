@@ -199,8 +199,7 @@ def _fit_likelihood(run: FitRun, bound: BoundLikelihood) -> FitResult:
 
 
 def _fit_outputs(run: FitRun, bound: BoundOutputs, warm_start: bool) -> FitResult:
-    is_network = isinstance(run.problem.model, ReactionNetwork)
-    surrogate = Surrogate(LinearNoise(), bound) if is_network else None
+    surrogate = _surrogate(bound)
     starts, losses = run.starts, None
     if warm_start:
         starts, losses = (
@@ -236,6 +235,15 @@ def _fit_outputs(run: FitRun, bound: BoundOutputs, warm_start: bool) -> FitResul
     elif stop.code in _ENDED_WELL:
         words = "not available for an expected loss: use tumble.bootstrap(fit)"
     return _finalize(run, solution, stop, covariance, words, str(source))
+
+
+def _surrogate(bound: BoundOutputs) -> Surrogate | None:
+    """Return the linear-noise approximation, or None where it does not take the model."""
+    for binding in bound.problem.bindings:
+        model = binding.model
+        if not isinstance(model, ReactionNetwork) or model.variables or model.events:
+            return None
+    return Surrogate(LinearNoise(), bound)
 
 
 def _warm_start(run: FitRun, surrogate: Surrogate) -> tuple[FloatArray, FloatArray | None]:

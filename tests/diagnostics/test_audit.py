@@ -13,10 +13,12 @@ from tumble._random import Stream
 from tumble.diagnostics import audit_fit, audit_gradient
 from tumble.diagnostics._references import (
     ExactLikelihood,
+    PlainDifferences,
     ProvenEstimator,
     SampledLikelihood,
     exact_loss_and_gradient,
     likelihood_reference,
+    sampled_reference,
 )
 from tumble.gradients import AbstractEstimator, CoupledDifference, ScoreFunction
 from tumble.objectives import ExpectedLoss, MomentMatching, PathLikelihood
@@ -246,13 +248,114 @@ def test_a_reference_of_ones_own():
     )  # fmt: skip
     assert "CoupledDifference" in audit.reference
     assert audit.verdicts == {"ScoreFunction": "RIGHT"}
-    with pytest.raises(CapabilityError, match="give `reference`"):
-        from tests.gradients.test_contract import SamplesOnly
 
-        few = replace(immigration_death(), simulator=SamplesOnly())
-        from tumble.diagnostics._audit import _proven_reference
 
-        _proven_reference(MomentMatching(order=1).bind(few), ScoreFunction(), None)
+def of_network(text, parameters, initial=None):
+    return tb.Problem(
+        tb.ReactionNetwork.from_text(text),
+        data={"time": [0.5, 2.0], "X": [5.0, 12.0]},
+        initial=initial or {"X": 3},
+        parameters={name: tb.Parameter(0.1, 100) for name in parameters},
+    )
+
+
+NOT_JUMPS_ALONE = {
+    "a variable": "V(0) = 1\nV' = -V\n0 => X ; k * V\nX -> 0 ; gamma",
+    "an event": "0 -> X ; k\nX -> 0 ; gamma\nat X >= 9: X = 0",
+    "time": "0 => X ; k * (1 + exp(-time))\nX -> 0 ; gamma",
+}
+
+
+@pytest.mark.parametrize("text", NOT_JUMPS_ALONE.values(), ids=NOT_JUMPS_ALONE)
+def test_networks_that_cannot_be_enumerated_are_compared_with_plain_runs(text):
+    audit = audit_gradient(
+        of_network(text, ["k", "gamma"]), PARAMS, objective=MomentMatching(order=1),
+        budget=tb.Budget(simulations=30_000),
+    )  # fmt: skip
+    assert list(audit.verdicts) == ["SPSA", "GaussianSmoothing"]
+    assert "WRONG" not in verdicts(audit)
+    assert audit.reference.startswith("differences between plain runs (step 0.05, bias")
+    assert audit.words.endswith(
+        "There is no exact reference here: finite state projection takes networks of reactions "
+        "alone, whose rates only change when one fires."
+    )
+
+
+def test_plain_differences_agree_with_exact_moments():
+    """Two experiments, a quadratic loss and one that is linear; the bias is below 0.1 %."""
+    problem = immigration_death()
+    twice = replace(problem, experiments=[*problem.experiments, *problem.experiments])
+    z = np.log([10.0, 1.0])
+    for objective in (MomentMatching(order=1), ExpectedLoss()):
+        bound = objective.bind(twice)
+        exact = exact_loss_and_gradient(bound, z, FiniteStateProjection())[1]
+        found = PlainDifferences(bound).gradient(z, 500_000, Stream.from_seed(1))
+        assert abs(found.num_runs - 500_000) < 20
+        assert np.all(np.abs(found.gradient - exact) < 4 * found.errors + 2e-3 * np.abs(exact))
+        assert np.all(found.errors < 0.03 * np.linalg.norm(exact))
+
+
+def test_errors_of_plain_differences_are_those_of_repeats():
+    bound = MomentMatching(order=1).bind(immigration_death())
+    reference, stream = PlainDifferences(bound), Stream.from_seed(2)
+    found = [
+        reference.gradient(np.log([10.0, 1.0]), 2_000, stream.child("r", i)) for i in range(200)
+    ]
+    spread = np.std([f.gradient for f in found], axis=0, ddof=1)
+    claimed = np.sqrt(np.mean([f.errors**2 for f in found], axis=0))
+    np.testing.assert_allclose(spread, claimed, rtol=4 / np.sqrt(2 * 200))
+
+
+def test_a_plain_black_box_is_compared_with_plain_runs():
+    def arrivals(params, times, rng):
+        return np.cumsum(rng.poisson(params["k"] * np.diff(times, prepend=0.0)))
+
+    problem = tb.Problem(
+        tb.BlackBox(arrivals, ["k"], ["X"]), data={"time": [0.5, 2.0], "X": [5.0, 12.0]},
+        parameters={"k": tb.Parameter(0.1, 100)},
+    )  # fmt: skip
+    audit = audit_gradient(problem, {"k": 10.0}, margin=0.25, budget=tb.Budget(simulations=60_000))
+    assert audit.verdicts == {"CoupledDifference": "RIGHT"}
+    assert audit.reference.startswith("differences between plain runs") and not audit.notes
+
+
+def test_estimators_that_are_not_defined_at_a_zero_rate_are_named_and_left_out():
+    problem = tb.Problem(
+        tb.ReactionNetwork.from_text("0 -> X ; k\nX -> 0 ; gamma\n0 -> X ; extra"),
+        data={"time": [0.5, 2.0], "X": [5.0, 12.0]},
+        initial={"X": 3},
+        parameters={
+            "k": tb.Parameter(0.1, 100),
+            "gamma": tb.Parameter(0.1, 10),
+            "extra": tb.Parameter(0, 10, scale="linear"),
+        },
+    )
+    params = {**PARAMS, "extra": 0.0}
+    audit = audit_gradient(problem, params, objective=MomentMatching(order=1), margin=0.2)
+    assert audit.verdicts == {"CoupledDifference": "RIGHT"}
+    assert list(audit.refused) == ["ScoreFunction", "ScoreFunction (LinearResponse)"]
+    words = "ScoreFunction cannot be used here: the score is not defined at a zero rate"
+    assert words in audit.words and words in repr(audit)
+    assert "finite state projection" in audit.reference
+    bound = MomentMatching(order=1).bind(problem)
+    z = np.asarray(problem.space.to_fit(problem.space.pack(params)))
+    source = sampled_reference(bound, CoupledDifference(), z, Stream(0))
+    assert source.name.startswith("AlternativePath")
+    with pytest.raises(ParameterError, match=r"^the score is not defined at a zero rate; keep"):
+        audit_gradient(
+            problem, params, objective=MomentMatching(order=1), gradients=[ScoreFunction()]
+        )
+
+
+def test_a_likelihood_of_rates_that_depend_on_time_has_no_reference():
+    problem = of_network(NOT_JUMPS_ALONE["time"], ["k", "gamma"])
+    with pytest.raises(CapabilityError, match=r"there is no reference for the likelihood of a net"):
+        audit_gradient(problem, PARAMS)
+
+
+def test_no_estimators_are_an_error():
+    with pytest.raises(ParameterError, match="`gradients` is empty, expected at least one"):
+        audit_gradient(immigration_death(), PARAMS, objective=ExpectedLoss(), gradients=[])
 
 
 @pytest.mark.slow

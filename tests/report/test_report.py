@@ -9,6 +9,7 @@ from tests.io.hand_made import make_audit, make_fit, make_predictive, make_probl
 from tumble._errors import RunFolderError
 from tumble._results import ResultCode
 from tumble.io import save_fit
+from tumble.models import ReactionNetwork
 from tumble.report import write_report
 from tumble.report._numbers import show, show_count, show_seconds, to_digits
 
@@ -84,6 +85,35 @@ def test_the_page_is_well_formed_and_says_it_all(full):
         "95 % interval",
     ):
         assert words in text, words
+
+
+WITH_EVERYTHING = """N = S + I + R
+V(0) = 1
+V' = -decay * V
+S + I => 2 I ; beta * S * I * V / N
+I -> R ; gamma
+0 -> S ; 0.5
+at V < 0.5 [delay = 2]: S = 0"""
+
+
+def test_rate_laws_definitions_and_events_are_shown_as_they_are(tmp_path):
+    simple = make_problem()
+    model = ReactionNetwork.from_text(WITH_EVERYTHING)
+    problem = replace(simple, model=model, parameters={**simple.parameters, "decay": 0.1})
+    page = Page(write_report(make_fit(problem), tmp_path / "r.html").read_text(encoding="utf-8"))
+    for words in (
+        "rate constant (→) or rate (⇒)",
+        "S + I ⇒ 2 I beta * S * I * V / N",
+        "I → R gamma",
+        "∅ → S 0.5",
+        "where N = S + I + R where V(0) = 1 where V' = -decay * V",
+        "event at V < 0.5 [delay = 2]: S = 0",
+    ):
+        assert words in page.text, words
+
+
+def test_without_rate_laws_rates_are_constants(full):
+    assert "reaction rate constant S + I → 2 I beta I → R gamma" in Page(full).text
 
 
 def test_the_page_needs_nothing_else(full):

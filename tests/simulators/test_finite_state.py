@@ -46,6 +46,16 @@ def test_arrival_is_poisson_far_into_the_tails():
     np.testing.assert_allclose(later.sensitivities[0, x, 0], slope, rtol=1e-9, atol=1e-25)
 
 
+def test_sensitivities_where_all_rates_are_zero():
+    """∂ E[X(t)] / ∂ (k, γ) at k = γ = 0 is (t, −x0 t): nothing happens, but it might."""
+    later = projection.distribution(
+        helpers.immigration_death(), [0.0, 0.0], [3], TIMES, sensitivities=True
+    )
+    np.testing.assert_array_equal(later.marginal(0)[:, 3], 1.0)
+    expected = np.stack([TIMES, -3 * TIMES], axis=-1)
+    np.testing.assert_allclose(later.expectation_gradient(counts), expected, **CLOSE)
+
+
 @pytest.mark.parametrize(("k", "gamma", "x0"), [(10.0, 1.0, 0), (0.3, 2.0, 25), (400.0, 1.0, 3)])
 def test_immigration_death(k, gamma, x0):
     network = helpers.immigration_death()

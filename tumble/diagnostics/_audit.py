@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tumble._budget import Budget, Spending
-from tumble._errors import CapabilityError, ParameterError
+from tumble._errors import ParameterError
 from tumble._fit_result import FitResult
 from tumble._problem import Problem, as_params
 from tumble._progress import showing
@@ -18,18 +18,13 @@ from tumble._typing import FloatArray, Params
 from tumble.diagnostics._looks import AuditRow, FixedGradient, SampledGradient, look
 from tumble.diagnostics._references import (
     AbstractReference,
-    ProvenEstimator,
     ReferenceGradient,
     likelihood_reference,
     moments_reference,
+    sampled_reference,
 )
-from tumble.gradients import (
-    AbstractEstimator,
-    Auto,
-    CoupledDifference,
-    ScoreFunction,
-    Verdict,
-)
+from tumble.gradients import AbstractEstimator, Auto, Verdict
+from tumble.models import ReactionNetwork
 from tumble.objectives import AbstractObjective, BoundLikelihood, BoundOutputs, default_objective
 
 _DEFAULT_RUNS = 400_000
@@ -42,7 +37,8 @@ class GradientAudit:
 
     Attributes: ``params``, where; ``reference``, against what; ``rows``; ``num_runs`` of the
     simulator; ``displacement``, from `audit_fit`: parameter → (shift, error) in standard errors of
-    the fit by which one Newton step on the reference would move the estimate.
+    the fit by which one Newton step on the reference would move the estimate; ``refused``:
+    estimator → why it cannot be used at this point; ``notes``, sentences on the audit itself.
     """
 
     params: Mapping[str, Any]
@@ -50,6 +46,8 @@ class GradientAudit:
     rows: tuple[AuditRow, ...]
     num_runs: int
     displacement: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def verdicts(self) -> dict[str, str]:
@@ -86,7 +84,8 @@ class GradientAudit:
                 f"One step on the exact likelihood would move {name} most, by {shift:+.2f} ± "
                 f"{error:.2f} of its standard errors."
             )
-        return " ".join(sentences)
+        sentences += [f"{n} cannot be used here: {why}" for n, why in self.refused.items()]
+        return " ".join([*sentences, *self.notes])
 
     def summary(self) -> str:
         """Return the audit as a table and a sentence."""
@@ -116,6 +115,7 @@ class GradientAudit:
             "best": self.best,
             "num_runs": int(self.num_runs),
             "displacement": {k: list(v) for k, v in self.displacement.items()},
+            "refused": dict(self.refused),
             "rows": [asdict(row) for row in self.rows],
         }
 
@@ -172,13 +172,17 @@ def audit_gradient(
     - ``objective``: default by the kind of the data, as in `fit`. The gradient of a path likelihood
       is compared with that of the exact likelihood, so its approximation is part of the test.
     - ``gradients``: estimators to test, for simulated losses. Default the candidates of `Auto` that
-      the simulator allows.
+      the simulator allows. Those that cannot be used at this point, such as scores at a rate of
+      zero, are named with the reason and left out.
     - ``reference``: default finite state projection where the states are few; otherwise particle
-      filters (likelihoods) or an estimator with a proven guarantee that is not under test.
+      filters (likelihoods), an estimator with a proven guarantee that is not under test, or, where
+      there is none (networks with variables, events or rates that depend on time, plain black
+      boxes), differences between plain runs.
     - ``level``: chance of a wrong verdict, in total. Default 0.01.
     - ``budget``: default 400,000 runs.
 
-    Returns a `GradientAudit`. Raises `CapabilityError` where no reference is to be had.
+    Returns a `GradientAudit`. Raises `CapabilityError` where no reference is to be had, and what
+    the estimators raise where none of them can be used.
 
     When: before or during a fit, away from the minimum. At the minimum the gradient is zero and the
     margin with it, so that hardly anything can be called right: audit a finished fit with
@@ -266,49 +270,58 @@ def _audit_estimators(
 ) -> GradientAudit:
     problem = bound.problem
     tested = Auto().members(problem) if gradients is None else list(gradients)
-    exact = reference or moments_reference(bound, z)
-    rows: list[AuditRow] = []
-    names = []
+    if not tested:
+        raise ParameterError("`gradients` is empty, expected at least one estimator.")
     for estimator in tested:
         estimator.check(bound)
     labels = [estimator.label for estimator in tested]
     if len(set(labels)) < len(labels):  # members that differ in their settings
         labels = [str(estimator) for estimator in tested]
-    for i, estimator in enumerate(tested):
-        allowance = spending.simulations_left / (len(tested) - i)
-        source = exact or _proven_reference(bound, estimator, executor)
+    probe = stream.child("probe")
+    refused = {
+        label: str(error)
+        for label, estimator in zip(labels, tested, strict=True)
+        if (error := _refusal(bound, estimator, z, probe, executor)) is not None
+    }
+    able = [pair for pair in zip(labels, tested, strict=True) if pair[0] not in refused]
+    if not able:
+        raise ParameterError(next(iter(refused.values())))
+    exact = reference or moments_reference(bound, z)
+    rows: list[AuditRow] = []
+    names = []
+    for i, (name, estimator) in enumerate(able):
+        allowance = spending.simulations_left / (len(able) - i)
+        source = exact or sampled_reference(bound, estimator, z, probe, executor)
         names.append(source.name)
-        branch = stream.child("estimator", i)
-        sampled = SampledGradient(estimator, bound, executor)
-        name = labels[i]
         rows += look(
-            problem,
-            name,
-            sampled,
-            source,
-            z,
-            margin,
-            level / len(tested),
-            allowance,
-            spending,
-            branch,
-            bar,
-        )
+            problem, name, SampledGradient(estimator, bound, executor), source, z, margin,
+            level / len(able), allowance, spending, stream.child("estimator", i), bar,
+        )  # fmt: skip
+    notes = () if exact else _why_not_exact(bound)
     return GradientAudit(
-        dict(params), "; ".join(dict.fromkeys(names)), tuple(rows), spending.simulations
-    )
+        dict(params), "; ".join(dict.fromkeys(names)), tuple(rows), spending.simulations,
+        refused=refused, notes=notes,
+    )  # fmt: skip
 
 
-def _proven_reference(
-    bound: BoundOutputs, estimator: AbstractEstimator, executor: Any
-) -> ProvenEstimator:
-    for candidate in (ScoreFunction(), CoupledDifference(step=0.005)):
-        able = isinstance(bound.problem.simulator, candidate.requires)
-        if able and type(candidate) is not type(estimator):
-            return ProvenEstimator(bound, candidate, executor)
-    raise CapabilityError(
-        f"{type(bound.problem.simulator).__name__} offers no estimator to compare "
-        f"{type(estimator).__name__} with; give `reference`."
+def _refusal(
+    bound: BoundOutputs, estimator: AbstractEstimator, z: FloatArray, stream: Stream, executor: Any
+) -> ParameterError | None:
+    """Return why an estimator cannot be used at z [P], as a few runs tell, or None if it can."""
+    try:
+        estimator.estimate(bound, z, 0, stream, executor)
+    except ParameterError as error:
+        return error
+    return None
+
+
+def _why_not_exact(bound: BoundOutputs) -> tuple[str, ...]:
+    models = [binding.model for binding in bound.problem.bindings]
+    if all(not isinstance(m, ReactionNetwork) or m.is_jump_process for m in models):
+        return ()
+    return (
+        "There is no exact reference here: finite state projection takes networks of reactions "
+        "alone, whose rates only change when one fires.",
     )
 
 

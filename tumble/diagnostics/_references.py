@@ -8,17 +8,26 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tumble._errors import ModelError
+from tumble._errors import CapabilityError, ModelError, ParameterError, SimulationError
 from tumble._problem import Problem
 from tumble._random import Stream
 from tumble._typing import FloatArray
-from tumble.gradients import AbstractEstimator
+from tumble.gradients import (
+    AbstractEstimator,
+    AlternativePath,
+    CoupledDifference,
+    ScoreFunction,
+    require_valid,
+)
+from tumble.losses import times
 from tumble.objectives import BoundLikelihood, BoundOutputs
 from tumble.simulators import FiniteStateProjection, ParticleFilter
 
 # One evaluation over this many states takes seconds at the most.
 _STATES_FOR_LIKELIHOOD = 50_000
 _STATES_FOR_MOMENTS = 4_000
+# On the fit scale; of half the width of the bounds on a linear one.
+_STEP = 0.05
 
 
 class ReferenceGradient(NamedTuple):
@@ -127,24 +136,119 @@ class ProvenEstimator(AbstractReference):
         return ReferenceGradient(estimate.gradient, estimate.standard_errors, estimate.num_runs)
 
 
+@dataclass(frozen=True)
+class PlainDifferences(AbstractReference):
+    """Central differences of expectations between plain runs at z ± ``step``.
+
+    The slope of the loss at z is taken from runs of their own, so that no product of two estimates
+    has a bias; errors are to first order in those of both. Runs on the two sides share their random
+    numbers. Bias of the order of the step squared, of the step where a bound cuts it.
+    """
+
+    bound: BoundOutputs
+    step: float = _STEP
+    executor: Any = None
+
+    @property
+    def name(self) -> str:
+        return (
+            f"differences between plain runs (step {self.step:g}, bias of the order of its square)"
+        )
+
+    def gradient(self, z: FloatArray, num_runs: int, stream: Stream) -> ReferenceGradient:
+        bound, space = self.bound, self.bound.problem.space
+        num_experiments = len(bound.problem.bindings)
+        each = max(8, num_runs // ((2 * space.size + 1) * num_experiments))
+        center = self._features(z, each, stream.child("center"))
+        moments = np.concatenate([f.mean(0) for f in center])
+        slope, second = bound.slope(moments), bound.loss.second(moments)
+        ends = np.cumsum([f.shape[1] for f in center])[:-1]
+        gradient, variance = np.zeros(space.size), np.zeros(space.size)
+        steps = self.step * np.where(
+            np.array(space.scales) == "linear", (space.upper - space.lower) / 2, 1.0
+        )
+        for j in range(space.size):
+            shift = steps * (np.arange(space.size) == j)
+            low, high = (np.asarray(space.clip(z + sign * shift)) for sign in (-1, 1))
+            branch = stream.child("parameter", j)
+            sides = [self._features(point, each, branch) for point in (low, high)]
+            quotients = [(b - a) / (high[j] - low[j]) for a, b in zip(*sides, strict=True)]
+            column = np.concatenate([q.mean(0) for q in quotients])
+            gradient[j] = slope @ column
+            pulls = np.split(slope, ends), np.split(times(second, column[:, None])[:, 0], ends)
+            for samples, pull in zip((quotients, center), pulls, strict=True):
+                variance[j] += sum(
+                    (f @ p).var(ddof=1) / each for f, p in zip(samples, pull, strict=True)
+                )
+        spent = each * (2 * space.size + 1) * num_experiments
+        return ReferenceGradient(gradient, np.sqrt(variance), spent)
+
+    def _features(self, z: FloatArray, num_runs: int, stream: Stream) -> list[FloatArray]:
+        """Return the features [n, F_e] of runs of each experiment at z [P]."""
+        problem = self.bound.problem
+        theta = np.asarray(problem.space.from_fit(z))
+        found = []
+        for e, binding in enumerate(problem.bindings):
+            branch = stream.child("experiment", e)
+            sample = problem.simulate_binding(e, theta, branch, num_runs, self.executor)
+            require_valid(sample, binding.model)
+            features = np.asarray(self.bound.features_of(e, sample.states, theta))
+            found.append(features.reshape(num_runs, -1))
+        return found
+
+
 def likelihood_reference(bound: BoundLikelihood, z: FloatArray) -> AbstractReference:
-    """Return the exact likelihood: on all states where they are few, else by particle filters."""
+    """Return the exact likelihood: on all states where they are few, else by particle filters.
+
+    Raises `CapabilityError` where there is neither.
+    """
     exact = ExactLikelihood(bound.problem, FiniteStateProjection(max_states=_STATES_FOR_LIKELIHOOD))
     try:
         exact.gradient(z, 0, Stream(0))
+    except CapabilityError:
+        raise CapabilityError(
+            "there is no reference for the likelihood of a network whose rates depend on `time`; "
+            "give `reference`, or audit gradients of simulated moments: "
+            "objective=objectives.MomentMatching()."
+        ) from None
     except ModelError:
         return SampledLikelihood(bound.problem, ParticleFilter())
     return exact
 
 
 def moments_reference(bound: BoundOutputs, z: FloatArray) -> ExactMoments | None:
-    """Return exact moments where the states are few, else None."""
+    """Return exact moments where the states are few and can be listed, else None."""
     exact = ExactMoments(bound, FiniteStateProjection(max_states=_STATES_FOR_MOMENTS))
     try:
         exact.gradient(z, 0, Stream(0))
-    except ModelError:
+    except (ModelError, CapabilityError):
         return None
     return exact
+
+
+def sampled_reference(
+    bound: BoundOutputs,
+    tested: AbstractEstimator,
+    z: FloatArray,
+    stream: Stream,
+    executor: Any = None,
+) -> AbstractReference:
+    """Return the first proven estimator of another class than ``tested`` that can be used at z.
+
+    Scores and phantoms are not defined everywhere. Where no estimator is left, plain differences.
+    """
+    simulator: Any = bound.problem.simulator
+    models = [binding.model for binding in bound.problem.bindings]
+    for candidate in (ScoreFunction(), CoupledDifference(step=0.005), AlternativePath()):
+        able = all(simulator.offers(candidate.requires, model) for model in models)
+        if not able or type(candidate) is type(tested):
+            continue
+        try:
+            candidate.estimate(bound, z, 0, stream, executor)
+        except (ParameterError, SimulationError):
+            continue
+        return ProvenEstimator(bound, candidate, executor)
+    return PlainDifferences(bound, executor=executor)
 
 
 def exact_loss_and_gradient(

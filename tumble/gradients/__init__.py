@@ -9,6 +9,7 @@ from tumble.gradients._base import (
     SampledJacobian,
     assemble,
     gauss_newton,
+    require_valid,
     without_noise,
 )
 from tumble.gradients._baselines import AbstractBaseline, CrossFitted, LeaveOneOut, LinearResponse
@@ -67,5 +68,6 @@ __all__ = [
     "assemble",
     "equivalence_test",
     "gauss_newton",
+    "require_valid",
     "without_noise",
 ]

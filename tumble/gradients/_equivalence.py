@@ -68,13 +68,13 @@ def equivalence_test(
     for j in range(size):
         if half[j] > bound[j]:
             verdict = Verdict.UNDECIDED
-            more[j] = (half[j] / max(bound[j], 1e-300)) ** 2
+            more[j] = (half[j] / max(bound[j], 1e-150)) ** 2
         elif gap[j] + half[j] <= bound[j]:
             verdict = Verdict.RIGHT
         elif gap[j] - half[j] > bound[j]:
             verdict = Verdict.WRONG
         else:
             verdict = Verdict.UNDECIDED
-            more[j] = (half[j] / max(abs(gap[j] - bound[j]), 1e-3 * bound[j], 1e-300)) ** 2
+            more[j] = (half[j] / max(abs(gap[j] - bound[j]), 1e-3 * bound[j], 1e-150)) ** 2
         verdicts.append(verdict)
     return Equivalence(tuple(verdicts), bound, half, more)

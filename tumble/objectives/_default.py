@@ -16,9 +16,10 @@ def default_objective(problem: Problem) -> AbstractObjective:
     """Return the objective that the kind of the data calls for.
 
     One or few time series: `PathLikelihood`. Ten replicates or more in every experiment, averages
-    or snapshots: `MomentMatching`. A black box has no likelihood: `MomentMatching` always.
+    or snapshots: `MomentMatching`. Black boxes, and networks with variables or events, have no
+    likelihood: `MomentMatching` always.
     """
-    if not isinstance(problem.model, ReactionNetwork):
+    if not _has_likelihood(problem):
         return MomentMatching()
     fewest = min(e.data.num_replicates for e in problem.experiments)
     if problem.kind == "series" and fewest < MANY_REPLICATES:
@@ -30,10 +31,12 @@ def objective_warnings(objective: AbstractObjective, problem: Problem) -> tuple[
     """Return what a user should know about this objective on these data."""
     fewest = min(e.data.num_replicates for e in problem.experiments)
     matches_series = isinstance(objective, MomentMatching) and problem.kind == "series"
-    if not isinstance(problem.model, ReactionNetwork):
+    if not _has_likelihood(problem):
         if matches_series and fewest < MANY_REPLICATES:
+            is_network = isinstance(problem.model, ReactionNetwork)
+            noun = "a network with variables or events" if is_network else problem.model.noun
             return (
-                f"{problem.model.noun} has no likelihood, so the mean over many of its runs was "
+                f"{noun} has no likelihood, so the mean over many of its runs was "
                 f"compared with {fewest} series. Where runs differ much from each other, as "
                 "outbreaks do, no series is like their mean, and the estimate is off: give ten "
                 "replicates or more, or outputs whose mean says what you want to match.",
@@ -51,3 +54,8 @@ def objective_warnings(objective: AbstractObjective, problem: Problem) -> tuple[
             "each time, which holds none; use objectives.PathLikelihood() for one or few series.",
         )
     return ()
+
+
+def _has_likelihood(problem: Problem) -> bool:
+    model = problem.model
+    return isinstance(model, ReactionNetwork) and not (model.variables or model.events)

@@ -201,23 +201,31 @@ def _value(value: Any) -> Any:
 
 
 def _model(constant: Any) -> dict[str, Any]:
-    reactions = []
     described = str(constant.attrs["model"])
-    is_network = constant.sizes["reaction"] > 0
-    for text in described.splitlines() if is_network else ():
-        equation, rate = text.split(" ; ")
-        left, right = (side.strip().replace("0", "∅") if side.strip() == "0" else side.strip()
-                       for side in equation.split(" -> "))  # fmt: skip
-        reactions.append({"left": left, "right": right, "rate": rate})
+    reactions = [str(text) for text in constant["reaction"].values]
+    lines = described.splitlines() if reactions else []
+    others = [line for line in lines if line not in reactions]
     known = zip(constant["known_parameter"].values, constant["known"].values, strict=True)
+    rows = [_reaction(text) for text in reactions]
     return {
-        "reactions": reactions,
-        "program": "" if is_network else described,
+        "reactions": rows,
+        "has_rate_laws": any(row["arrow"] == "⇒" for row in rows),
+        "definitions": [line for line in others if not line.startswith("at ")],
+        "events": [line for line in others if line.startswith("at ")],
+        "program": "" if reactions else described,
         "laws": _json(constant, "conservation_laws"),
         "observables": _json(constant, "observables"),
         "experiments": [_experiment(e) for e in _json(constant, "experiments")],
         "known": [(str(name), show(float(value))) for name, value in known],
     }
+
+
+def _reaction(text: str) -> dict[str, str]:
+    """Return the parts of ``A -> B ; k``, or of ``A => B ; law``."""
+    equation, rate = text.split(" ; ")
+    arrow = "->" if " -> " in equation else "=>"
+    left, right = ("∅" if side == "0" else side for side in equation.split(f" {arrow} "))
+    return {"left": left, "arrow": "→" if arrow == "->" else "⇒", "right": right, "rate": rate}
 
 
 def _experiment(experiment: dict[str, Any]) -> dict[str, Any]:

@@ -62,7 +62,7 @@ class StateSpace:
         slopes = transition_slopes(self, model, params) if jacobian.any() else []
         leaving = np.bincount(self.sources, propensity, minlength=size)
         fastest = float(leaving.max(initial=0.0))
-        scale = 1.0 / fastest if fastest > 0 else 0.0
+        scale = 1.0 / fastest if fastest > 0 else 1.0  # where all rates are 0, slopes need not be
         everywhere = np.arange(size)
         blocks = []
         for j in range(jacobian.shape[1] + 1):
@@ -105,10 +105,10 @@ class Flow:
         their derivatives. Paths of more than Λt + 8 √(Λt) + ``depth`` jumps are left out.
         """
         mean = self.fastest * span
-        if mean == 0.0:
-            return table
-        weights = _poisson(mean, int(np.ceil(mean + 8 * np.sqrt(mean))) + depth)
         term = table.reshape(-1, table.shape[-1])
+        if mean == 0.0:  # no time passes, or nothing happens: derivatives grow in proportion to it
+            return table + (span * (self.jumps @ term - term)).reshape(table.shape)
+        weights = _poisson(mean, int(np.ceil(mean + 8 * np.sqrt(mean))) + depth)
         total = weights[0] * term
         for weight in weights[1:]:
             term = self.jumps @ term
