@@ -106,7 +106,9 @@ def test_errors():
         def sample(self, model, batch, *, executor=None):
             return DirectMethod().sample(model, batch, executor=executor)
 
-    with pytest.raises(CapabilityError, match=r"^Black cannot .*SupportsPaths.*DirectMethod can, of"):
+    with pytest.raises(
+        CapabilityError, match=r"^Black cannot .*SupportsPaths.*DirectMethod can, of"
+    ):
         sir(Paths(), simulator=Black())
     with pytest.raises(ParameterError, match=r"`Paths\(max_bytes=\.\.\.\)` is 0, expected a pos"):
         Paths(max_bytes=0)
