@@ -161,11 +161,14 @@ def twice(problem):
     return replace(problem, experiments=experiments)
 
 
-EXACT = [(make, loss) for make in PROBLEMS for loss in [*LOSSES, ENERGY]]
-EXACT += [
-    (make, loss) for make in (immigration_death, sir, noisy_decay) for loss in (WAVES, ROUNDED)
-]
-EXACT += [(sir, JOINT), (sir, JOINT_WAVES), (noisy_decay, JOINT_WAVES)]
+EXACT = [(make, loss) for make in PROBLEMS for loss in LOSSES]
+EXACT += [(immigration_death, ENERGY), (sir, WAVES), (noisy_decay, ROUNDED), (sir, JOINT)]
+# Many features for each count: seconds each.
+LONG = [(make, ENERGY) for make in PROBLEMS if make is not immigration_death]
+LONG += [(make, WAVES) for make in (immigration_death, noisy_decay)]
+LONG += [(make, ROUNDED) for make in (immigration_death, sir)]
+LONG += [(sir, JOINT_WAVES), (noisy_decay, JOINT_WAVES)]
+EXACT += [pytest.param(*case, marks=pytest.mark.slow) for case in LONG]
 
 
 @pytest.mark.parametrize(("make", "loss"), EXACT, ids=lambda v: getattr(v, "__name__", str(v)))

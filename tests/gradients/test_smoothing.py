@@ -100,6 +100,7 @@ def test_smoothed_arrival_by_hand(estimator, k):
         assert abs(found.gradient[0] - plain[name]) > 6 * error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "estimator", [GaussianSmoothing(), SmoothedReinforce(), SPSA()], ids=lambda e: type(e).__name__
 )
@@ -293,6 +294,7 @@ def test_any_simulator_will_do(estimator, simulator):
     assert error < 0.02 * exact
 
 
+@pytest.mark.slow
 def test_rates_that_depend_on_time():
     """E[X] = k (T + T²/2): no score and no pairs exist, but samples do."""
     problem = Problem(
