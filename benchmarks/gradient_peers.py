@@ -170,7 +170,10 @@ def _gradient_rows(
     rows = []
     for j, name in enumerate(case.model.params):
         difference = estimates[j] - exact[j]
-        z = difference / errors[j] if errors[j] > 0 else np.inf * difference
+        if abs(difference) <= 1e-12 * abs(exact[j]):
+            z = 0.0  # rounding
+        else:
+            z = difference / errors[j] if errors[j] > 0 else np.inf * difference
         rows.append(
             [name, method, float(exact[j]), float(estimates[j]), float(errors[j]),
              float(estimates[j] / exact[j]), f"{errors[j] ** 2 * answer['seconds']:.2g}", float(z)]
