@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import Any
 
 from tumble._errors import ParameterError
 from tumble._random import Stream
 from tumble._typing import FloatArray
-from tumble.gradients._base import AbstractEstimator, SampledJacobian
+from tumble.gradients._base import SampledJacobian
 from tumble.gradients._directions import AbstractDirections, OrthogonalDirections
 from tumble.gradients._perturbation import (
     Perturbation,
     common_runs,
     independent_runs,
-    require_step,
     sample_differences,
 )
-from tumble.gradients._steps import AbstractSchedule, ConstantStep, ShrinkingStep
+from tumble.gradients._smoothing import AbstractSmoothing
 from tumble.objectives import BoundOutputs
-from tumble.simulators import AbstractSimulator
 
 
 @dataclass(frozen=True)
-class GaussianSmoothing(AbstractEstimator):
+class GaussianSmoothing(AbstractSmoothing):
     """∂E[f]/∂z ≈ E[(f(X at z + σu) − f(X at z − σu)) u] / 2σ with standard normal u.
 
     Definition: with m(z) = E[f(X)] the features are those of m_σ(z) = E m(z + σu), and their
@@ -55,18 +53,11 @@ class GaussianSmoothing(AbstractEstimator):
     Kreikemeyer, Andelfinger, arXiv (2023), doi:10.48550/arXiv.2310.03585 (in simulation).
     """
 
-    step: float = 0.2
-    schedule: AbstractSchedule = field(default_factory=ShrinkingStep)
     directions: AbstractDirections = field(default_factory=OrthogonalDirections)
     common: bool = True
-    requires: ClassVar[type] = AbstractSimulator
-    unbiased: ClassVar[bool] = False
-    proven: ClassVar[bool] = False
-    event_cost: ClassVar[float] = 0.5
-    guarantee: ClassVar[str] = "unbiased for smoothed expectations, bias of order step squared"
 
     def __post_init__(self) -> None:
-        require_step(self.step)
+        super().__post_init__()
         if not self.directions.is_normal:
             raise ParameterError(
                 f"`directions` is {self.directions}, but smoothing with a Gaussian needs normal "
@@ -76,11 +67,6 @@ class GaussianSmoothing(AbstractEstimator):
     def runs_per_sample(self, objective: BoundOutputs) -> int:
         """See `AbstractEstimator.runs_per_sample`."""
         return 2 * Perturbation.count_of(objective, self.directions)
-
-    def tuned(self, num_runs: int) -> GaussianSmoothing:
-        """See `AbstractEstimator.tuned`."""
-        step = self.step * self.schedule.factor(num_runs)
-        return replace(self, step=step, schedule=ConstantStep())
 
     def sample(
         self,

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from tumble._random import Stream
 from tumble._typing import FloatArray
-from tumble.gradients._base import AbstractEstimator, SampledJacobian, features_and_slopes
+from tumble.gradients._base import SampledJacobian, features_and_slopes
 from tumble.gradients._baselines import leave_one_out
 from tumble.gradients._directions import GaussianDirections
-from tumble.gradients._perturbation import Perturbation, independent_runs, require_step
-from tumble.gradients._steps import AbstractSchedule, ConstantStep, ShrinkingStep
+from tumble.gradients._perturbation import Perturbation, independent_runs
+from tumble.gradients._smoothing import AbstractSmoothing
 from tumble.objectives import BoundOutputs
-from tumble.simulators import AbstractSimulator
 
 _DIRECTIONS = GaussianDirections()
 
 
 @dataclass(frozen=True)
-class SmoothedReinforce(AbstractEstimator):
+class SmoothedReinforce(AbstractSmoothing):
     """∂E[f]/∂z ≈ E[(f(X at z + σu) − b) u] / σ with standard normal u: REINFORCE on parameters.
 
     Definition: each run has parameters of its own, drawn around z; u / σ is the score of that draw.
@@ -45,25 +44,9 @@ class SmoothedReinforce(AbstractEstimator):
     (leave-one-out baseline).
     """
 
-    step: float = 0.2
-    schedule: AbstractSchedule = field(default_factory=ShrinkingStep)
-    requires: ClassVar[type] = AbstractSimulator
-    unbiased: ClassVar[bool] = False
-    proven: ClassVar[bool] = False
-    event_cost: ClassVar[float] = 0.5
-    guarantee: ClassVar[str] = "unbiased for smoothed expectations, bias of order step squared"
-
-    def __post_init__(self) -> None:
-        require_step(self.step)
-
     def runs_per_sample(self, objective: BoundOutputs) -> int:
         """See `AbstractEstimator.runs_per_sample`."""
         return 1
-
-    def tuned(self, num_runs: int) -> SmoothedReinforce:
-        """See `AbstractEstimator.tuned`."""
-        step = self.step * self.schedule.factor(num_runs)
-        return replace(self, step=step, schedule=ConstantStep())
 
     def sample(
         self,

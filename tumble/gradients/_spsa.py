@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from tumble._random import Stream
 from tumble._typing import FloatArray
-from tumble.gradients._base import AbstractEstimator, SampledJacobian
+from tumble.gradients._base import SampledJacobian
 from tumble.gradients._directions import RademacherDirections
 from tumble.gradients._perturbation import (
     Perturbation,
     common_runs,
     independent_runs,
-    require_step,
     sample_differences,
 )
-from tumble.gradients._steps import AbstractSchedule, ConstantStep, ShrinkingStep
+from tumble.gradients._smoothing import AbstractSmoothing
 from tumble.objectives import BoundOutputs
-from tumble.simulators import AbstractSimulator
 
 _DIRECTIONS = RademacherDirections()
 
 
 @dataclass(frozen=True)
-class SPSA(AbstractEstimator):
+class SPSA(AbstractSmoothing):
     """∂E[f]/∂z_j ≈ E[(f(X at z + cΔ) − f(X at z − cΔ)) / 2cΔ_j] with independent random signs Δ.
 
     Definition: simultaneous perturbation, two-sided; one pair of runs serves all parameters. It
@@ -48,26 +46,12 @@ class SPSA(AbstractEstimator):
     Reference: Spall, IEEE Trans. Autom. Control 37 (1992), doi:10.1109/9.119632.
     """
 
-    step: float = 0.2
-    schedule: AbstractSchedule = field(default_factory=ShrinkingStep)
     common: bool = True
-    requires: ClassVar[type] = AbstractSimulator
-    unbiased: ClassVar[bool] = False
-    proven: ClassVar[bool] = False
-    event_cost: ClassVar[float] = 0.5
     guarantee: ClassVar[str] = "bias of the order of its step squared"
-
-    def __post_init__(self) -> None:
-        require_step(self.step)
 
     def runs_per_sample(self, objective: BoundOutputs) -> int:
         """See `AbstractEstimator.runs_per_sample`."""
         return 2
-
-    def tuned(self, num_runs: int) -> SPSA:
-        """See `AbstractEstimator.tuned`."""
-        step = self.step * self.schedule.factor(num_runs)
-        return replace(self, step=step, schedule=ConstantStep())
 
     def sample(
         self,

@@ -9,7 +9,17 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from tumble.kernels._lanes import CHOICE, FIRST_STATE, LEFT, OVER, WAIT, draw, overdue, refill
+from tumble.kernels._lanes import (
+    CHOICE,
+    FIRST_STATE,
+    LEFT,
+    OVER,
+    WAIT,
+    draw,
+    late_lanes,
+    overdue,
+    refill,
+)
 from tumble.kernels._law_lanes import has_law, rate_in_lanes, slopes_for, slopes_in_lanes, stack_for
 from tumble.kernels._mass_action import INVALID_RATE, MAX_EVENTS, OK
 from tumble.kernels._table_lanes import any_order, fire_in_lanes
@@ -182,9 +192,7 @@ def _settle(
     num_times, num_reactions = times.shape[0], factor.shape[0]
     num_over = 0
     for first in range(0, num_lanes, 64):
-        word = _ZERO
-        for i in range(min(64, num_lanes - first)):
-            word |= np.uint64(not w[LEFT, first + i] > 0.0) << np.uint64(i)
+        word = late_lanes(w, first, num_lanes)
         while word != _ZERO:
             lane = first + trailing_zeros(word)
             word &= word - _ONE
