@@ -225,6 +225,7 @@ def _fit_outputs(run: FitRun, bound: BoundOutputs, warm_start: bool) -> FitResul
     solution = run.optimizer.solution(state)
     if losses is not None:
         solution = solution._replace(starts=losses)
+    search_runs = run.spending.simulations
     size = run.problem.space.size
     covariance, words = np.full((size, size), np.nan), "unknown: the fit did not end well"
     if stop.code in _ENDED_WELL and bound.loss.compares:
@@ -235,7 +236,7 @@ def _fit_outputs(run: FitRun, bound: BoundOutputs, warm_start: bool) -> FitResul
         run.spending.simulations += runs
     elif stop.code in _ENDED_WELL:
         words = "not available for an expected loss: use tumble.bootstrap(fit)"
-    return _finalize(run, solution, stop, covariance, words, str(source))
+    return _finalize(run, solution, stop, covariance, words, str(source), search_runs)
 
 
 def _warm_start(run: FitRun, surrogate: Surrogate) -> tuple[FloatArray, FloatArray | None]:
@@ -301,7 +302,13 @@ def _inside(problem: Problem, z: FloatArray) -> BoolArray:
 
 
 def _finalize(
-    run: FitRun, solution: Solution, stop: Stop, covariance: FloatArray, words: str, gradient: str
+    run: FitRun,
+    solution: Solution,
+    stop: Stop,
+    covariance: FloatArray,
+    words: str,
+    gradient: str,
+    search_runs: int = 0,
 ) -> FitResult:
     space = run.problem.space
     free = _inside(run.problem, solution.z)
@@ -333,6 +340,7 @@ def _finalize(
         stats={
             "seconds": run.spending.seconds,
             "runs": float(run.spending.simulations),
+            "search_runs": float(search_runs),  # without those of standard errors
             "steps": float(len(run.history)),
         },
         uncertainty=words,
