@@ -224,6 +224,7 @@ def _fit_outputs(run: FitRun, bound: BoundOutputs, warm_start: bool) -> FitResul
     solution = run.optimizer.solution(state)
     if losses is not None:
         solution = solution._replace(starts=losses)
+    search_runs = run.spending.simulations
     size = run.problem.space.size
     covariance, words = np.full((size, size), np.nan), "unknown: the fit did not end well"
     if stop.code in _ENDED_WELL and bound.loss.compares:
@@ -234,7 +235,7 @@ def _fit_outputs(run: FitRun, bound: BoundOutputs, warm_start: bool) -> FitResul
         run.spending.simulations += runs
     elif stop.code in _ENDED_WELL:
         words = "not available for an expected loss: use tumble.bootstrap(fit)"
-    return _finalize(run, solution, stop, covariance, words, str(source))
+    return _finalize(run, solution, stop, covariance, words, str(source), search_runs)
 
 
 def _surrogate(bound: BoundOutputs) -> Surrogate | None:
@@ -309,7 +310,13 @@ def _inside(problem: Problem, z: FloatArray) -> BoolArray:
 
 
 def _finalize(
-    run: FitRun, solution: Solution, stop: Stop, covariance: FloatArray, words: str, gradient: str
+    run: FitRun,
+    solution: Solution,
+    stop: Stop,
+    covariance: FloatArray,
+    words: str,
+    gradient: str,
+    search_runs: int = 0,
 ) -> FitResult:
     space = run.problem.space
     free = _inside(run.problem, solution.z)
@@ -341,6 +348,7 @@ def _finalize(
         stats={
             "seconds": run.spending.seconds,
             "runs": float(run.spending.simulations),
+            "search_runs": float(search_runs),  # without those of standard errors
             "steps": float(len(run.history)),
         },
         uncertainty=words,

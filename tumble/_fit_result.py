@@ -64,7 +64,9 @@ class FitResult:
     - ``loss``: the objective at the estimate (−log likelihood for path likelihoods).
     - ``result`` and ``reason``: how the fit ended, in a code and in words.
     - ``history``: one `FitStep` a step. ``starts``: final loss of each start.
-    - ``warnings``: sentences worth reading. ``stats``: what it cost.
+    - ``warnings``: sentences worth reading.
+    - ``stats``: what it cost. ``seconds``, ``steps``, ``runs`` of the simulator, and
+      ``search_runs``, those of them that were not spent on standard errors.
     - ``uncertainty``: how the covariance was found, in words.
     """
 

@@ -197,6 +197,32 @@ def test_reactions_with_rate_laws_have_no_martingale_here():
     assert np.all(error < 4 * found.standard_errors)
 
 
+def test_windows_in_which_hardly_anything_fires_are_left_out():
+    """0.1, …, 0.7 and the ends of seven windows differ by rounding; and a reaction is rare."""
+    problem = Problem(
+        helpers.ReactionNetwork.from_text("0 -> X ; k\nX -> 0 ; gamma\nX -> 2 X ; rare"),
+        data={"time": np.linspace(0.1, 0.7, 7), "X": np.linspace(10.0, 40.0, 7)},
+        initial={"X": 0},
+        parameters={"k": Parameter(1, 1e4), "gamma": Parameter(0.01, 100), "rare": 1e-5},
+    )
+    bound, z = MomentMatching(order=1).bind(problem), np.log([100.0, 1.0])
+    moments, slopes = exact_moments(bound, z)
+    # 352 runs less 4 that go first are halves of 174: 21 coefficients, seven windows.
+    found = [
+        ScoreFunction(LinearResponse()).estimate(bound, z, 352, Stream.from_seed(0).child(k))
+        for k in range(200)
+    ]
+    score = (np.mean([f.gradient for f in found], 0) - bound.slope(moments) @ slopes) / np.sqrt(
+        np.mean([np.diag(f.covariance) for f in found], 0) / len(found)
+    )
+    assert np.all(np.abs(score) < 4)
+    values = np.array([f.value for f in found]) - bound.value(moments)
+    stated = np.mean([f.value_variance for f in found])
+    assert abs(values.mean()) < 4 * np.sqrt(stated / len(found))
+    # The variance of 200 draws is known to 10 %.
+    assert 0.5 < stated / values.var() < 1.5
+
+
 def test_few_runs_are_left_to_the_mean_of_the_others():
     bound, z, _, _ = bind(immigration_death, MomentMatching(order=1))
     few = [

@@ -16,6 +16,10 @@ from tumble._typing import FloatArray, IntArray
 _WORTH_FITTING = 64
 # Runs for each fitted coefficient, and the most increments that are kept at a time (256 MB).
 _RUNS_PER_CONTROL, _MOST_NUMBERS = 8, 2**25
+# Of a reaction that fired less often in a window, what is seen is the compensator alone, or, where
+# the window is but a rounding error long, nothing but rounding. Its mean is zero thanks to events
+# that nobody saw, so that an estimate would be off by far more than its runs tell.
+_FIRINGS_PER_CONTROL = 8
 # Products of matrices with fewer terms than this stay in one thread.
 _BLOCK = 2**17
 # Keeps normal equations regular; any coefficients are unbiased.
@@ -139,7 +143,8 @@ class LinearResponse(AbstractBaseline):
     has the mean of f S_p, without the part of f S_p that the regression explains, which is most of
     it where f responds to single events in a nearly linear way. J and f themselves are then freed
     from their own regressions on ΔM, whose mean is zero. All coefficients come from the other half
-    of the runs, and the halves are two batches, whose gradients are averaged.
+    of the runs, and the halves are two batches, whose gradients are averaged. A reaction is left
+    out of windows in which it fired fewer than eight times in all of the other half.
 
     Guarantee: unbiased whatever the coefficients, for losses of both kinds, since those of a batch
     do not depend on its runs. With fewer than 64 runs it is `LeaveOneOut`.
@@ -194,6 +199,7 @@ class LinearResponse(AbstractBaseline):
         edges = self._edges(runs, k)
         controls = np.diff(runs.martingales[:, edges], axis=1)
         fired = np.diff(runs.fired[:, edges], axis=1)
+        controls[:, fired[other].sum(0) < _FIRINGS_PER_CONTROL] = 0.0
         shape = controls.shape[1:]
         controls = controls.reshape(len(controls), shape[0] * shape[1])
         features = runs.features[:, k]
