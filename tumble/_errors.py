@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
 from typing import Any
 
@@ -106,3 +106,17 @@ def require_member(name: str, value: Any, family: type, example: str) -> None:
     hint = f" Write {value.__name__}(...), with brackets." if is_class else ""
     given = value.__name__ if is_class else shown(value)
     raise ParameterError(f"`{name}` is {given}, expected {example}.{hint}")
+
+
+def require_mapping(name: str, value: Any) -> None:
+    """Raise `ParameterError` unless ``value`` gives values by name."""
+    if not isinstance(value, Mapping):
+        raise ParameterError(
+            f"`{name}` is {shown(value)}, expected values by name such as {{'k': 1.0}}."
+        )
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error of others says, as a sentence."""
+    text = next(iter(str(error).splitlines()), "").strip()[:200]
+    return text if text.endswith((".", "!", "?")) else f"{text}."

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tumble._budget import Budget, Spending
-from tumble._errors import CapabilityError, ParameterError
+from tumble._errors import (
+    CapabilityError,
+    ParameterError,
+    is_number,
+    require_flag,
+    require_member,
+    require_whole,
+    shown,
+)
 from tumble._fit_result import FitResult, FitStep
 from tumble._fit_run import FitRun, Main
 from tumble._gradient_source import GradientSource
@@ -29,6 +38,7 @@ from tumble.objectives import (
     Surrogate,
     default_objective,
     objective_warnings,
+    require_problem,
 )
 from tumble.optimizers import (
     AbstractOptimizer,
@@ -101,12 +111,11 @@ def fit(
     (`ResultCode.INTERRUPTED`). Raises `CapabilityError`, `ParameterError` or `DataError` before
     anything runs, `SimulationError` when the simulator fails at the very start.
     """
+    require_problem(problem, objective)
+    _check_numbers(tolerance, max_steps, num_starts, warm_start)
+    _check_surroundings(budget, callback, checkpoint)
     if problem.space.size == 0:
         raise ParameterError("`parameters` holds no Parameter, so there is nothing to fit.")
-    if not tolerance > 0 or max_steps < 1:
-        raise ParameterError(
-            f"`tolerance` is {tolerance} and `max_steps` {max_steps}; both must be positive."
-        )
     objective = default_objective(problem) if objective is None else objective
     bound = objective.bind(problem)
     stream = Stream.from_seed(seed).child("fit")
@@ -131,6 +140,24 @@ def fit(
         if isinstance(bound, BoundLikelihood):
             return _fit_likelihood(run, bound)
         return _fit_outputs(run, bound, warm_start)
+
+
+def _check_numbers(tolerance: Any, max_steps: Any, num_starts: Any, warm_start: Any) -> None:
+    if not (is_number(tolerance) and tolerance > 0):
+        raise ParameterError(f"`tolerance` is {shown(tolerance)}, expected a number > 0.")
+    require_whole("max_steps", max_steps)
+    if num_starts is not None:
+        require_whole("num_starts", num_starts)
+    require_flag("warm_start", warm_start)
+
+
+def _check_surroundings(budget: Any, callback: Any, checkpoint: Any) -> None:
+    if budget is not None:
+        require_member("budget", budget, Budget, "a Budget such as Budget(simulations=1e5)")
+    if callback is not None and not callable(callback):
+        raise ParameterError(f"`callback` is {shown(callback)}, expected a function of a FitStep.")
+    if checkpoint is not None and not isinstance(checkpoint, (str, PathLike)):
+        raise ParameterError(f"`checkpoint` is {shown(checkpoint)}, expected the path of a file.")
 
 
 def _starts(

@@ -10,7 +10,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tumble._errors import CapabilityError, SimulationError
+from tumble._errors import (
+    CapabilityError,
+    ParameterError,
+    SimulationError,
+    require_member,
+    shown,
+)
 from tumble._execution import split
 from tumble._random import Stream
 from tumble._results import describe_codes
@@ -329,6 +335,21 @@ def pool_estimates(
         estimates[0].remaining_bias,
         average(lambda e: e.majorant) if has_majorant else None,
     )
+
+
+def require_estimators(name: str, given: Any, least: int = 1) -> None:
+    """Raise `ParameterError` unless ``given`` is a list of estimators, ``least`` or more."""
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        raise ParameterError(
+            f"`{name}` is {shown(given)}, expected a list of estimators such as "
+            "[ScoreFunction(), CoupledDifference()]."
+        )
+    for i, member in enumerate(given):
+        require_member(
+            f"{name}[{i}]", member, AbstractEstimator, "an estimator such as ScoreFunction()"
+        )
+    if len(given) < least:
+        raise ParameterError(f"`{name}` has {len(given)} estimator(s), expected {least} or more.")
 
 
 def require_valid(sample: Sample | PairSample, model: Any) -> None:

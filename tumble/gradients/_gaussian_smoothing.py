@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
-from tumble._errors import ParameterError
+from tumble._errors import ParameterError, require_flag
 from tumble._random import Stream
 from tumble._typing import FloatArray
 from tumble.gradients._base import AbstractEstimator, SampledJacobian
@@ -14,10 +14,11 @@ from tumble.gradients._perturbation import (
     Perturbation,
     common_runs,
     independent_runs,
+    require_directions,
     require_step,
     sample_differences,
 )
-from tumble.gradients._steps import AbstractSchedule, ConstantStep, ShrinkingStep
+from tumble.gradients._steps import AbstractSchedule, ConstantStep, ShrinkingStep, require_schedule
 from tumble.objectives import BoundOutputs
 from tumble.simulators import AbstractSimulator
 
@@ -67,6 +68,9 @@ class GaussianSmoothing(AbstractEstimator):
 
     def __post_init__(self) -> None:
         require_step(self.step)
+        require_schedule(self.schedule)
+        require_flag("common", self.common)
+        require_directions(self.directions)
         if not self.directions.is_normal:
             raise ParameterError(
                 f"`directions` is {self.directions}, but smoothing with a Gaussian needs normal "

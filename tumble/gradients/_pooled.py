@@ -9,10 +9,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tumble._errors import ParameterError, is_number, require_member, shown
+from tumble._errors import ParameterError, is_number, shown
 from tumble._random import Stream
 from tumble._typing import FloatArray
-from tumble.gradients._base import AbstractEstimator, GradientEstimate, SampledJacobian
+from tumble.gradients._base import (
+    AbstractEstimator,
+    GradientEstimate,
+    SampledJacobian,
+    require_estimators,
+)
 from tumble.objectives import BoundOutputs
 from tumble.simulators import AbstractSimulator
 
@@ -53,20 +58,8 @@ class Pooled(AbstractEstimator):
     guarantee: ClassVar[str] = "that of its members together"
 
     def __post_init__(self) -> None:
-        if isinstance(self.members, str) or not isinstance(self.members, Sequence):
-            raise ParameterError(
-                f"`members` is {shown(self.members)}, expected a list of estimators such as "
-                "[ScoreFunction(), CoupledDifference()]."
-            )
+        require_estimators("members", self.members, 2)
         object.__setattr__(self, "members", tuple(self.members))
-        for i, member in enumerate(self.members):
-            require_member(
-                f"members[{i}]", member, AbstractEstimator, "an estimator such as ScoreFunction()"
-            )
-        if len(self.members) < 2:
-            raise ParameterError(
-                f"`members` has {len(self.members)} estimator(s), expected two or more."
-            )
         if not (is_number(self.pilot) and 0 < self.pilot < 1):
             raise ParameterError(
                 f"`pilot` is {shown(self.pilot)}, expected a share between 0 and 1."

@@ -13,7 +13,7 @@ from tumble.gradients._base import AbstractEstimator, SampledJacobian, features_
 from tumble.gradients._baselines import leave_one_out
 from tumble.gradients._directions import GaussianDirections
 from tumble.gradients._perturbation import Perturbation, independent_runs, require_step
-from tumble.gradients._steps import AbstractSchedule, ConstantStep, ShrinkingStep
+from tumble.gradients._steps import AbstractSchedule, ConstantStep, ShrinkingStep, require_schedule
 from tumble.objectives import BoundOutputs
 from tumble.simulators import AbstractSimulator
 
@@ -55,6 +55,7 @@ class SmoothedReinforce(AbstractEstimator):
 
     def __post_init__(self) -> None:
         require_step(self.step)
+        require_schedule(self.schedule)
 
     def runs_per_sample(self, objective: BoundOutputs) -> int:
         """See `AbstractEstimator.runs_per_sample`."""

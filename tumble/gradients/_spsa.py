@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
+from tumble._errors import require_flag
 from tumble._random import Stream
 from tumble._typing import FloatArray
 from tumble.gradients._base import AbstractEstimator, SampledJacobian
@@ -16,7 +17,7 @@ from tumble.gradients._perturbation import (
     require_step,
     sample_differences,
 )
-from tumble.gradients._steps import AbstractSchedule, ConstantStep, ShrinkingStep
+from tumble.gradients._steps import AbstractSchedule, ConstantStep, ShrinkingStep, require_schedule
 from tumble.objectives import BoundOutputs
 from tumble.simulators import AbstractSimulator
 
@@ -59,6 +60,8 @@ class SPSA(AbstractEstimator):
 
     def __post_init__(self) -> None:
         require_step(self.step)
+        require_schedule(self.schedule)
+        require_flag("common", self.common)
 
     def runs_per_sample(self, objective: BoundOutputs) -> int:
         """See `AbstractEstimator.runs_per_sample`."""
