@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from numbers import Integral, Real
+from typing import Any
 
 
 class TumbleError(ValueError):
@@ -65,3 +67,56 @@ def require_known(
                 f"{what} {name!r}, but {owner} has {', '.join(known) or 'none'}."
                 f"{did_you_mean(name, known)}"
             )
+
+
+def shown(value: object) -> str:
+    """Return ``repr(value)`` on one line of at most 100 characters."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 100 else f"{text[:97]}..."
+
+
+def require_whole(name: str, value: Any, least: int = 1) -> None:
+    """Raise `ParameterError` unless ``value`` is a whole number of at least ``least``."""
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not (whole and value >= least):
+        raise ParameterError(
+            f"`{name}` is {shown(value)}, expected a whole number of at least {least}."
+        )
+
+
+def is_number(value: Any) -> bool:
+    """Return whether ``value`` is a single real number, finite or not; `True` is not."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def require_flag(name: str, value: Any, error: type[TumbleError] = ParameterError) -> None:
+    """Raise ``error`` unless ``value`` is True or False."""
+    if not isinstance(value, bool):
+        raise error(f"`{name}` is {shown(value)}, expected True or False.")
+
+
+def require_member(name: str, value: Any, family: type, example: str) -> None:
+    """Raise `ParameterError` unless ``value`` is an instance of ``family``.
+
+    ``example`` says what would be: ``"a distance such as EnergyDistance()"``.
+    """
+    if isinstance(value, family):
+        return
+    is_class = isinstance(value, type) and issubclass(value, family)
+    hint = f" Write {value.__name__}(...), with brackets." if is_class else ""
+    given = value.__name__ if is_class else shown(value)
+    raise ParameterError(f"`{name}` is {given}, expected {example}.{hint}")
+
+
+def require_mapping(name: str, value: Any) -> None:
+    """Raise `ParameterError` unless ``value`` gives values by name."""
+    if not isinstance(value, Mapping):
+        raise ParameterError(
+            f"`{name}` is {shown(value)}, expected values by name such as {{'k': 1.0}}."
+        )
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error of others says, as a sentence."""
+    text = next(iter(str(error).splitlines()), "").strip()[:200]
+    return text if text.endswith((".", "!", "?")) else f"{text}."

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tumble._budget import Budget, Spending
-from tumble._errors import CapabilityError, ParameterError
+from tumble._errors import (
+    CapabilityError,
+    ParameterError,
+    is_number,
+    require_flag,
+    require_member,
+    require_whole,
+    shown,
+)
 from tumble._fit_result import FitResult, FitStep
 from tumble._fit_run import FitRun, Main
 from tumble._gradient_source import GradientSource
@@ -25,9 +34,11 @@ from tumble.objectives import (
     AbstractObjective,
     BoundLikelihood,
     BoundOutputs,
+    DistributionMatching,
     Surrogate,
     default_objective,
     objective_warnings,
+    require_problem,
 )
 from tumble.optimizers import (
     AbstractOptimizer,
@@ -44,6 +55,8 @@ from tumble.simulators import LinearNoise
 _DETERMINISTIC_TOLERANCE = 1e-5
 _DEFAULT_STARTS = 8
 _LOOK_RUNS = 64
+_CANDIDATE_RUNS = 256
+_NEXT_TO = 0.05  # on the fit scale
 _ENDED_WELL = (ResultCode.NOISE_LIMITED, ResultCode.CONVERGED, ResultCode.OUT_OF_BUDGET)
 
 
@@ -81,8 +94,10 @@ def fit(
     - ``num_starts``: points to start from, the further ones random within the bounds. Default 8, or
       1 when ``start`` is given.
     - ``warm_start``: first move to the minimum of the linear-noise approximation of a simulated
-      loss, or, where the model is a black box, to the best of the starts as 64 runs each see it.
-      Default ``True``; with ``False`` a simulated loss is followed from the first start.
+      loss, or, for black boxes and networks with variables or events, to the best of the starts as
+      64 runs each see it. `DistributionMatching` takes the best of its minima and the starts, as
+      256 runs each see it. Default ``True``; with ``False`` a simulated loss is followed from the
+      first start.
     - ``max_steps``: of the optimizer. Default 1000.
     - ``tolerance``: of a simulated loss: the standard error, on the fit scale, that simulation may
       leave in the estimate; a tenth of the error that the data leave is always enough. Default
@@ -96,12 +111,11 @@ def fit(
     (`ResultCode.INTERRUPTED`). Raises `CapabilityError`, `ParameterError` or `DataError` before
     anything runs, `SimulationError` when the simulator fails at the very start.
     """
+    require_problem(problem, objective)
+    _check_numbers(tolerance, max_steps, num_starts, warm_start)
+    _check_surroundings(budget, callback, checkpoint)
     if problem.space.size == 0:
         raise ParameterError("`parameters` holds no Parameter, so there is nothing to fit.")
-    if not tolerance > 0 or max_steps < 1:
-        raise ParameterError(
-            f"`tolerance` is {tolerance} and `max_steps` {max_steps}; both must be positive."
-        )
     objective = default_objective(problem) if objective is None else objective
     bound = objective.bind(problem)
     stream = Stream.from_seed(seed).child("fit")
@@ -126,6 +140,24 @@ def fit(
         if isinstance(bound, BoundLikelihood):
             return _fit_likelihood(run, bound)
         return _fit_outputs(run, bound, warm_start)
+
+
+def _check_numbers(tolerance: Any, max_steps: Any, num_starts: Any, warm_start: Any) -> None:
+    if not (is_number(tolerance) and tolerance > 0):
+        raise ParameterError(f"`tolerance` is {shown(tolerance)}, expected a number > 0.")
+    require_whole("max_steps", max_steps)
+    if num_starts is not None:
+        require_whole("num_starts", num_starts)
+    require_flag("warm_start", warm_start)
+
+
+def _check_surroundings(budget: Any, callback: Any, checkpoint: Any) -> None:
+    if budget is not None:
+        require_member("budget", budget, Budget, "a Budget such as Budget(simulations=1e5)")
+    if callback is not None and not callable(callback):
+        raise ParameterError(f"`callback` is {shown(callback)}, expected a function of a FitStep.")
+    if checkpoint is not None and not isinstance(checkpoint, (str, PathLike)):
+        raise ParameterError(f"`checkpoint` is {shown(checkpoint)}, expected the path of a file.")
 
 
 def _starts(
@@ -202,9 +234,7 @@ def _fit_outputs(run: FitRun, bound: BoundOutputs, warm_start: bool) -> FitResul
     surrogate = _surrogate(bound)
     starts, losses = run.starts, None
     if warm_start:
-        starts, losses = (
-            _best_start(run, bound) if surrogate is None else _warm_start(run, surrogate)
-        )
+        starts, losses = _warm_start(run, bound, surrogate)
     source = GradientSource(bound, run.gradient, run.stream, run.spending, run.executor)
 
     def errors_of_data(z: FloatArray) -> FloatArray:
@@ -247,42 +277,68 @@ def _surrogate(bound: BoundOutputs) -> Surrogate | None:
     return Surrogate(LinearNoise(), bound)
 
 
-def _warm_start(run: FitRun, surrogate: Surrogate) -> tuple[FloatArray, FloatArray | None]:
-    """Return the minimum [1, P] of the surrogate, and its losses from all starts."""
+def _warm_start(
+    run: FitRun, bound: BoundOutputs, surrogate: Surrogate | None
+) -> tuple[FloatArray, FloatArray | None]:
+    """Return where to start from [1, P], and the losses of all that was looked at."""
+    if surrogate is None:
+        return _best_of(run, bound, run.starts, _LOOK_RUNS)
     task = DeterministicTask(
         run.problem.space, lambda z, rows: surrogate.evaluate(z), _DETERMINISTIC_TOLERANCE
     )
     optimizer = GaussNewton()
     state, stop = run.loop(optimizer, task, run.starts, "linear noise", None)
     if stop.code is ResultCode.DIVERGED:
-        run.warnings.append("the linear-noise approximation gave no start; it was left out.")
-        return run.starts, None
+        run.warnings.append(
+            "the linear-noise approximation gave no start; the best of the starts was taken."
+        )
+        return _best_of(run, bound, run.starts, _LOOK_RUNS)
     if stop.code is ResultCode.INTERRUPTED:
         raise KeyboardInterrupt
     solution = optimizer.solution(state)
-    return solution.z[None], solution.starts
+    if not isinstance(run.objective, DistributionMatching):
+        return solution.z[None], solution.starts
+    # Linear noise knows one mode: where there are two, its minimum may be far from any of the loss.
+    ends = state.z[np.argsort(state.values)[: np.isfinite(state.values).sum()]]
+    return _best_of(run, bound, _distinct([*ends, *run.starts]), _CANDIDATE_RUNS)
 
 
-def _best_start(run: FitRun, bound: BoundOutputs) -> tuple[FloatArray, FloatArray | None]:
-    """Return the start [1, P] of the lowest loss, as a few runs see it, and the losses of all."""
-    if len(run.starts) == 1:
-        return run.starts, None
+def _distinct(points: Sequence[FloatArray]) -> FloatArray:
+    """Return points [M, P] without those that are next to one before them."""
+    kept: list[FloatArray] = []
+    for z in points:
+        if all(np.abs(z - other).max() > _NEXT_TO for other in kept):
+            kept.append(z)
+    return np.array(kept)
+
+
+def _best_of(
+    run: FitRun, bound: BoundOutputs, points: FloatArray, num_runs: int
+) -> tuple[FloatArray, FloatArray | None]:
+    """Return the point [1, P] of the lowest loss, as a few runs see it, and the losses of all."""
+    if len(points) == 1:
+        return points, None
     stream = run.stream.child("look")
     losses = np.array(
-        [_simulated_loss(run, bound, z, stream.child("start", i)) for i, z in enumerate(run.starts)]
+        [
+            _simulated_loss(run, bound, z, num_runs, stream.child("start", i))
+            for i, z in enumerate(points)
+        ]
     )
-    run.spending.simulations += _LOOK_RUNS * len(losses) * len(run.problem.bindings)
+    run.spending.simulations += num_runs * len(losses) * len(run.problem.bindings)
     best = int(np.argmin(losses))
-    return run.starts[best : best + 1], losses
+    return points[best : best + 1], losses
 
 
-def _simulated_loss(run: FitRun, bound: BoundOutputs, z: FloatArray, stream: Stream) -> float:
+def _simulated_loss(
+    run: FitRun, bound: BoundOutputs, z: FloatArray, num_runs: int, stream: Stream
+) -> float:
     """Return the loss at z [P] of the mean features of a few runs; infinite where runs fail."""
     theta = np.asarray(run.problem.space.from_fit(z))
     means = []
     for e in range(len(run.problem.bindings)):
         branch = stream.child("experiment", e)
-        sample = run.problem.simulate_binding(e, theta, branch, _LOOK_RUNS, run.executor)
+        sample = run.problem.simulate_binding(e, theta, branch, num_runs, run.executor)
         if np.any(sample.codes != 0):
             return float("inf")
         means.append(np.asarray(bound.features_of(e, sample.states, theta)).mean(0).ravel())

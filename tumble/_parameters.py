@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tumble._errors import ParameterError, require_known
+from tumble._errors import ParameterError, require_known, require_mapping, shown
 from tumble._random import Stream
 from tumble._typing import FloatArray, Params
 from tumble.priors import AbstractPrior
@@ -82,7 +82,10 @@ class Parameter:
 
     def require_inside(self, value: Any, what: str) -> None:
         """Raise `ParameterError` unless ``value`` has this shape and lies within the bounds."""
-        array = np.asarray(value, dtype=float)
+        try:
+            array = np.asarray(value, dtype=float)
+        except (TypeError, ValueError):
+            raise ParameterError(f"{what} is {shown(value)}, expected a number.") from None
         if array.shape != self.shape:
             raise ParameterError(f"{what} has shape {array.shape}, expected {self.shape}.")
         slack = 1e-9 * (self.upper - self.lower)
@@ -144,6 +147,7 @@ class ParameterSpace:
 
     def pack(self, params: Params) -> FloatArray:
         """Return θ [P] of named values; checks names, shapes and bounds."""
+        require_mapping("params", params)
         require_known(params, self.parameters, what="`params` has", owner="the problem",
                       error=ParameterError)  # fmt: skip
         parts = []

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tumble._binding import Binding
-from tumble._errors import DataError, ModelError, ParameterError, require_known
+from tumble._errors import DataError, ModelError, ParameterError, require_known, require_mapping
 from tumble._experiment import Experiment
 from tumble._expressions import Expression, parse
 from tumble._observable import Observable
@@ -253,4 +253,5 @@ def _with_inputs(model: Any, experiment: Experiment) -> Any:
 
 def as_params(problem: Problem, params: Params) -> FloatArray:
     """Return θ [P] of named values, checked against the problem."""
+    require_mapping("params", params)
     return problem.space.pack({k: v for k, v in params.items() if k not in problem.fixed})

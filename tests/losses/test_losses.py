@@ -156,3 +156,43 @@ def test_curvatures_of_matrices_and_diagonals_agree():
     one = gauss_newton(jacobians, WEIGHT)
     other = gauss_newton(jacobians, np.diag(WEIGHT))
     np.testing.assert_allclose(one, other)
+
+
+@pytest.mark.parametrize("smoothing", [0.3, 0.0])
+def test_parabolas_touch_the_absolute_loss_and_lie_above_it(smoothing):
+    rng = np.random.default_rng(4)
+    target, weight = rng.normal(size=5), rng.uniform(0.5, 2, 5)
+    loss = SmoothedAbsolute(target, weight, smoothing)
+    at, beyond = rng.normal(size=5), 3 * rng.normal(size=(200, 5))
+    step = beyond - at
+    above = loss.value(at) + step @ loss.slope(at) + step**2 @ loss.majorant(at) / 2
+    assert np.all(above >= loss.value(beyond))
+    assert np.all(loss.stiffness(at) >= 0.1 * loss.majorant(at))
+    if smoothing:  # the parabola is the tightest: it touches again on the other side
+        mirrored = 2 * target - at
+        step = mirrored - at
+        above = loss.value(at) + step @ loss.slope(at) + step**2 @ loss.majorant(at) / 2
+        assert loss.value(mirrored) == pytest.approx(above)
+
+
+@pytest.mark.parametrize("smoothing", [0.3, 0.01])
+def test_shifts_are_minima(smoothing):
+    from scipy.optimize import minimize
+
+    rng = np.random.default_rng(5)
+    loss = SmoothedAbsolute(np.zeros(12), rng.uniform(0.5, 2, 12), smoothing)
+    jacobian, errors = rng.normal(size=(12, 2)), rng.normal(size=(6, 12))
+    found = loss.shifts(jacobian, errors)
+    for u, e in zip(found, errors, strict=True):
+        best = minimize(lambda x, e=e: loss.value(jacobian @ x - e), u, method="Nelder-Mead")
+        assert loss.value(jacobian @ u - e) <= best.fun + 1e-4
+
+
+def test_shifts_of_a_wide_loss_are_least_squares():
+    """For ε far above the errors, Σ w √(r² + ε²) is quadratic."""
+    rng = np.random.default_rng(6)
+    weight = rng.uniform(0.5, 2, 12)
+    jacobian, errors = rng.normal(size=(12, 2)), rng.normal(size=(3, 12))
+    loss = SmoothedAbsolute(np.zeros(12), weight, 1e4)
+    normal = np.linalg.solve(jacobian.T * weight @ jacobian, jacobian.T * weight)
+    np.testing.assert_allclose(loss.shifts(jacobian, errors), errors @ normal.T, rtol=1e-6)

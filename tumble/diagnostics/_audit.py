@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tumble._budget import Budget, Spending
-from tumble._errors import ParameterError
+from tumble._errors import ParameterError, is_number, require_member, shown
 from tumble._fit_result import FitResult
 from tumble._problem import Problem, as_params
 from tumble._progress import showing
@@ -23,9 +23,15 @@ from tumble.diagnostics._references import (
     moments_reference,
     sampled_reference,
 )
-from tumble.gradients import AbstractEstimator, Auto, Verdict
+from tumble.gradients import AbstractEstimator, Auto, Verdict, require_estimators
 from tumble.models import ReactionNetwork
-from tumble.objectives import AbstractObjective, BoundLikelihood, BoundOutputs, default_objective
+from tumble.objectives import (
+    AbstractObjective,
+    BoundLikelihood,
+    BoundOutputs,
+    default_objective,
+    require_problem,
+)
 
 _DEFAULT_RUNS = 400_000
 _FIT_RUNS = 100_000
@@ -188,8 +194,8 @@ def audit_gradient(
     margin with it, so that hardly anything can be called right: audit a finished fit with
     `audit_fit`.
     """
-    if not (0 < margin < 1 and 0 < level < 0.5):
-        raise ParameterError(f"`margin` is {margin} and `level` {level}; expected within (0, 1).")
+    require_problem(problem, objective)
+    _check_settings(margin, level, budget, reference)
     objective = default_objective(problem) if objective is None else objective
     bound = objective.bind(problem)
     z = np.asarray(problem.space.to_fit(as_params(problem, params)), dtype=float)
@@ -207,9 +213,24 @@ def audit_gradient(
             )
             return GradientAudit(dict(params), source.name, tuple(rows), spending.simulations)
         assert isinstance(bound, BoundOutputs)
+        if gradients is not None:
+            require_estimators("gradients", gradients)
         return _audit_estimators(
             bound, params, z, gradients, reference, margin, level, spending, stream, executor, bar
         )
+
+
+def _check_settings(margin: Any, level: Any, budget: Any, reference: Any) -> None:
+    known = is_number(margin) and is_number(level)
+    if not (known and 0 < margin < 1 and 0 < level < 0.5):
+        raise ParameterError(
+            f"`margin` is {shown(margin)} and `level` {shown(level)}; expected within (0, 1) and "
+            "(0, 1/2)."
+        )
+    if budget is not None:
+        require_member("budget", budget, Budget, "a Budget such as Budget(simulations=1e5)")
+    if reference is not None:
+        require_member("reference", reference, AbstractReference, "a reference, or None")
 
 
 def audit_fit(
@@ -270,8 +291,6 @@ def _audit_estimators(
 ) -> GradientAudit:
     problem = bound.problem
     tested = Auto().members(problem) if gradients is None else list(gradients)
-    if not tested:
-        raise ParameterError("`gradients` is empty, expected at least one estimator.")
     for estimator in tested:
         estimator.check(bound)
     labels = [estimator.label for estimator in tested]

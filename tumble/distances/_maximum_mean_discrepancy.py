@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tumble._errors import ParameterError
+from tumble._errors import ParameterError, is_number, require_whole, shown
 from tumble._typing import BoolArray, FloatArray, JaxArray
 from tumble.distances._base import AbstractDistance, Grid
 from tumble.losses import AbstractLoss, Quadratic
@@ -54,12 +54,10 @@ class MaximumMeanDiscrepancy(AbstractDistance):
     )
 
     def __post_init__(self) -> None:
-        if self.bandwidth is not None and not 0 < self.bandwidth < np.inf:
-            raise ParameterError(f"`bandwidth` is {self.bandwidth}, expected a number > 0 or None.")
-        if self.num_frequencies < 1:
-            raise ParameterError(
-                f"`num_frequencies` is {self.num_frequencies}, expected at least 1."
-            )
+        width = self.bandwidth
+        if width is not None and not (is_number(width) and 0 < width < np.inf):
+            raise ParameterError(f"`bandwidth` is {shown(width)}, expected a number > 0 or None.")
+        require_whole("num_frequencies", self.num_frequencies)
 
     def grid(self, values: FloatArray, whole: BoolArray, positive: BoolArray, joint: bool) -> Grid:
         """See `AbstractDistance.grid`."""

@@ -9,6 +9,7 @@ from tumble.gradients._base import (
     SampledJacobian,
     assemble,
     gauss_newton,
+    require_estimators,
     require_valid,
     without_noise,
 )
@@ -68,6 +69,7 @@ __all__ = [
     "assemble",
     "equivalence_test",
     "gauss_newton",
+    "require_estimators",
     "require_valid",
     "without_noise",
 ]

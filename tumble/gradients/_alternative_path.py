@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tumble._errors import ParameterError
+from tumble._errors import require_whole
 from tumble._random import Stream, run_ids
 from tumble._typing import FloatArray, IdArray, IntArray
 from tumble.gradients._base import (
@@ -63,10 +63,7 @@ class AlternativePath(AbstractEstimator):
     guarantee: ClassVar[str] = "unbiased at every batch size, also at zero rates"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.num_phantoms, int) or self.num_phantoms < 1:
-            raise ParameterError(
-                f"`num_phantoms` is {self.num_phantoms}, expected a whole number ≥ 1."
-            )
+        require_whole("num_phantoms", self.num_phantoms)
 
     def runs_per_sample(self, objective: BoundOutputs) -> int:
         """See `AbstractEstimator.runs_per_sample`; the mean over the experiments, rounded up."""

@@ -8,7 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from tumble._errors import CapabilityError, ParameterError, SimulationError
+from tumble._errors import (
+    CapabilityError,
+    ParameterError,
+    SimulationError,
+    require_whole,
+)
 from tumble._problem import Problem
 from tumble._random import Stream
 from tumble._typing import FloatArray
@@ -17,6 +22,7 @@ from tumble.gradients._base import (
     AbstractEstimator,
     GradientEstimate,
     pool_estimates,
+    require_estimators,
 )
 from tumble.gradients._baselines import LinearResponse
 from tumble.gradients._coupled_difference import CoupledDifference
@@ -84,10 +90,9 @@ class Auto:
     pilot_runs: int = 64
 
     def __post_init__(self) -> None:
-        if self.candidates is not None and not self.candidates:
-            raise ParameterError("`candidates` is empty, expected at least one estimator.")
-        if self.pilot_runs < 1:
-            raise ParameterError(f"`pilot_runs` is {self.pilot_runs}, expected at least 1.")
+        if self.candidates is not None:
+            require_estimators("candidates", self.candidates)
+        require_whole("pilot_runs", self.pilot_runs)
 
     def estimate(
         self,

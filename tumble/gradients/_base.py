@@ -10,7 +10,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tumble._errors import CapabilityError, SimulationError
+from tumble._errors import (
+    CapabilityError,
+    ParameterError,
+    SimulationError,
+    require_member,
+    shown,
+)
 from tumble._execution import split
 from tumble._random import Stream
 from tumble._results import describe_codes
@@ -36,7 +42,8 @@ class GradientEstimate:
     ``curvature_noise`` [P, P], how much of it is due to noise on average; ``num_runs`` of the
     simulator, ``work`` (events fired, and one for each run) and ``seconds``; ``remaining_bias``,
     what is left of the bias of a loss that is not a polynomial of degree 2 (the estimator's own is
-    in its ``guarantee``).
+    in its ``guarantee``); ``majorant`` [P, P], the curvature for steps on the way to the minimum of
+    a loss with kinks, else None.
     """
 
     value: float
@@ -49,6 +56,7 @@ class GradientEstimate:
     work: float
     seconds: float
     remaining_bias: str = "none"
+    majorant: FloatArray | None = None
 
     @property
     def standard_errors(self) -> FloatArray:
@@ -224,9 +232,11 @@ def assemble(objective: BoundOutputs, sampled: SampledJacobian) -> GradientEstim
     value_of_runs = n * loss.value(mean) - (n - 1) * loss.value(without)
     gradient = of_runs.mean(0)
     deviation = of_runs - gradient
-    curvature, noise = None, None
+    curvature, noise, majorant = None, None, None
     if loss.compares:
         curvature, noise = gauss_newton(jacobians, loss.stiffness(mean))
+        bounds = loss.majorant(mean)
+        majorant = None if bounds is None else jacobian.T @ times(bounds, jacobian)
     return GradientEstimate(
         float(value_of_runs.mean()),
         float(value_of_runs.var(ddof=1) / n),
@@ -238,6 +248,7 @@ def assemble(objective: BoundOutputs, sampled: SampledJacobian) -> GradientEstim
         float(sampled.num_events + sampled.num_runs),
         0.0,
         loss.remaining_bias,
+        majorant,
     )
 
 
@@ -310,6 +321,7 @@ def pool_estimates(
         return sum(w**power * pick(e) for w, e in zip(weights, estimates, strict=True))
 
     has_curvature = all(e.curvature is not None for e in estimates)
+    has_majorant = all(e.majorant is not None for e in estimates)
     return GradientEstimate(
         float(average(lambda e: e.value)),
         float(average(lambda e: e.value_variance, 2)),
@@ -321,7 +333,23 @@ def pool_estimates(
         sum(e.work for e in estimates),
         sum(e.seconds for e in estimates),
         estimates[0].remaining_bias,
+        average(lambda e: e.majorant) if has_majorant else None,
     )
+
+
+def require_estimators(name: str, given: Any, least: int = 1) -> None:
+    """Raise `ParameterError` unless ``given`` is a list of estimators, ``least`` or more."""
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        raise ParameterError(
+            f"`{name}` is {shown(given)}, expected a list of estimators such as "
+            "[ScoreFunction(), CoupledDifference()]."
+        )
+    for i, member in enumerate(given):
+        require_member(
+            f"{name}[{i}]", member, AbstractEstimator, "an estimator such as ScoreFunction()"
+        )
+    if len(given) < least:
+        raise ParameterError(f"`{name}` has {len(given)} estimator(s), expected {least} or more.")
 
 
 def require_valid(sample: Sample | PairSample, model: Any) -> None:

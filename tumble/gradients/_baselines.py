@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from tumble._errors import ParameterError
+from tumble._errors import require_whole
 from tumble._execution import split
 from tumble._typing import FloatArray, IntArray
 
@@ -165,8 +165,7 @@ class LinearResponse(AbstractBaseline):
     any_size: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if not self.windows >= 1:
-            raise ParameterError(f"`windows` is {self.windows}, expected at least 1.")
+        require_whole("windows", self.windows)
 
     def num_windows(self, num_runs: int, num_reactions: int) -> int:
         """See `AbstractBaseline.num_windows`."""

@@ -12,6 +12,7 @@ from tumble.gradients._directions import AbstractDirections, CoordinateDirection
 from tumble.gradients._perturbation import (
     Perturbation,
     coupled_runs,
+    require_directions,
     require_step,
     sample_differences,
 )
@@ -55,6 +56,7 @@ class CoupledDifference(AbstractEstimator):
 
     def __post_init__(self) -> None:
         require_step(self.step)
+        require_directions(self.directions)
 
     def runs_per_sample(self, objective: BoundOutputs) -> int:
         """See `AbstractEstimator.runs_per_sample`."""

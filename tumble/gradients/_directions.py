@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from tumble._errors import ParameterError
+from tumble._errors import require_whole
 from tumble._typing import FloatArray
 
 
@@ -115,8 +115,8 @@ class OrthogonalDirections(AbstractDirections):
     is_normal: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.block is not None and not self.block >= 1:
-            raise ParameterError(f"`block` is {self.block}, expected at least 1, or None for all.")
+        if self.block is not None:
+            require_whole("block", self.block)
 
     def count(self, num_params: int) -> int:
         """See `AbstractDirections.count`."""

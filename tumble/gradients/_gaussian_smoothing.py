@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from tumble._errors import ParameterError
+from tumble._errors import ParameterError, require_flag
 from tumble._random import Stream
 from tumble._typing import FloatArray
 from tumble.gradients._base import SampledJacobian
@@ -14,6 +14,7 @@ from tumble.gradients._perturbation import (
     Perturbation,
     common_runs,
     independent_runs,
+    require_directions,
     sample_differences,
 )
 from tumble.gradients._smoothing import AbstractSmoothing
@@ -58,6 +59,8 @@ class GaussianSmoothing(AbstractSmoothing):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require_flag("common", self.common)
+        require_directions(self.directions)
         if not self.directions.is_normal:
             raise ParameterError(
                 f"`directions` is {self.directions}, but smoothing with a Gaussian needs normal "

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tumble._errors import SimulationError
+from tumble._errors import SimulationError, require_member
 from tumble._random import Stream
 from tumble._typing import FloatArray
 from tumble.gradients._base import AbstractEstimator, GradientEstimate, SampledJacobian
@@ -49,6 +49,9 @@ class MeanField(AbstractEstimator):
     unbiased: ClassVar[bool] = False
     proven: ClassVar[bool] = False
     guarantee: ClassVar[str] = "exact for the linear-noise approximation, whose error is unknown"
+
+    def __post_init__(self) -> None:
+        require_member("method", self.method, LinearNoise, "a LinearNoise()")
 
     def runs_per_sample(self, objective: BoundOutputs) -> int:
         """Return 1, as an estimator must; no runs are made."""

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tumble._errors import CapabilityError
+from tumble._errors import CapabilityError, require_member
 from tumble._random import Stream, run_ids
 from tumble._relaxation import AbstractRelaxation
 from tumble._typing import FloatArray
@@ -56,6 +56,12 @@ class Pathwise(AbstractEstimator):
         "exact for continuous draws and for functions linear in each discrete draw (quadratic for "
         "SecondOrder); biased otherwise, possibly with the wrong sign"
     )
+
+    def __post_init__(self) -> None:
+        require_member(
+            "relaxation", self.relaxation, AbstractRelaxation,
+            "a relaxation such as StraightThrough()",
+        )  # fmt: skip
 
     def runs_per_sample(self, objective: BoundOutputs) -> int:
         """See `AbstractEstimator.runs_per_sample`."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tumble._errors import ParameterError
+from tumble._errors import ParameterError, is_number, require_member, shown
 from tumble._random import Stream, run_ids
 from tumble._typing import FloatArray, IdArray, IntArray
 from tumble.gradients._base import (
@@ -236,5 +236,12 @@ def _batch(
 
 def require_step(step: float) -> None:
     """Raise `ParameterError` unless a step is between 0 and 1."""
-    if not 0 < step <= 1:
-        raise ParameterError(f"`step` is {step}, expected between 0 and 1.")
+    if not (is_number(step) and 0 < step <= 1):
+        raise ParameterError(f"`step` is {shown(step)}, expected between 0 and 1.")
+
+
+def require_directions(directions: AbstractDirections) -> None:
+    """Raise `ParameterError` unless these are directions."""
+    require_member(
+        "directions", directions, AbstractDirections, "directions such as OrthogonalDirections()"
+    )

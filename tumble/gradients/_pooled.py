@@ -9,10 +9,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tumble._errors import ParameterError
+from tumble._errors import ParameterError, is_number, shown
 from tumble._random import Stream
 from tumble._typing import FloatArray
-from tumble.gradients._base import AbstractEstimator, GradientEstimate, SampledJacobian
+from tumble.gradients._base import (
+    AbstractEstimator,
+    GradientEstimate,
+    SampledJacobian,
+    require_estimators,
+)
 from tumble.objectives import BoundOutputs
 from tumble.simulators import AbstractSimulator
 
@@ -53,13 +58,12 @@ class Pooled(AbstractEstimator):
     guarantee: ClassVar[str] = "that of its members together"
 
     def __post_init__(self) -> None:
+        require_estimators("members", self.members, 2)
         object.__setattr__(self, "members", tuple(self.members))
-        if len(self.members) < 2:
+        if not (is_number(self.pilot) and 0 < self.pilot < 1):
             raise ParameterError(
-                f"`members` has {len(self.members)} estimator(s), expected two or more."
+                f"`pilot` is {shown(self.pilot)}, expected a share between 0 and 1."
             )
-        if not 0 < self.pilot < 1:
-            raise ParameterError(f"`pilot` is {self.pilot}, expected a share between 0 and 1.")
 
     def check(self, objective: BoundOutputs) -> None:
         """Raise `CapabilityError` unless the problem's simulator can serve all members."""
@@ -151,6 +155,7 @@ def _combine(
     by_runs = np.array([f.num_runs for f in found]) / sum(f.num_runs for f in found)
     curvature = [f.curvature for f in found if f.curvature is not None]
     noise = [f.curvature_noise for f in found if f.curvature_noise is not None]
+    majorant = [f.majorant for f in found if f.majorant is not None]
     return GradientEstimate(
         float(of_value @ [f.value for f in found]),
         float(of_value**2 @ [f.value_variance for f in found]),
@@ -161,6 +166,8 @@ def _combine(
         sum(f.num_runs for f in [*found, *pilots]),
         sum(f.work for f in [*found, *pilots]),
         seconds,
+        found[0].remaining_bias,
+        np.tensordot(by_runs, np.stack(majorant), axes=1) if majorant else None,
     )
 
 

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tumble._errors import ParameterError
+from tumble._errors import ParameterError, is_number, shown
 from tumble._relaxation import AbstractRelaxation
-from tumble.gradients._steps import AbstractSchedule, ConstantStep
+from tumble.gradients._steps import AbstractSchedule, ConstantStep, require_schedule
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,11 @@ class GumbelSoftmax(AbstractRelaxation):
     noisy: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if not 0 < self.temperature < np.inf:
-            raise ParameterError(f"`temperature` is {self.temperature}, expected a number > 0.")
+        if not (is_number(self.temperature) and 0 < self.temperature < np.inf):
+            raise ParameterError(
+                f"`temperature` is {shown(self.temperature)}, expected a number > 0."
+            )
+        require_schedule(self.schedule)
 
     def tuned(self, num_runs: int) -> GumbelSoftmax:
         """See `AbstractRelaxation.tuned`."""

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from tumble._errors import require_member
 from tumble._random import Stream, run_ids
 from tumble._typing import FloatArray, IntArray
 from tumble.gradients._base import (
@@ -47,6 +48,11 @@ class ScoreFunction(AbstractEstimator):
     requires: ClassVar[type] = SupportsScore
     unbiased: ClassVar[bool] = True
     guarantee: ClassVar[str] = "unbiased at every batch size"
+
+    def __post_init__(self) -> None:
+        require_member(
+            "baseline", self.baseline, AbstractBaseline, "a baseline such as LeaveOneOut()"
+        )
 
     @property
     def any_size(self) -> bool:

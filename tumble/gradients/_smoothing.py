@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 
 from tumble.gradients._base import AbstractEstimator
 from tumble.gradients._perturbation import require_step
-from tumble.gradients._steps import AbstractSchedule, ConstantStep, ShrinkingStep
+from tumble.gradients._steps import AbstractSchedule, ConstantStep, ShrinkingStep, require_schedule
 from tumble.simulators import AbstractSimulator
 
 
@@ -30,6 +30,7 @@ class AbstractSmoothing(AbstractEstimator):
 
     def __post_init__(self) -> None:
         require_step(self.step)
+        require_schedule(self.schedule)
 
     def tuned(self, num_runs: int) -> Self:
         """See `AbstractEstimator.tuned`."""

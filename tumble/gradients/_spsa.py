@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from tumble._errors import require_flag
 from tumble._random import Stream
 from tumble._typing import FloatArray
 from tumble.gradients._base import SampledJacobian
@@ -48,6 +49,10 @@ class SPSA(AbstractSmoothing):
 
     common: bool = True
     guarantee: ClassVar[str] = "bias of the order of its step squared"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_flag("common", self.common)
 
     def runs_per_sample(self, objective: BoundOutputs) -> int:
         """See `AbstractEstimator.runs_per_sample`."""

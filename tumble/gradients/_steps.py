@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 from dataclasses import dataclass
 
-from tumble._errors import ParameterError
+from tumble._errors import ParameterError, is_number, require_member, require_whole, shown
 
 
 class AbstractSchedule(abc.ABC):
@@ -53,14 +53,18 @@ class ShrinkingStep(AbstractSchedule):
     power: float = 0.25
 
     def __post_init__(self) -> None:
-        if not self.runs >= 1:
-            raise ParameterError(f"`runs` is {self.runs}, expected at least 1.")
-        if not 0 < self.power < 0.5:
+        require_whole("runs", self.runs)
+        if not (is_number(self.power) and 0 < self.power < 0.5):
             raise ParameterError(
-                f"`power` is {self.power}, expected between 0 and 1/2: from 1/2 on, the noise of "
-                "independent sides does not fall with the number of runs."
+                f"`power` is {shown(self.power)}, expected between 0 and 1/2: from 1/2 on, the "
+                "noise of independent sides does not fall with the number of runs."
             )
 
     def factor(self, num_runs: int) -> float:
         """See `AbstractSchedule.factor`."""
         return min(1.0, float((self.runs / max(num_runs, 1)) ** self.power))
+
+
+def require_schedule(schedule: AbstractSchedule) -> None:
+    """Raise `ParameterError` unless this is a schedule."""
+    require_member("schedule", schedule, AbstractSchedule, "a schedule such as ShrinkingStep()")

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from tumble._errors import ParameterError, shown
 from tumble._typing import FloatArray
 
 
@@ -52,9 +53,32 @@ class AbstractLoss(abc.ABC):
         values, vectors = np.linalg.eigh(second)
         return (vectors * np.abs(values)) @ vectors.T
 
+    def majorant(self, moments: FloatArray) -> FloatArray | None:
+        """Return curvatures [F] of parabolas that touch ℓ at m [F] and lie above it, or None.
+
+        Steps on the way to a minimum take them where ℓ has kinks, whose second derivative says
+        nothing of what lies beyond.
+        """
+        return None
+
     @abc.abstractmethod
     def mixed(self, moments: FloatArray) -> FloatArray:
         """Return ∂²ℓ/∂y∂m at m [F], [F] where it is diagonal, else [F, F] (rows y)."""
+
+
+def vector(name: str, value: object, size: int | None = None) -> FloatArray:
+    """Return an array of finite numbers [F], one at least. Raises `ParameterError`."""
+    try:
+        array = np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        array = np.empty(0)
+    if array.ndim != 1 or not array.size or not np.all(np.isfinite(array)):
+        raise ParameterError(
+            f"`{name}` is {shown(value)}, expected finite numbers, one for each feature."
+        )
+    if size is not None and len(array) != size:
+        raise ParameterError(f"`{name}` has {len(array)} numbers, expected {size} as in `target`.")
+    return array
 
 
 def times(second: FloatArray, vectors: FloatArray) -> FloatArray:

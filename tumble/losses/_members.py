@@ -7,9 +7,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from tumble._errors import ParameterError
+from tumble._errors import ParameterError, is_number, shown
 from tumble._typing import FloatArray
-from tumble.losses._base import AbstractLoss
+from tumble.losses._base import AbstractLoss, vector
+
+_REWEIGHTINGS = 200
+_LEAST_GAP = 1e-3  # of the mean gap, where ε is 0
+_LEAST_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,9 @@ class Linear(AbstractLoss):
     weight: FloatArray
     polynomial: ClassVar[bool] = True
     compares: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weight", vector("weight", self.weight))
 
     def value(self, moments: FloatArray) -> FloatArray:
         """See `AbstractLoss.value`."""
@@ -59,14 +66,23 @@ class Quadratic(AbstractLoss):
     compares: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        shape, size = np.shape(self.weight), len(self.target)
-        if shape not in ((size,), (size, size)):
+        target = vector("target", self.target)
+        weight, size = _matrix(self.weight), len(target)
+        if weight.shape not in ((size,), (size, size)):
             raise ParameterError(
-                f"`weight` has shape {shape}, expected ({size},) or ({size}, {size}) for the "
-                f"{size} features of `target`."
+                f"`weight` has shape {weight.shape}, expected ({size},) or ({size}, {size}) for "
+                f"the {size} features of `target`."
             )
-        if len(shape) == 2 and not np.allclose(self.weight, np.transpose(self.weight)):
+        if weight.ndim == 2 and not np.allclose(weight, weight.T):
             raise ParameterError("`weight` is not symmetric; give (W + Wᵀ) / 2, the same loss.")
+        least = weight.min() if weight.ndim == 1 else np.linalg.eigvalsh(weight).min()
+        if least < -1e-9 * np.abs(weight).max():
+            raise ParameterError(
+                f"`weight` is not positive semi-definite: its lowest eigenvalue is {least:.3g}, "
+                "expected none below 0."
+            )
+        object.__setattr__(self, "target", target)
+        object.__setattr__(self, "weight", weight)
 
     def value(self, moments: FloatArray) -> FloatArray:
         """See `AbstractLoss.value`."""
@@ -106,6 +122,19 @@ class SmoothedAbsolute(AbstractLoss):
     polynomial: ClassVar[bool] = False
     compares: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        target = vector("target", self.target)
+        weight = vector("weight", self.weight, len(target))
+        if np.any(weight < 0):
+            raise ParameterError(f"`weight` holds {weight.min():.3g}, expected numbers ≥ 0.")
+        if not (is_number(self.smoothing) and 0 <= self.smoothing < np.inf):
+            raise ParameterError(
+                f"`smoothing` is {shown(self.smoothing)}, expected a number ≥ 0 in the unit of the "
+                "features."
+            )
+        object.__setattr__(self, "target", target)
+        object.__setattr__(self, "weight", weight)
+
     @property
     def remaining_bias(self) -> str:
         """See `AbstractLoss.remaining_bias`."""
@@ -128,9 +157,50 @@ class SmoothedAbsolute(AbstractLoss):
         safe = np.where(rounded > 0, rounded, 1.0)
         return self.weight * self.smoothing**2 / safe**3
 
+    def stiffness(self, moments: FloatArray) -> FloatArray:
+        """Return `second`, and at least a tenth of `majorant`, where it would vanish."""
+        return np.maximum(self.second(moments), _LEAST_SHARE * self.majorant(moments))
+
+    def majorant(self, moments: FloatArray) -> FloatArray:
+        """Return w_f / √((m_f − y_f)² + ε²)."""
+        rounded = self._rounded(moments)
+        return self.weight / np.maximum(rounded, _LEAST_GAP * rounded.mean() + 1e-300)
+
     def mixed(self, moments: FloatArray) -> FloatArray:
         """See `AbstractLoss.mixed`."""
         return -self.second(moments)
 
+    def shifts(self, jacobian: FloatArray, errors: FloatArray) -> FloatArray:
+        """Return by how much the minimum moves as the observed features do, [B, k].
+
+        Arguments: ``jacobian`` ∂m/∂θ [F, k]; ``errors`` e [B, F] of the observed features. Row b is
+        argmin_u Σ_f w_f √((J u − e_b)_f² + ε²), by least squares that are weighted anew in each
+        iteration: the loss is convex and falls with each.
+        """
+        outer = (jacobian[:, :, None] * jacobian[:, None, :]).reshape(len(jacobian), -1)
+        found = np.zeros((len(errors), jacobian.shape[1]))
+        least = _LEAST_GAP * np.abs(errors).mean(1, keepdims=True) + 1e-300
+        for _ in range(_REWEIGHTINGS):
+            gap = found @ jacobian.T - errors
+            weights = self.weight / np.maximum(np.hypot(gap, self.smoothing), least)
+            squares = (weights @ outer).reshape(*found.shape, -1)
+            pulled = (weights * errors) @ jacobian
+            before = found
+            found = (np.linalg.pinv(squares, hermitian=True) @ pulled[..., None])[..., 0]
+            if np.abs(found - before).max() <= 1e-6 * np.abs(found).max():
+                break
+        return found
+
     def _rounded(self, moments: FloatArray) -> FloatArray:
         return np.hypot(moments - self.target, self.smoothing)
+
+
+def _matrix(weight: object) -> FloatArray:
+    """Return ``weight`` as an array of finite numbers. Raises `ParameterError`."""
+    try:
+        array = np.asarray(weight, dtype=float)
+    except (TypeError, ValueError):
+        array = np.full(1, np.nan)
+    if not np.all(np.isfinite(array)):
+        raise ParameterError(f"`weight` is {shown(weight)}, expected finite numbers.")
+    return array

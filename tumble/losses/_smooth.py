@@ -9,8 +9,9 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from tumble._errors import ParameterError, shown
 from tumble._typing import FloatArray, IntArray, JaxArray
-from tumble.losses._base import AbstractLoss
+from tumble.losses._base import AbstractLoss, vector
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,21 @@ class Smooth(AbstractLoss):
     present: IntArray
     polynomial: ClassVar[bool] = False
     compares: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if not callable(self.function):
+            raise ParameterError(
+                f"`function` is {shown(self.function)}, expected a function of (m, y)."
+            )
+        target, present = vector("target", self.target), np.asarray(self.present)
+        known = present.ndim == 1 and present.size > 0 and present.dtype.kind in "iu"
+        if not known or present.min() < 0 or present.max() >= len(target):
+            raise ParameterError(
+                f"`present` is {shown(self.present)}, expected positions from 0 to "
+                f"{len(target) - 1}."
+            )
+        object.__setattr__(self, "target", target)
+        object.__setattr__(self, "present", present)
 
     def value(self, moments: FloatArray) -> FloatArray:
         """See `AbstractLoss.value`."""

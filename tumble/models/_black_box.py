@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tumble._errors import ModelError
+from tumble._errors import ModelError, is_number, require_flag, shown
 from tumble._typing import FloatArray
 from tumble.models._base import AbstractModel
 from tumble.models._names import check_name
@@ -135,13 +135,16 @@ class BlackBox(AbstractBlackBox):
                 f"`function` is {self.function!r}, expected a function of (params, times, rng)."
             )
         self._set_names()
+        require_flag("choices", self.choices, ModelError)
+        require_flag("batched", self.batched, ModelError)
         if self.batched and not self.choices:
             raise ModelError(
                 "`batched` needs choices=True: a function of many runs draws through a Choices, "
                 "which has a random stream for each of them."
             )
-        if self.timeout is not None and not 0 < self.timeout < float("inf"):
-            raise ModelError(f"`timeout` is {self.timeout}, expected seconds > 0, or None.")
+        limit = self.timeout
+        if limit is not None and not (is_number(limit) and 0 < limit < float("inf")):
+            raise ModelError(f"`timeout` is {shown(limit)}, expected seconds > 0, or None.")
 
     @property
     def name(self) -> str:

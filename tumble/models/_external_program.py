@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from os import PathLike
 from typing import Any, ClassVar
 
-from tumble._errors import ModelError
+from tumble._errors import ModelError, is_number, shown
 from tumble.models._black_box import AbstractBlackBox
 
 
@@ -54,13 +55,30 @@ class ExternalProgram(AbstractBlackBox):
         command = self.command
         if isinstance(command, str) or not isinstance(command, Sequence) or not command:
             raise ModelError(
-                f"`command` is {command!r}, expected a list of texts such as ['python', 'run.py']; "
-                "no shell is involved."
+                f"`command` is {shown(command)}, expected a list of texts such as "
+                "['python', 'run.py']; no shell is involved."
             )
+        for i, part in enumerate(command):
+            if not isinstance(part, (str, PathLike)) or "\0" in str(part):
+                raise ModelError(f"`command[{i}]` is {shown(part)}, expected text or a path.")
         object.__setattr__(self, "command", tuple(str(part) for part in command))
-        if not 0 < self.timeout < float("inf"):
-            raise ModelError(f"`timeout` is {self.timeout}, expected seconds > 0.")
+        if not (is_number(self.timeout) and 0 < self.timeout < float("inf")):
+            raise ModelError(f"`timeout` is {shown(self.timeout)}, expected seconds > 0.")
+        self._check_surroundings()
         self._set_names()
+
+    def _check_surroundings(self) -> None:
+        given = self.environment
+        texts = [*given.items()] if isinstance(given, Mapping) else [(None, None)]
+        if not all(isinstance(part, str) for pair in texts for part in pair):
+            raise ModelError(
+                f"`environment` is {shown(given)}, expected texts by name, such as "
+                "{'OMP_NUM_THREADS': '1'}."
+            )
+        if self.folder is not None and not isinstance(self.folder, (str, PathLike)):
+            raise ModelError(
+                f"`folder` is {shown(self.folder)}, expected a path, or None for here."
+            )
 
     def to_text(self) -> str:
         """See `AbstractModel.to_text`."""

@@ -6,7 +6,11 @@ from tumble.objectives._base import (
     BoundOutputs,
     Evaluation,
 )
-from tumble.objectives._default import default_objective, objective_warnings
+from tumble.objectives._default import (
+    default_objective,
+    objective_warnings,
+    require_problem,
+)
 from tumble.objectives._distribution_matching import DistributionMatching
 from tumble.objectives._expected_loss import ExpectedLoss
 from tumble.objectives._loss_of_expectations import LossOfExpectations
@@ -28,4 +32,5 @@ __all__ = [
     "Surrogate",
     "default_objective",
     "objective_warnings",
+    "require_problem",
 ]

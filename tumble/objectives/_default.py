@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tumble._errors import require_member
 from tumble._problem import Problem
 from tumble.models import ReactionNetwork
 from tumble.objectives._base import AbstractObjective
@@ -10,6 +11,15 @@ from tumble.objectives._moment_matching import MomentMatching
 from tumble.objectives._path_likelihood import PathLikelihood
 
 MANY_REPLICATES = 10
+
+
+def require_problem(problem: object, objective: object) -> None:
+    """Raise `ParameterError` unless these are a problem, and an objective or None."""
+    require_member("problem", problem, Problem, "a Problem")
+    if objective is not None:
+        require_member(
+            "objective", objective, AbstractObjective, "an objective such as MomentMatching()"
+        )
 
 
 def default_objective(problem: Problem) -> AbstractObjective:

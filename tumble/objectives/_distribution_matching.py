@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from tumble._binding import Binding
-from tumble._errors import CapabilityError, DataError, ParameterError
+from tumble._errors import CapabilityError, DataError, require_flag, require_member
 from tumble._problem import Problem
 from tumble._typing import BoolArray, FloatArray, JaxArray
 from tumble.distances import AbstractDistance, EnergyDistance
@@ -55,11 +55,11 @@ class DistributionMatching(AbstractOutputObjective):
     costly: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if not isinstance(self.distance, AbstractDistance):
-            raise ParameterError(
-                f"`distance` is {self.distance!r}, expected a member of tumble.distances such as "
-                "EnergyDistance()."
-            )
+        require_member(
+            "distance", self.distance, AbstractDistance,
+            "a member of tumble.distances such as EnergyDistance()",
+        )  # fmt: skip
+        require_flag("joint", self.joint)
 
     @property
     def loss_name(self) -> str:  # type: ignore[override]

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tumble._errors import ParameterError
+from tumble._errors import ParameterError, first_line, shown
 from tumble._problem import Problem
 from tumble._typing import FloatArray, JaxArray
 from tumble.losses import Linear
@@ -60,6 +60,8 @@ class ExpectedLoss(AbstractOutputObjective):
 
     def bind(self, problem: Problem) -> BoundOutputs:
         """See `AbstractOutputObjective.bind`."""
+        if self.loss is not None:
+            _try(self.loss)
         data = []
         for experiment in problem.experiments:
             values = experiment.data.values
@@ -103,3 +105,25 @@ class ExpectedLoss(AbstractOutputObjective):
                     "same: the loss of each datum, not their sum."
                 )
             return np.asarray(values) if xp is np else values
+
+
+def _try(loss: Callable[[JaxArray, JaxArray], JaxArray]) -> None:
+    """Raise `ParameterError` where a loss has no derivative, or not one number for each datum."""
+    import jax
+    import jax.numpy as jnp
+
+    with jax.enable_x64(True):
+        y = jnp.ones((2, 3))
+        try:
+            values, _ = jax.jvp(lambda x: loss(x, np.ones((2, 3))), (y,), (y,))
+        except Exception as error:  # whatever the function of a user raises
+            raise ParameterError(
+                f"`loss` fails with {type(error).__name__}: {first_line(error)} It is called with "
+                "simulated and observed data (y, observed), two arrays, and must be written in "
+                "jax.numpy."
+            ) from error
+    if np.shape(values) != (2, 3):
+        raise ParameterError(
+            f"`loss` returns {shown(values)} for data of shape (2, 3), expected the same shape: "
+            "the loss of each datum, not their sum."
+        )

@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from tumble._errors import DataError, ParameterError
+from tumble._errors import DataError, ParameterError, first_line, shown
 from tumble._problem import Problem
-from tumble._typing import JaxArray
+from tumble._typing import FloatArray, JaxArray
 from tumble.losses import Smooth
 from tumble.objectives._base import AbstractObjective, BoundOutputs
 from tumble.objectives._moment_matching import MomentMatching
@@ -53,17 +53,31 @@ class LossOfExpectations(AbstractObjective):
                 f"`function` is {self.function!r}, expected a function of expected and observed "
                 "moments (m, y) in jax.numpy, such as lambda m, y: jnp.sum((m / y - 1) ** 2)."
             )
-        if self.order not in (1, 2):
-            raise ParameterError(f"`order` is {self.order!r}, expected 1 or 2.")
+        if not (type(self.order) is int and self.order in (1, 2)):
+            raise ParameterError(f"`order` is {shown(self.order)}, expected 1 or 2.")
 
     def bind(self, problem: Problem) -> BoundOutputs:
         """See `AbstractObjective.bind`."""
         moments = MomentMatching(self.order).bind(problem)
         loss = Smooth(self.function, moments.target, np.flatnonzero(moments.weight > 0))
-        at_data = loss.value(moments.target)
+        at_data = _tried(loss)
         if np.shape(at_data) != () or not np.isfinite(at_data):
             raise DataError(
                 f"`function` is {at_data} where expected and observed moments agree, expected one "
                 "finite number; a logarithm or a quotient may meet an observed moment of 0."
             )
         return BoundOutputs(moments.objective, problem, moments.data, loss)
+
+
+def _tried(loss: Smooth) -> FloatArray:
+    """Return the loss of the observed moments. Raises `ParameterError` where it has no slopes."""
+    try:
+        loss.slope(loss.target)
+        loss.second(loss.target)
+        return loss.value(loss.target)
+    except Exception as error:  # whatever the function of a user raises
+        raise ParameterError(
+            f"`function` fails with {type(error).__name__}: {first_line(error)} It is called with "
+            "the expected and the observed moments (m, y), two arrays [F], is to return one real "
+            "number, and must be written in jax.numpy."
+        ) from error

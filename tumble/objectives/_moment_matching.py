@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tumble._errors import ParameterError
+from tumble._errors import ParameterError, shown
 from tumble._experiment import Experiment
 from tumble._problem import Problem
 from tumble._typing import FloatArray, JaxArray
@@ -56,8 +56,8 @@ class MomentMatching(AbstractOutputObjective):
     )
 
     def __post_init__(self) -> None:
-        if self.order not in (None, 1, 2):
-            raise ParameterError(f"`order` is {self.order!r}, expected 1, 2 or None.")
+        if self.order is not None and not (type(self.order) is int and self.order in (1, 2)):
+            raise ParameterError(f"`order` is {shown(self.order)}, expected 1, 2 or None.")
 
     def bind(self, problem: Problem) -> BoundOutputs:
         """See `AbstractOutputObjective.bind`."""

@@ -61,7 +61,8 @@ class StochasticState(AbstractState):
 class StochasticGaussNewton(AbstractOptimizer):
     """Damped Gauss–Newton steps while the gradient stands out of its noise, then averaged ones.
 
-    Definition: while gᵀ Cov⁻¹ g exceeds the 99 % point of χ², a step −(C + λ diag C)⁻¹ g is taken,
+    Definition: while gᵀ Cov⁻¹ g exceeds the 99 % point of χ², a step −(C + λ diag C)⁻¹ g is taken
+    (with the curvature of a majorant for C where the loss has kinks),
     and taken back half way (with ten times the damping) when the loss has risen by more than four
     standard errors. A gradient that does not stand out is not followed: where C⁻¹ Cov C⁻¹ says
     that it would leave a parameter uncertain by more than 0.2, the runs are doubled. Otherwise
@@ -157,7 +158,7 @@ class StochasticGaussNewton(AbstractOptimizer):
     def _has_risen(self, state: StochasticState, estimate: GradientEstimate) -> bool:
         noise = np.sqrt(state.accepted_variance + estimate.value_variance)
         # Steps along a noisy gradient raise the loss by tr(C⁻¹ Cov) / 2 on average.
-        inverse = np.linalg.pinv(state.curvature, hermitian=True)
+        inverse = np.linalg.pinv(_on_the_way(state, estimate), hermitian=True)
         wander = max(float(np.trace(inverse @ estimate.covariance)), 0.0) / 2
         return estimate.value > state.accepted_loss + 4 * (noise + wander)
 
@@ -177,7 +178,11 @@ class StochasticGaussNewton(AbstractOptimizer):
         free: BoolArray,
     ) -> StochasticState:
         step = damped_newton_step(
-            estimate.gradient, state.curvature, free, state.damping, self.largest_step
+            estimate.gradient,
+            _on_the_way(state, estimate),
+            free,
+            state.damping,
+            self.largest_step,
         )
         return replace(
             state,
@@ -241,6 +246,11 @@ class StochasticGaussNewton(AbstractOptimizer):
             num_runs=grown,
             stop=stop,
         )
+
+
+def _on_the_way(state: StochasticState, estimate: GradientEstimate) -> FloatArray:
+    """Return the curvature for steps of the descent."""
+    return state.curvature if estimate.majorant is None else estimate.majorant
 
 
 def _sharp(state: StochasticState) -> FloatArray:

@@ -41,5 +41,5 @@ def require_reactions_alone(model: ReactionNetwork, method: str) -> None:
         return
     raise CapabilityError(
         f"the network has {what}, but {method} takes networks of reactions alone; DirectMethod can "
-        "simulate it. To fit, say the same by reactions and rates, or leave it out."
+        "simulate it. To fit it, match moments of its runs: objectives.MomentMatching()."
     )
