@@ -41,92 +41,97 @@ def coupled_pair(
     Outputs: ``states`` [B, 2, T, S], ``codes`` [B], ``culprits`` [B], the reaction that made a pair
     fail, else -1, ``events`` [B].
     """
-    num_pairs, _, num_reactions = rates.shape
-    num_times = times.shape[0]
-    num_species = initial.shape[2]
+    num_pairs, _, num_species = initial.shape
     state = np.empty((2, num_species), np.int64)
-    propensity = np.empty((2, num_reactions))
-    ptr, program, constants, stack = opened(laws)
     for b in range(num_pairs):
-        code, culprit = OK, -1
         for side in range(2):
-            state[side] = initial[b, side]
-            for r in range(num_reactions):
-                factor = factor_of(
-                    tables, laws, ptr, program, constants, stack, r, state[side], params[b, side]
-                )
-                propensity[side, r] = rates[b, side, r] * factor
-                if not (is_valid(rates[b, side, r]) and is_valid(propensity[side, r])):
-                    code, culprit = INVALID_RATE, r
-        draw = np.uint64(0)
-        num_events = 0
-        k = 0
-        waited = 0.0
-        last = start
-        while k < num_times and code == OK:
-            total = 0.0
-            for r in range(num_reactions):
-                total += max(propensity[0, r], propensity[1, r])
-            if not total < 1e300:
-                code = INVALID_RATE
-                break
-            u, v = two_uniforms(key, runs[b], draw)
-            draw += np.uint64(1)
-            wait = -np.log(u) / total if total > 0.0 else np.inf
-            while k < num_times and waited + wait >= times[k] - last:
-                wait -= (times[k] - last) - waited
-                waited = 0.0
-                last = times[k]
-                for i in range(num_species):
-                    states[b, 0, k, i] = state[0, i]
-                    states[b, 1, k, i] = state[1, i]
-                k += 1
-            if k == num_times:
-                break
-            if num_events == max_events:
-                code = MAX_EVENTS
-                break
-            waited += wait
-            # max(a, a') = min(a, a') + excess: choose the reaction, then whether both take part.
-            target = v * total
-            chosen = 0
-            below = 0.0
-            width = max(propensity[0, 0], propensity[1, 0])
-            while below + width <= target and chosen < num_reactions - 1:
-                below += width
-                chosen += 1
-                width = max(propensity[0, chosen], propensity[1, chosen])
-            while width == 0.0:  # rounding at the upper end of the sum
-                chosen -= 1
-                width = max(propensity[0, chosen], propensity[1, chosen])
-                below -= width
-            inside = target - below
-            num_events += 1
+            for i in range(num_species):
+                state[side, i] = initial[b, side, i]
+        codes[b], culprits[b], events[b] = _follow(
+            tables, laws, rates[b], params[b], state, start, times, key, runs[b], max_events,
+            states[b],
+        )  # fmt: skip
+        if codes[b] != OK:
+            states[b, :, :, :] = -1
+
+
+@numba.njit(cache=True, nogil=True)
+def _follow(
+    tables, laws, rates, params, state, start, times, key, run, max_events, states
+):  # fmt: skip
+    """Follow one pair from ``state`` [2, S]; return code, culprit and number of events."""
+    num_reactions, num_times = rates.shape[1], times.shape[0]
+    propensity = np.empty((2, num_reactions))
+    opened_laws = opened(laws)
+    for side in range(2):
+        for r in range(num_reactions):
+            found = _propensity(tables, laws, opened_laws, rates, params, state, side, r)
+            propensity[side, r] = found
+            if not (is_valid(rates[side, r]) and is_valid(found)):
+                return INVALID_RATE, r, 0
+    draw, k = np.uint64(0), 0
+    waited, last = 0.0, start
+    while True:
+        total = 0.0
+        for r in range(num_reactions):
+            total += max(propensity[0, r], propensity[1, r])
+        num_events = np.int64(draw)
+        if not total < 1e300:
+            return INVALID_RATE, -1, num_events
+        u, v = two_uniforms(key, run, draw)
+        wait = -np.log(u) / total if total > 0.0 else np.inf
+        while waited + wait >= times[k] - last:
+            wait -= (times[k] - last) - waited
+            waited = 0.0
+            last = times[k]
             for side in range(2):
-                if inside < propensity[side, chosen] and code == OK:
-                    code = fire(tables, chosen, state[side])
-            if code != OK:
-                culprit = chosen
-                break
-            for j in range(tables.affected_ptr[chosen], tables.affected_ptr[chosen + 1]):
-                r = tables.affected[j]
-                for side in range(2):
-                    factor = factor_of(
-                        tables,
-                        laws,
-                        ptr,
-                        program,
-                        constants,
-                        stack,
-                        r,
-                        state[side],
-                        params[b, side],
-                    )
-                    propensity[side, r] = rates[b, side, r] * factor
-                    if not is_valid(propensity[side, r]):
-                        code, culprit = INVALID_RATE, r
-        codes[b] = code
-        culprits[b] = culprit
-        events[b] = num_events
-        if code != OK:
-            states[b] = -1
+                for i in range(state.shape[1]):
+                    states[side, k, i] = state[side, i]
+            k += 1
+            if k == num_times:
+                return OK, -1, num_events
+        if num_events == max_events:
+            return MAX_EVENTS, -1, num_events
+        waited += wait
+        draw += np.uint64(1)
+        chosen, inside = _choose(propensity, v * total)
+        for side in range(2):
+            if inside < propensity[side, chosen]:
+                code = fire(tables, chosen, state[side])
+                if code != OK:
+                    return code, chosen, num_events + 1
+        for j in range(tables.affected_ptr[chosen], tables.affected_ptr[chosen + 1]):
+            r = tables.affected[j]
+            for side in range(2):
+                found = _propensity(tables, laws, opened_laws, rates, params, state, side, r)
+                propensity[side, r] = found
+                if not is_valid(found):
+                    return INVALID_RATE, r, num_events + 1
+
+
+@numba.njit(inline="always")
+def _propensity(tables, laws, opened_laws, rates, params, state, side, reaction):
+    """Return the propensity of a reaction in one copy."""
+    ptr, program, constants, stack = opened_laws
+    return rates[side, reaction] * factor_of(
+        tables, laws, ptr, program, constants, stack, reaction, state[side], params[side]
+    )
+
+
+@numba.njit(cache=True, nogil=True)
+def _choose(propensity, target):
+    """Return the reaction whose part of the sum of the larger propensities holds ``target``, and
+    by how much it exceeds the lower end: max(a, a') = min(a, a') + excess.
+    """
+    num_reactions = propensity.shape[1]
+    chosen, below = 0, 0.0
+    width = max(propensity[0, 0], propensity[1, 0])
+    while below + width <= target and chosen < num_reactions - 1:
+        below += width
+        chosen += 1
+        width = max(propensity[0, chosen], propensity[1, chosen])
+    while width == 0.0:  # rounding at the upper end of the sum
+        chosen -= 1
+        width = max(propensity[0, chosen], propensity[1, chosen])
+        below -= width
+    return chosen, target - below
