@@ -378,7 +378,8 @@ def _introduce(page: Page, options: argparse.Namespace) -> None:
         with the gradients of `Auto`, and returns its last point. A search has
         {options.most_runs:,.0f} runs at most; *out of budget* says that they were not enough."""
     )
-    page.text(f"Options: `{settings(options)}`.")
+    given = settings(options).replace(" --cases None", "")
+    page.text(f"Options: `{given}`.")
 
 
 def _describe(page: Page, case: FitCase) -> None:
