@@ -109,7 +109,8 @@ class FitCase:
             lambda z: root * (self._exact_features(z)[0] - self.bound.loss.target),
             truth,
             lambda z: root[:, None] * self._exact_features(z)[1],
-            method="lm", xtol=1e-10, ftol=1e-14, gtol=1e-14,
+            bounds=(self.problem.space.lower, self.problem.space.upper), x_scale="jac",
+            xtol=1e-10, ftol=1e-14, gtol=1e-14,
         )  # fmt: skip
         return np.asarray(found.x)
 
