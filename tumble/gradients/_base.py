@@ -208,6 +208,13 @@ class AbstractEstimator(abc.ABC):
                 f"but {type(simulator).__name__} does not; choose another gradient, or "
                 "gradients.Auto() to have one chosen."
             )
+        if not all(simulator.offers(self.requires, b.model) for b in objective.problem.bindings):
+            raise CapabilityError(
+                f"{type(self).__name__} needs {self.requires.__name__}, which "
+                f"{type(simulator).__name__} does not offer for networks with variables, events or "
+                "rates that depend on `time`; choose gradients.SPSA() or GaussianSmoothing(), or "
+                "gradients.Auto() to have one chosen."
+            )
 
 
 def assemble(objective: BoundOutputs, sampled: SampledJacobian) -> GradientEstimate:
