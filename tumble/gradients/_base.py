@@ -355,6 +355,8 @@ def require_estimators(name: str, given: Any, least: int = 1) -> None:
         require_member(
             f"{name}[{i}]", member, AbstractEstimator, "an estimator such as ScoreFunction()"
         )
+    if len(given) == 0:
+        raise ParameterError(f"`{name}` is empty, expected at least one estimator.")
     if len(given) < least:
         raise ParameterError(f"`{name}` has {len(given)} estimator(s), expected {least} or more.")
 
