@@ -6,6 +6,7 @@ import pytest
 import xarray as xr
 
 import tumble as tb
+from tumble import gradients
 from tumble.objectives import DistributionMatching, ExpectedLoss, LossOfExpectations
 
 RATIOS = LossOfExpectations(lambda m, y: jnp.sum(jnp.log((m + 1) / (y + 1)) ** 2))
@@ -60,6 +61,16 @@ def test_few_series_of_a_network_with_events_are_matched_by_moments_with_a_warni
     )
     with pytest.raises(tb.TumbleError, match=r"has event .*objectives\.MomentMatching\(\)"):
         tb.fit(problem, objective=tb.objectives.PathLikelihood())
+
+
+@pytest.mark.parametrize("gradient", [gradients.ScoreFunction(), gradients.CoupledDifference()])
+def test_gradients_that_networks_with_events_do_not_have(gradient):
+    network, experiments = snapshots(EVENT, {"k": 8.0}, {"X": 0}, "X", [1.0], 20, 3)
+    problem = tb.Problem(network, experiments, {"k": tb.Parameter(0.1, 100)})
+    with pytest.raises(
+        tb.TumbleError, match=r"with variables, events or rates .*gradients\.SPSA\(\)"
+    ):
+        tb.fit(problem, gradient=gradient)
 
 
 def test_an_expected_loss_without_linear_noise_starts_at_the_best_of_the_starts():

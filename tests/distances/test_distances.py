@@ -161,7 +161,9 @@ def test_missing_data_are_missing_features():
 
 
 def test_settings_that_make_no_sense():
-    with pytest.raises(ParameterError, match="`num_cells` is 1, expected at least 2"):
+    with pytest.raises(
+        ParameterError, match="`num_cells` is 1, expected a whole number of at least 2"
+    ):
         EnergyDistance(num_cells=1)
     with pytest.raises(ParameterError, match="`num_projections` is 0"):
         EnergyDistance(num_projections=0)

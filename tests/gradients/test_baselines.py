@@ -230,5 +230,7 @@ def test_few_runs_are_left_to_the_mean_of_the_others():
         for b in (LeaveOneOut(), LinearResponse())
     ]
     assert np.array_equal(few[0].jacobians, few[1].jacobians)
-    with pytest.raises(ParameterError, match="`windows` is 0, expected at least 1"):
+    with pytest.raises(
+        ParameterError, match="`windows` is 0, expected a whole number of at least 1"
+    ):
         LinearResponse(0)

@@ -65,9 +65,9 @@ def test_settings_are_checked():
         GaussianSmoothing(directions=RademacherDirections())
     with pytest.raises(ParameterError, match="needs normal ones"):
         GaussianSmoothing(directions=CoordinateDirections())
-    with pytest.raises(ParameterError, match="`block` is 0, expected at least 1"):
+    with pytest.raises(ParameterError, match="`block` is 0, expected a whole number of at least 1"):
         OrthogonalDirections(0)
-    with pytest.raises(ParameterError, match="`runs` is 0, expected at least 1"):
+    with pytest.raises(ParameterError, match="`runs` is 0, expected a whole number of at least 1"):
         ShrinkingStep(0)
     with pytest.raises(ParameterError, match=r"`power` is 0\.5, expected between 0 and 1/2"):
         ShrinkingStep(power=0.5)

@@ -80,7 +80,7 @@ def test_runs_are_divided_by_what_they_are_worth():
 
 
 def test_settings_and_capabilities():
-    with pytest.raises(ParameterError, match=r"`members` has 1 estimator\(s\), expected two"):
+    with pytest.raises(ParameterError, match=r"`members` has 1 estimator\(s\), expected 2 or"):
         Pooled([ScoreFunction()])
     with pytest.raises(ParameterError, match="`pilot` is 1, expected a share between 0 and 1"):
         Pooled(POOL.members, pilot=1)

@@ -364,6 +364,21 @@ def test_too_many_states():
         FiniteStateProjection(max_states=40).distribution(helpers.arrival(), [9.0], [0], [9.0])
 
 
+def test_too_many_jumps():
+    """A rate of 10⁹ would take as many steps for each unit of time."""
+    method = FiniteStateProjection(max_jumps=1e4)
+    with pytest.raises(
+        ModelError, match=r"is left 1e\+09 times .* `max_jumps` = 1e\+04\. Raise it"
+    ):
+        method.distribution(ReactionNetwork.from_text("A -> B ; k\nB -> A ; k"), [1e9], [1, 0], [1])
+    problem = Problem(
+        ReactionNetwork.from_text("A -> B ; k\nB -> A ; k"), data={"time": [1.0], "A": [1]},
+        initial={"A": 1, "B": 0}, parameters={"k": Parameter(1, 1e10)},
+    )  # fmt: skip
+    with pytest.raises(ModelError, match="`max_jumps`"):
+        method.likelihood(problem).value_and_gradient([1e9])
+
+
 def test_kinds_of_data_other_than_series_are_refused():
     experiment = Experiment(helpers.series([1.0], [4]), {"X": 9}, kind="snapshots")
     problem = Problem(

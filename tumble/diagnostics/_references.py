@@ -26,6 +26,7 @@ from tumble.simulators import FiniteStateProjection, ParticleFilter
 # One evaluation over this many states takes seconds at the most.
 _STATES_FOR_LIKELIHOOD = 50_000
 _STATES_FOR_MOMENTS = 4_000
+_JUMPS = 50_000
 # On the fit scale; of half the width of the bounds on a linear one.
 _STEP = 0.05
 
@@ -202,7 +203,9 @@ def likelihood_reference(bound: BoundLikelihood, z: FloatArray) -> AbstractRefer
 
     Raises `CapabilityError` where there is neither.
     """
-    exact = ExactLikelihood(bound.problem, FiniteStateProjection(max_states=_STATES_FOR_LIKELIHOOD))
+    exact = ExactLikelihood(
+        bound.problem, FiniteStateProjection(_STATES_FOR_LIKELIHOOD, max_jumps=_JUMPS)
+    )
     try:
         exact.gradient(z, 0, Stream(0))
     except CapabilityError:
@@ -218,7 +221,7 @@ def likelihood_reference(bound: BoundLikelihood, z: FloatArray) -> AbstractRefer
 
 def moments_reference(bound: BoundOutputs, z: FloatArray) -> ExactMoments | None:
     """Return exact moments where the states are few and can be listed, else None."""
-    exact = ExactMoments(bound, FiniteStateProjection(max_states=_STATES_FOR_MOMENTS))
+    exact = ExactMoments(bound, FiniteStateProjection(_STATES_FOR_MOMENTS, max_jumps=_JUMPS))
     try:
         exact.gradient(z, 0, Stream(0))
     except (ModelError, CapabilityError):

@@ -208,6 +208,13 @@ class AbstractEstimator(abc.ABC):
                 f"but {type(simulator).__name__} does not; choose another gradient, or "
                 "gradients.Auto() to have one chosen."
             )
+        if not all(simulator.offers(self.requires, b.model) for b in objective.problem.bindings):
+            raise CapabilityError(
+                f"{type(self).__name__} needs {self.requires.__name__}, which "
+                f"{type(simulator).__name__} does not offer for networks with variables, events or "
+                "rates that depend on `time`; choose gradients.SPSA() or GaussianSmoothing(), or "
+                "gradients.Auto() to have one chosen."
+            )
 
 
 def assemble(objective: BoundOutputs, sampled: SampledJacobian) -> GradientEstimate:
@@ -348,6 +355,8 @@ def require_estimators(name: str, given: Any, least: int = 1) -> None:
         require_member(
             f"{name}[{i}]", member, AbstractEstimator, "an estimator such as ScoreFunction()"
         )
+    if len(given) == 0:
+        raise ParameterError(f"`{name}` is empty, expected at least one estimator.")
     if len(given) < least:
         raise ParameterError(f"`{name}` has {len(given)} estimator(s), expected {least} or more.")
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from tumble._errors import DataError, ParameterError
+from tumble._errors import DataError, ModelError, ParameterError
 from tumble._parameters import Ref
 from tumble._typing import FloatArray, IntArray
 from tumble.models import ReactionNetwork
@@ -82,6 +82,7 @@ class FiniteStateProjection(SupportsLikelihood):
 
     - ``max_states``: the most states the projection may have. Default 50,000.
     - ``tolerance``: see above, between 0 and 1. Default 1e-9.
+    - ``max_jumps``: how often the fastest state may be left between two times. Default 1e7.
 
     When: few species in counts up to hundreds, as the reference for everything else. Not for large
     spaces (the states multiply with each species), nor where fast reactions fire very often: the
@@ -99,8 +100,11 @@ class FiniteStateProjection(SupportsLikelihood):
 
     max_states: int = 50_000
     tolerance: float = 1e-9
+    max_jumps: float = 1e7
 
     def __post_init__(self) -> None:
+        if not self.max_jumps >= 1:
+            raise ParameterError(f"`max_jumps` is {self.max_jumps}, expected at least 1.")
         if not self.max_states >= 1:
             raise ParameterError(f"`max_states` is {self.max_states}, expected at least 1.")
         if not 0 < self.tolerance < 1:
@@ -136,6 +140,7 @@ class FiniteStateProjection(SupportsLikelihood):
 
         def solve(space: StateSpace, num_slopes: int) -> FloatArray:
             flow = space.flow(model, values, jacobian[:, :num_slopes])
+            self.require_affordable(flow, np.diff(grid, prepend=start))
             table = _seeded(space, np.pad(weights[None], ((0, num_slopes), (0, 0))))
             rows = []
             for span in np.diff(grid, prepend=start):
@@ -157,6 +162,16 @@ class FiniteStateProjection(SupportsLikelihood):
             return found, np.zeros(len(model.species), bool)
 
         return project(model, seeds, self.max_states, attempt)
+
+    def require_affordable(self, flow: Flow, spans: FloatArray) -> None:
+        """Raise `ModelError` where one of the time ``spans`` takes more than ``max_jumps``."""
+        jumps = flow.fastest * spans.max()
+        if jumps > self.max_jumps:
+            raise ModelError(
+                f"the fastest state of the projection is left {jumps:.2g} times between two of the "
+                f"times, and each is a step; more than `max_jumps` = {self.max_jumps:.2g}. Raise "
+                "it, or use ParticleFilter() or LinearNoise(), which do not enumerate states."
+            )
 
     def likelihood(self, problem: Any) -> ForwardFilter:
         """Return the log likelihood of a problem's time series. Raises `DataError`."""
@@ -218,6 +233,7 @@ class ForwardFilter:
 
         def attempt(space: StateSpace) -> tuple[tuple[float, FloatArray] | None, BoolArray]:
             flow = space.flow(model, params, jacobian)
+            self.method.require_affordable(flow, spans)
             table = np.repeat(_seeded(space, weights), len(data), axis=2)
             value, gradient = 0.0, np.zeros(jacobian.shape[1])
             for span, datum in zip(spans, data[:, seen].swapaxes(0, 1), strict=True):
