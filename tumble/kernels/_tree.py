@@ -120,11 +120,11 @@ def follow_in_tree(
             )
             if not is_valid(tree[width + r]):
                 return INVALID_RATE, r, np.int64(draw)
-        _sum_above(tree, nodes, count, width)
+        sum_above(tree, nodes, count, width)
 
 
 @numba.njit(inline="always", error_model="numpy")
-def _sum_above(tree, nodes, count, width):
+def sum_above(tree, nodes, count, width):
     """Sum up again all that lies above the first ``count`` of ``nodes``, each node once."""
     # Leaves are listed in order, so those with the same parent follow each other.
     while width > 1:
@@ -142,6 +142,12 @@ def _sum_above(tree, nodes, count, width):
 @numba.njit(inline="always", error_model="numpy")
 def find(tree, width, target):
     """Return the reaction in whose share of the sum ``target`` falls."""
+    return find_with_rest(tree, width, target)[0]
+
+
+@numba.njit(inline="always", error_model="numpy")
+def find_with_rest(tree, width, target):
+    """Return the same, and by how much ``target`` exceeds the lower end of its share."""
     n = 1
     while n < width:
         n *= 2
@@ -149,4 +155,4 @@ def find(tree, width, target):
         if target >= tree[n] and tree[n + 1] > 0.0:
             target -= tree[n]
             n += 1
-    return n - width
+    return n - width, target

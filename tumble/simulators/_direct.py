@@ -30,6 +30,7 @@ from tumble.simulators._jump_runs import (
     find_culprits,
     fits_lanes,
     in_pieces,
+    is_large,
     piece_of,
     record_piece,
     sample_jumps,
@@ -215,6 +216,7 @@ def _simulate_with_score(
     from tumble.kernels._direct import direct_method
     from tumble.kernels._lanes import Job
     from tumble.kernels._scored_lanes import direct_method_with_exposure
+    from tumble.kernels._scored_tree import direct_method_in_trees_with_exposure
     from tumble.kernels._tables import law_tables, network_tables
 
     num_runs, num_times = len(batch.runs), len(batch.times)
@@ -230,7 +232,9 @@ def _simulate_with_score(
         float(batch.start), batch.times, np.uint64(batch.stream.key), batch.runs, int(max_events),
         states, codes, culprits, events,
     )  # fmt: skip
-    if fits_lanes(job):
+    if is_large(job.tables):
+        direct_method_in_trees_with_exposure(job, fired, exposure, scores)
+    elif fits_lanes(job):
         culprits[:] = -1
         direct_method_with_exposure(job, fired, exposure, scores)
         find_culprits(job)
@@ -248,6 +252,7 @@ def _simulate_pairs(
 ) -> tuple[IntArray, IntArray, IntArray, IntArray]:
     """Run one piece of a batch of pairs."""
     from tumble.kernels._coupled_lanes import coupled_pairs_in_lanes
+    from tumble.kernels._coupled_tree import coupled_pairs_in_trees
     from tumble.kernels._lanes import Job
     from tumble.kernels._tables import law_tables, network_tables
 
@@ -266,7 +271,10 @@ def _simulate_pairs(
         states.reshape(num_pairs, -1, num_species), codes, culprits, events,
     )  # fmt: skip
     todo = np.arange(num_pairs)
-    if fits_lanes(job):
+    if is_large(job.tables):
+        coupled_pairs_in_trees(job)
+        todo = todo[:0]
+    elif fits_lanes(job):
         culprits[:] = -1
         coupled_pairs_in_lanes(job)
         # Those that failed are followed once more by themselves: that says what made them fail.

@@ -17,7 +17,7 @@ from tumble.simulators._base import Batch, Sample
 
 _TASKS_PER_WORKER = 4
 _SMALLEST_TASK, _LARGEST_TASK = 32, 2048
-# A network of this many reactions is large; see `_is_large`.
+# A network of this many reactions is large; see `is_large`.
 _LARGE = 200
 # With fewer runs than this most lanes would stay empty.
 _WORTH_LANES = 16
@@ -105,7 +105,7 @@ def _run(model: ReactionNetwork, job: Any, rows_ahead: float) -> None:
     from tumble.kernels._table_lanes import direct_method_in_lanes
     from tumble.kernels._tree import direct_method_in_trees
 
-    if _is_large(job.tables):
+    if is_large(job.tables):
         direct_method_in_trees(job)
     elif len(job.runs) < _WORTH_LANES or not fits_lanes(job):
         _one_by_one(job)
@@ -124,7 +124,7 @@ def find_culprits(job: Any) -> None:
     """Follow runs that failed in lanes once more by themselves: that says what made them fail."""
     no_fault = np.isin(job.codes, [SampleCode.OK, SampleCode.MAX_EVENTS]) | (job.culprits >= 0)
     failed = np.flatnonzero(~no_fault)
-    if len(failed) == 0 or _is_large(job.tables):
+    if len(failed) == 0 or is_large(job.tables):
         return
     again = job._replace(
         rates=job.rates[failed], params=job.params[failed], initial=job.initial[failed],
@@ -145,7 +145,7 @@ def record_piece(
 
     tables = network_tables(model)
     times, reactions = np.empty(first[-1]), np.empty(first[-1], np.int32)
-    kernel = record_in_trees if _is_large(tables) else record
+    kernel = record_in_trees if is_large(tables) else record
     kernel(
         tables, law_tables(model), model.rates(batch.params), batch.params, batch.initial,
         float(batch.start), batch.times, np.uint64(batch.stream.key), batch.runs, int(max_events),
@@ -159,7 +159,7 @@ def _empty(shape: tuple[int, int, int]) -> Outputs:
     return np.empty(shape, np.int64), codes, culprits, events
 
 
-def _is_large(tables: Any) -> bool:
+def is_large(tables: Any) -> bool:
     """Return whether a network has so many reactions that few of them change at a time.
 
     It depends on the network alone: the kernel for large networks has paths of its own.
