@@ -21,7 +21,7 @@ from tumble.gradients import (
 )
 from tumble.losses import times
 from tumble.objectives import BoundLikelihood, BoundOutputs
-from tumble.simulators import FiniteStateProjection, ParticleFilter
+from tumble.simulators import FiniteStateProjection, ParticleFilter, SupportsScore
 
 # One evaluation over this many states takes seconds at the most.
 _STATES_FOR_LIKELIHOOD = 50_000
@@ -208,14 +208,15 @@ def likelihood_reference(bound: BoundLikelihood, z: FloatArray) -> AbstractRefer
     )
     try:
         exact.gradient(z, 0, Stream(0))
-    except CapabilityError:
+    except (ModelError, CapabilityError):
+        filters = ParticleFilter()
+        if all(filters.simulator.offers(SupportsScore, b.model) for b in bound.problem.bindings):
+            return SampledLikelihood(bound.problem, filters)
         raise CapabilityError(
-            "there is no reference for the likelihood of a network whose rates depend on `time`; "
-            "give `reference`, or audit gradients of simulated moments: "
+            "there is no reference for the likelihood of a network whose rates change smoothly in "
+            "`time`; give `reference`, or audit gradients of simulated moments: "
             "objective=objectives.MomentMatching()."
         ) from None
-    except ModelError:
-        return SampledLikelihood(bound.problem, ParticleFilter())
     return exact
 
 
