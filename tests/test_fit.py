@@ -111,6 +111,7 @@ def test_the_ensemble_mean_warns_when_it_meets_one_series():
     assert any("10.1021/j100540a008" in text for text in fit.citations())  # its simulator
 
 
+@pytest.mark.slow
 def test_expected_loss_shrinks_the_variance_as_it_says():
     """Its minimum is off the truth: fluctuations of X cost, and a lower k has fewer."""
     fit = tb.fit(averages(), objective=ExpectedLoss(), num_starts=1, tolerance=0.01)
@@ -216,7 +217,7 @@ def test_explosion_is_an_error_at_the_start_and_a_shorter_step_later():
             r"use optimizers.StochasticGaussNewton\(\)",
         ),
         ({"gradient": "score"}, ParameterError, "expected a member of tumble.gradients"),
-        ({"tolerance": 0.0}, ParameterError, "both must be positive"),
+        ({"tolerance": 0.0}, ParameterError, "`tolerance` is 0.0, expected a number > 0"),
         ({"objective": PathLikelihood()}, DataError, "of kind 'mean'"),
         ({"seed": -1}, ParameterError, "expected 0 <= seed"),
     ],

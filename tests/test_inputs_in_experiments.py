@@ -9,7 +9,7 @@ import tumble as tb
 from tests import helpers
 from tumble._errors import ModelError
 from tumble._random import Stream
-from tumble.inputs import StepInput
+from tumble.inputs import LinearInput, StepInput
 from tumble.objectives import MomentMatching
 from tumble.simulators import LinearNoise
 
@@ -28,7 +28,7 @@ def mean(before, after, gamma):
     return early * np.exp(-gamma * left) + relaxed(after, left)
 
 
-def problem(**options):
+def problem(dose=DOSE, **options):
     """A constant rate in one experiment, and a dose that changes at 5 in the other."""
     dosed, plain = (
         tb.Experiment(
@@ -36,7 +36,7 @@ def problem(**options):
             num_averaged=1000,
         )
         for values, conditions in [
-            (mean(2.0, 20.0, 0.5), {"k": DOSE}), (mean(7.0, 7.0, 0.5), {}),
+            (mean(2.0, 20.0, 0.5), {"k": dose}), (mean(7.0, 7.0, 0.5), {}),
         ]
     )  # fmt: skip
     return tb.Problem(
@@ -73,13 +73,23 @@ def test_a_fit_finds_the_rates():
         assert low < truth < high
 
 
-def test_a_simulator_that_cannot_offers_samples_alone():
-    choice = tb.gradients.Auto().choose(
-        MomentMatching(order=1).bind(problem()), np.log([7.0, 0.5]), Stream.from_seed(0)
-    )
-    names = {type(e).__name__ for e, _ in choice.pilots}
-    assert names == {"SPSA", "GaussianSmoothing"}
-    assert "not proven" in str(choice)
+def test_what_a_simulator_offers_depends_on_how_inputs_change():
+    """A dose that jumps leaves scores and pairs; one that rises smoothly leaves samples alone."""
+    tried = {}
+    for name, dose in [
+        ("jump", DOSE),
+        ("slope", LinearInput(TIMES, np.linspace(1, 2, len(TIMES)))),
+    ]:
+        choice = tb.gradients.Auto().choose(
+            MomentMatching(order=1).bind(problem(dose)),
+            np.log([7.0, 0.5]),
+            Stream.from_seed(0),
+            num_runs=600,
+        )
+        tried[name] = {type(e).__name__ for e, _ in choice.pilots}
+        assert ("not proven" in str(choice)) == (name == "slope")
+    assert tried["jump"] == {"ScoreFunction", "CoupledDifference"}
+    assert tried["slope"] == {"SPSA", "GaussianSmoothing"}
 
 
 def test_a_black_box_is_told_to_compute_functions_of_time_itself():

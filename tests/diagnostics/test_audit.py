@@ -270,7 +270,7 @@ NOT_JUMPS_ALONE = {
 def test_networks_that_cannot_be_enumerated_are_compared_with_plain_runs(text):
     audit = audit_gradient(
         of_network(text, ["k", "gamma"]), PARAMS, objective=MomentMatching(order=1),
-        budget=tb.Budget(simulations=30_000),
+        budget=tb.Budget(simulations=6_000),
     )  # fmt: skip
     assert list(audit.verdicts) == ["SPSA", "GaussianSmoothing"]
     assert "WRONG" not in verdicts(audit)

@@ -87,7 +87,9 @@ def test_parameters_that_share_a_reaction_and_reactions_that_share_a_parameter()
     assert_exact(found, of_mean(6 * (1 - e), [6 * 1.5 * 0.8 * e, 6 * (1 - e)], 2.0))
 
 
-@pytest.mark.parametrize("loss", [MEANS, MomentMatching(order=2), ExpectedLoss()], ids=str)
+@pytest.mark.parametrize(
+    "loss", [pytest.param(MEANS, marks=pytest.mark.slow), ExpectedLoss()], ids=str
+)
 def test_two_genes_that_repress_each_other(loss):
     network = ReactionNetwork.from_text(
         "0 => A ; hillr(B, V, K, 2)\n0 => B ; hillr(A, W, K, 2)\nA -> 0 ; d\nB -> 0 ; d"

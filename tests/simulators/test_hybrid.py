@@ -98,7 +98,7 @@ def integral(shape, t):
     return integrate.trapezoid(SHAPES[shape][1](grid), grid)
 
 
-@pytest.mark.parametrize("arrow", ["->", "=>"])
+@pytest.mark.parametrize("arrow", [pytest.param("->", marks=pytest.mark.slow), "=>"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_births_at_a_rate_that_depends_on_time_are_poisson(shape, arrow):
     got = sample(

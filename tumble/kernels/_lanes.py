@@ -181,8 +181,14 @@ def finish(w, ids, row, output, job, after):
         b = row[lane]
         if b < 0:
             continue
+        negative = False
         for i in range(state.shape[0]):
             state[i] = np.int64(w[after + i, lane])
+            negative |= state[i] < 0
+        if negative:  # by its last event, as the next step in lanes would have found
+            job.codes[b], job.events[b] = INVALID_RATE, np.int64(ids[0, lane])
+            job.states[b, :, :] = -1
+            continue
         job.codes[b], job.culprits[b], job.events[b] = follow(
             job.tables, job.laws, None, job.rates[b], job.params[b], state, w[LEFT, lane],
             output[lane], ids[0, lane], job.times, job.key, job.runs[b], job.max_events,
