@@ -21,9 +21,11 @@ from tumble.gradients import (
     Auto,
     CoupledDifference,
     GaussianSmoothing,
+    LinearResponse,
     SampledJacobian,
     ScoreFunction,
 )
+from tumble.models import ReactionNetwork
 from tumble.objectives import MomentMatching
 from tumble.simulators import AbstractSimulator
 
@@ -107,6 +109,42 @@ def test_a_variance_that_was_not_seen_is_not_believed(bound):
         claimed = {e: estimate.work_variance for e, estimate in choice.pilots}
         assert claimed[blind] == 0.0
         assert choice.estimator == ScoreFunction()
+
+
+def test_what_one_has_not_seen_says_nothing_about_another():
+    """Pairs that never differed in a rate of a pilot must not discredit who knows it well."""
+    rates = {"k0": 0.14, "k1": 0.053, "k2": 0.029, "k3": 0.017, "k4": 1.6, "k5": 1.3}
+    problem = Problem(
+        ReactionNetwork.from_text(
+            "2 C -> 2 A ; k0\n2 B -> 2 C ; k1\nB + C -> A + C ; k2\nA + C -> 2 B ; k3\n"
+            "A -> B ; k4\nA -> C ; k5"
+        ),
+        data={"time": [0.2, 1.0, 5.0], "A": [7.0, 4.0, 5.0], "C": [4.0, 6.0, 5.0]},
+        initial={"A": 10, "B": 4, "C": 1},
+        parameters={name: Parameter(value / 100, value * 100) for name, value in rates.items()},
+    )
+    bound, z = MomentMatching(order=1).bind(problem), np.log(list(rates.values())) + 0.3
+    for seed in range(3):
+        choice = Auto().choose(bound, z, Stream.from_seed(seed), num_runs=100_000)
+        assert choice.estimator == ScoreFunction(LinearResponse())
+
+
+def test_events_with_rate_laws_are_charged_for():
+    """Scores compute the laws and their derivatives, pairs the laws of both sides."""
+
+    def costs(text):
+        problem = Problem(
+            ReactionNetwork.from_text(text),
+            data={"time": [1.0], "X": [20.0]},
+            initial={"X": 3},
+            parameters={"k": Parameter(0.1, 1e3), "gamma": Parameter(0.01, 100)},
+        )
+        bound = MomentMatching(order=1).bind(problem)
+        return [e.cost_of_event(bound) for e in (ScoreFunction(), CoupledDifference(), SPSA())]
+
+    assert costs("0 -> X ; k\nX -> 0 ; gamma") == [1.0, 1.0, 0.5]
+    assert costs("0 -> X ; k\nX => 0 ; gamma * X") == [1 + 2.5 + 4.5, 1 + 5.0, 0.5 + 2.5]
+    assert costs("0 -> X ; k\nX => 0 ; mm(X, k, gamma)") == [1 + 2.5 + 9.0, 1 + 5.0, 0.5 + 2.5]
 
 
 def test_pilots_take_a_tenth_at_most_and_are_charged(bound):

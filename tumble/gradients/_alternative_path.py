@@ -60,6 +60,7 @@ class AlternativePath(AbstractEstimator):
     requires: ClassVar[type] = SupportsAlternative
     unbiased: ClassVar[bool] = True
     event_cost: ClassVar[float] = 2.0
+    law_evaluations: ClassVar[tuple[float, float]] = (6.0, 0.0)  # one after another, not in lanes
     guarantee: ClassVar[str] = "unbiased at every batch size, also at zero rates"
 
     def __post_init__(self) -> None:

@@ -217,7 +217,8 @@ class _Trials:
         From few runs a rare event may not have been seen, and the variance looks small or none. So
         no variance at all, where others have some, counts as not measured; and where two estimates
         of the same gradient differ beyond their errors, the one that claims to be more precise is
-        taken to be off by that much.
+        taken to be off by that much; but a component of which one has seen nothing says nothing
+        about the other.
         """
         found = [self.of(c) for c in candidates]
         costs = np.array([e.work_variance for e in found])
@@ -225,11 +226,12 @@ class _Trials:
         blind = (unseen & ~unseen.all(0)).any(1)
         costs[blind] = np.inf
         for i, one in enumerate(found):
-            for other in found:
+            for j, other in enumerate(found):
                 if np.trace(other.covariance) > np.trace(one.covariance):
                     error2 = np.diag(one.covariance) + np.diag(other.covariance)
                     excess = (one.gradient - other.gradient) ** 2 - _BEYOND**2 * error2
-                    off = float(np.maximum(excess, 0.0).sum())
+                    known = ~unseen[j] | unseen.all(0)
+                    off = float(np.maximum(excess, 0.0)[known].sum())
                     costs[i] = max(costs[i], one.work * (np.trace(one.covariance) + off))
         return costs
 

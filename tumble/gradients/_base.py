@@ -22,6 +22,7 @@ from tumble._random import Stream
 from tumble._results import describe_codes
 from tumble._typing import FloatArray, IntArray
 from tumble.losses import times
+from tumble.models import ReactionNetwork
 from tumble.objectives import BoundOutputs
 from tumble.simulators import PairSample, Sample
 
@@ -30,6 +31,8 @@ _LARGEST_PIECE = 2**27
 # An unbiased product of two expectations needs pairs of distinct runs.
 MIN_SAMPLES = 4
 _WORTH_A_PROBE = 64
+# Rate laws and their derivatives, one for each reaction, beside an event of mass action.
+_LAW_COST, _SLOPE_COST = 5.0, 9.0
 _LEAST_SHARE = 0.2
 
 
@@ -114,6 +117,15 @@ class AbstractEstimator(abc.ABC):
     event_cost: ClassVar[float] = 1.0
     """What an event costs beside one of the score function's runs, as measured on one core."""
 
+    law_evaluations: ClassVar[tuple[float, float]] = (1.0, 0.0)
+    """How often an event takes the rate laws of the network, and their derivatives."""
+
+    def cost_of_event(self, objective: BoundOutputs) -> float:
+        """Return what an event costs here, in events of a network of mass action."""
+        shares = [_law_shares(binding.model) for binding in objective.problem.bindings]
+        laws, slopes = np.mean(shares, axis=0) @ np.diag(self.law_evaluations)
+        return float(self.event_cost + _LAW_COST * laws + _SLOPE_COST * slopes)
+
     @property
     def label(self) -> str:
         """A name short enough for tables, which tells members of a family apart."""
@@ -196,7 +208,9 @@ class AbstractEstimator(abc.ABC):
         pooled = pool_estimates([part for _, part in parts], [size for size, _ in parts])
         extra = self.overhead(objective) * pooled.num_runs
         return replace(
-            pooled, work=self.event_cost * pooled.work + extra, seconds=time.perf_counter() - began
+            pooled,
+            work=self.cost_of_event(objective) * pooled.work + extra,
+            seconds=time.perf_counter() - began,
         )
 
     def check(self, objective: BoundOutputs) -> None:
@@ -415,3 +429,12 @@ def _distinct(states: IntArray) -> tuple[IntArray, IntArray]:
     size = 1 << (most - 1).bit_length()
     kept = np.stack([np.resize(rows, (size, rows.shape[1])) for rows, _ in found], axis=1)
     return kept, np.stack([inverse.ravel() for _, inverse in found], axis=1)
+
+
+def _law_shares(model: Any) -> tuple[float, float]:
+    """Return the rate laws for each reaction of a model, and their derivatives."""
+    if not isinstance(model, ReactionNetwork):
+        return 0.0, 0.0
+    is_law = ~model.is_mass_action
+    slopes = sum(bool(is_law[slope.reaction]) for slope in model.rate_slopes)
+    return float(is_law.mean()), slopes / len(is_law)

@@ -53,6 +53,7 @@ class CoupledDifference(AbstractEstimator):
     requires: ClassVar[type] = SupportsCoupling
     unbiased: ClassVar[bool] = False
     guarantee: ClassVar[str] = "bias of the order of its step squared"
+    law_evaluations: ClassVar[tuple[float, float]] = (2.0, 0.0)
 
     def __post_init__(self) -> None:
         require_step(self.step)

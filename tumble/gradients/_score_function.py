@@ -48,6 +48,7 @@ class ScoreFunction(AbstractEstimator):
     requires: ClassVar[type] = SupportsScore
     unbiased: ClassVar[bool] = True
     guarantee: ClassVar[str] = "unbiased at every batch size"
+    law_evaluations: ClassVar[tuple[float, float]] = (1.0, 1.0)
 
     def __post_init__(self) -> None:
         require_member(
