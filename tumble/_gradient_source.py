@@ -105,7 +105,9 @@ class GradientSource:
         auto = self._gradient
         if isinstance(auto, AbstractEstimator) or not self._is_due(z, num_runs):
             return
-        self._choice = auto.choose(self._bound, z, stream.child("auto"), self._executor)
+        self._choice = auto.choose(
+            self._bound, z, stream.child("auto"), self._executor, num_each=num_runs
+        )
         cost = self._choice.num_runs
         self._spending.simulations += cost
         index = self._members.index(self._choice.estimator)

@@ -116,10 +116,12 @@ class Auto:
         executor: Any = None,
         *,
         num_runs: int | None = None,
+        num_each: int = 0,
     ) -> Choice:
         """Run the pilots at z [P] and return the `Choice`.
 
-        Arguments: ``num_runs`` at hand for pilots and estimate together; default not known.
+        Arguments: ``num_runs`` at hand for pilots and estimate together, default not known;
+        ``num_each``, runs of each of the estimates for which the choice is made, default few.
         Raises `CapabilityError` where no candidate fits the simulator, `SimulationError` where
         every candidate's runs fail.
         """
@@ -129,7 +131,8 @@ class Auto:
         unproven = [c for c in able if not c.proven]
         first = self._first_runs(len(proven), num_runs)
         # What grows better with its runs is to be seen near those that it would get.
-        trials.at_once = max(first * (2**_ROUNDS - 1), min(_MOST_AT_ONCE, (num_runs or 0) // 25))
+        near = max(num_each, (num_runs or 0) // 25)
+        trials.at_once = max(first * (2**_ROUNDS - 1), min(_MOST_AT_ONCE, near))
         best = _halve(trials, proven, first)
         if best is None:
             if not unproven:
