@@ -232,6 +232,26 @@ main()
 
 
 @POSIX
+def test_a_request_to_end_is_not_lost_in_a_finalizer():
+    code = """
+import os, signal, time
+from tumble.cli._setup import prepare_process
+
+class Last:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.05)
+
+prepare_process()
+last = Last()
+del last
+time.sleep(20)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
+    assert done.returncode == 143
+    assert done.stderr == b""
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_fit_that_is_stopped_leaves_a_readable_folder(tumble, write, tmp_path, number, status):
     from tumble.io import RunFolder

@@ -266,7 +266,13 @@ NOT_JUMPS_ALONE = {
 }
 
 
-@pytest.mark.parametrize("text", NOT_JUMPS_ALONE.values(), ids=NOT_JUMPS_ALONE)
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(text, id=name, marks=[] if name == "an event" else pytest.mark.slow)
+        for name, text in NOT_JUMPS_ALONE.items()
+    ],
+)
 def test_networks_that_cannot_be_enumerated_are_compared_with_plain_runs(text):
     audit = audit_gradient(
         of_network(text, ["k", "gamma"]), PARAMS, objective=MomentMatching(order=1),

@@ -8,7 +8,12 @@ import signal
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from types import FrameType
+
+# Functions out of which no exception comes, and after how many seconds a signal that arrives in
+# one of them comes again.
+_FINALIZERS = ("__del__", "_xla_gc_callback")
+_AGAIN = 0.02
 
 
 def prepare_process() -> None:
@@ -48,5 +53,20 @@ def cache_folder() -> Path:
     return Path(base) / "tumble"
 
 
-def _end(number: int, frame: Any) -> None:
+def _end(number: int, frame: FrameType | None) -> None:
+    """End the process, in good order, with the status that a shell gives to this signal."""
+    if _is_finalizing(frame) and hasattr(signal, "setitimer"):
+        # An exception would be dropped there, and the signal lost: it comes again.
+        signal.signal(signal.SIGALRM, lambda _, later: _end(number, later))
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN)
+        return
     raise SystemExit(128 + number)
+
+
+def _is_finalizing(frame: FrameType | None) -> bool:
+    """Return whether Python is at something of which it drops exceptions, such as ``__del__``."""
+    while frame is not None:
+        if frame.f_code.co_name in _FINALIZERS:
+            return True
+        frame = frame.f_back
+    return False
