@@ -179,11 +179,6 @@ class Auto:
         return max(1, min(self.pilot_runs, most))
 
 
-def _has_mass_action(model: Any) -> bool:
-    """Return whether there is what linear response regresses on."""
-    return isinstance(model, ReactionNetwork) and bool(model.is_mass_action.any())
-
-
 class _Trials:
     """What the candidates have shown so far. Final."""
 

@@ -37,9 +37,8 @@ from tumble.simulators._jump_runs import (
 )
 from tumble.simulators._stages import (
     Stage,
+    in_stages,
     is_staged,
-    pairs_in_stages,
-    sample_in_stages,
     scored_in_stages,
     stages_of,
 )
@@ -106,8 +105,8 @@ class DirectMethod(AbstractSimulator, SupportsScore, SupportsAlternative, Suppor
         """See `AbstractSimulator.sample`."""
         stages = _stages(model, batch)
         if stages:
-            return sample_in_stages(
-                stages, batch,
+            return in_stages(
+                Sample, stages, batch,
                 lambda m, piece: sample_jumps(m, piece, self.max_events, executor),
                 self.max_events,
             )  # fmt: skip
@@ -160,8 +159,8 @@ class DirectMethod(AbstractSimulator, SupportsScore, SupportsAlternative, Suppor
         """Run pairs under the split coupling; see `SupportsCoupling.sample_pairs`."""
         stages = _stages(model, batch)
         if stages:
-            return pairs_in_stages(
-                stages, batch,
+            return in_stages(
+                PairSample, stages, batch,
                 lambda m, piece: self.sample_pairs(m, piece, executor=executor),
                 self.max_events,
             )  # fmt: skip

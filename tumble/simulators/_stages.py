@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -82,24 +82,20 @@ def is_staged(model: ReactionNetwork) -> bool:
 
 
 Run = Callable[[ReactionNetwork, Batch], Any]
+Kind = TypeVar("Kind", Sample, PairSample)
 
 
-def sample_in_stages(stages: tuple[Stage, ...], batch: Batch, run: Run, max_events: int) -> Sample:
-    """Return runs that go through all stages; ``run`` is what a jump process does with a batch."""
+def in_stages(
+    kind: type[Kind], stages: tuple[Stage, ...], batch: Batch, run: Run, max_events: int
+) -> Kind:
+    """Return runs, or pairs, that go through all stages; ``kind`` is `Sample` or `PairSample`.
+
+    ``run`` is what a jump process does with a batch.
+    """
     through = _Through(stages, batch, max_events)
     for _ in through.pieces(run):
         pass
-    return Sample(through.states, through.codes, through.events, culprits=through.culprits)
-
-
-def pairs_in_stages(
-    stages: tuple[Stage, ...], batch: Batch, run: Run, max_events: int
-) -> PairSample:
-    """Return pairs that go through all stages."""
-    through = _Through(stages, batch, max_events)
-    for _ in through.pieces(run):
-        pass
-    return PairSample(through.states, through.codes, through.events, culprits=through.culprits)
+    return kind(through.states, through.codes, through.events, culprits=through.culprits)
 
 
 def scored_in_stages(
