@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -83,6 +83,12 @@ class Experiment:
     def inputs(self) -> dict[str, AbstractInput]:
         """The conditions that are functions of time."""
         return {k: v for k, v in self.conditions.items() if isinstance(v, AbstractInput)}
+
+    def until(self, num_times: int) -> Experiment:
+        """Return the experiment with its first ``num_times`` times."""
+        data: ObservedData = self.data
+        first = ObservedData(data.values[:, :num_times], data.times[:num_times], data.names)
+        return replace(self, data=first)
 
     def split_initial(self) -> tuple[Experiment, ...]:
         """Return one experiment a replicate where an initial value is an array, else itself."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -21,21 +21,24 @@ from tumble._errors import (
 )
 from tumble._fit_result import FitResult, FitStep
 from tumble._fit_run import FitRun, Main
+from tumble._fit_starts import (
+    DETERMINISTIC_TOLERANCE,
+    starting_points,
+    surrogate_of,
+    warm_start_of,
+)
 from tumble._gradient_source import GradientSource
-from tumble._problem import Problem, as_params
+from tumble._problem import Problem
 from tumble._progress import showing
 from tumble._random import Stream
 from tumble._results import ResultCode
 from tumble._typing import BoolArray, FloatArray, Params
 from tumble._uncertainty import data_errors, observed_information, sandwich
 from tumble.gradients import AbstractEstimator, Auto
-from tumble.models import ReactionNetwork
 from tumble.objectives import (
     AbstractObjective,
     BoundLikelihood,
     BoundOutputs,
-    DistributionMatching,
-    Surrogate,
     default_objective,
     objective_warnings,
     require_problem,
@@ -50,13 +53,7 @@ from tumble.optimizers import (
     StochasticGaussNewton,
     Stop,
 )
-from tumble.simulators import LinearNoise
 
-_DETERMINISTIC_TOLERANCE = 1e-5
-_DEFAULT_STARTS = 8
-_LOOK_RUNS = 64
-_CANDIDATE_RUNS = 256
-_NEXT_TO = 0.05  # on the fit scale
 _ENDED_WELL = (ResultCode.NOISE_LIMITED, ResultCode.CONVERGED, ResultCode.OUT_OF_BUDGET)
 
 
@@ -125,7 +122,7 @@ def fit(
         bound=bound,
         gradient=_check_gradient(gradient, bound),
         optimizer=_check_optimizer(optimizer, bound),
-        starts=_starts(problem, start, num_starts, stream),
+        starts=starting_points(problem, start, num_starts, stream),
         max_steps=max_steps,
         tolerance=tolerance,
         stream=stream,
@@ -158,16 +155,6 @@ def _check_surroundings(budget: Any, callback: Any, checkpoint: Any) -> None:
         raise ParameterError(f"`callback` is {shown(callback)}, expected a function of a FitStep.")
     if checkpoint is not None and not isinstance(checkpoint, (str, PathLike)):
         raise ParameterError(f"`checkpoint` is {shown(checkpoint)}, expected the path of a file.")
-
-
-def _starts(
-    problem: Problem, start: Params | None, num_starts: int | None, stream: Stream
-) -> FloatArray:
-    count = num_starts or (_DEFAULT_STARTS if start is None else 1)
-    starts = problem.space.starts(count, stream.child("starts"))
-    if start is not None:
-        starts[0] = problem.space.to_fit(as_params(problem, start))
-    return starts
 
 
 def _warnings(
@@ -217,7 +204,7 @@ def _check_gradient(gradient: Any, bound: Any) -> AbstractEstimator | Auto:
 
 def _fit_likelihood(run: FitRun, bound: BoundLikelihood) -> FitResult:
     task = DeterministicTask(
-        run.problem.space, lambda z, rows: bound.evaluate(z), _DETERMINISTIC_TOLERANCE
+        run.problem.space, lambda z, rows: bound.evaluate(z), DETERMINISTIC_TOLERANCE
     )
     state, stop = run.loop(run.optimizer, task, run.starts, "likelihood", Main())
     solution = run.optimizer.solution(state)
@@ -231,10 +218,10 @@ def _fit_likelihood(run: FitRun, bound: BoundLikelihood) -> FitResult:
 
 
 def _fit_outputs(run: FitRun, bound: BoundOutputs, warm_start: bool) -> FitResult:
-    surrogate = _surrogate(bound)
+    surrogate = surrogate_of(bound)
     starts, losses = run.starts, None
     if warm_start:
-        starts, losses = _warm_start(run, bound, surrogate)
+        starts, losses = warm_start_of(run, bound, surrogate)
     source = GradientSource(bound, run.gradient, run.stream, run.spending, run.executor)
 
     def errors_of_data(z: FloatArray) -> FloatArray:
@@ -266,83 +253,6 @@ def _fit_outputs(run: FitRun, bound: BoundOutputs, warm_start: bool) -> FitResul
     elif stop.code in _ENDED_WELL:
         words = "not available for an expected loss: use tumble.bootstrap(fit)"
     return _finalize(run, solution, stop, covariance, words, str(source), search_runs)
-
-
-def _surrogate(bound: BoundOutputs) -> Surrogate | None:
-    """Return the linear-noise approximation, or None where it does not take the model."""
-    for binding in bound.problem.bindings:
-        model = binding.model
-        if not isinstance(model, ReactionNetwork) or model.variables or model.events:
-            return None
-    return Surrogate(LinearNoise(), bound)
-
-
-def _warm_start(
-    run: FitRun, bound: BoundOutputs, surrogate: Surrogate | None
-) -> tuple[FloatArray, FloatArray | None]:
-    """Return where to start from [1, P], and the losses of all that was looked at."""
-    if surrogate is None:
-        return _best_of(run, bound, run.starts, _LOOK_RUNS)
-    task = DeterministicTask(
-        run.problem.space, lambda z, rows: surrogate.evaluate(z), _DETERMINISTIC_TOLERANCE
-    )
-    optimizer = GaussNewton()
-    state, stop = run.loop(optimizer, task, run.starts, "linear noise", None)
-    if stop.code is ResultCode.DIVERGED:
-        run.warnings.append(
-            "the linear-noise approximation gave no start; the best of the starts was taken."
-        )
-        return _best_of(run, bound, run.starts, _LOOK_RUNS)
-    if stop.code is ResultCode.INTERRUPTED:
-        raise KeyboardInterrupt
-    solution = optimizer.solution(state)
-    if not isinstance(run.objective, DistributionMatching):
-        return solution.z[None], solution.starts
-    # Linear noise knows one mode: where there are two, its minimum may be far from any of the loss.
-    ends = state.z[np.argsort(state.values)[: np.isfinite(state.values).sum()]]
-    return _best_of(run, bound, _distinct([*ends, *run.starts]), _CANDIDATE_RUNS)
-
-
-def _distinct(points: Sequence[FloatArray]) -> FloatArray:
-    """Return points [M, P] without those that are next to one before them."""
-    kept: list[FloatArray] = []
-    for z in points:
-        if all(np.abs(z - other).max() > _NEXT_TO for other in kept):
-            kept.append(z)
-    return np.array(kept)
-
-
-def _best_of(
-    run: FitRun, bound: BoundOutputs, points: FloatArray, num_runs: int
-) -> tuple[FloatArray, FloatArray | None]:
-    """Return the point [1, P] of the lowest loss, as a few runs see it, and the losses of all."""
-    if len(points) == 1:
-        return points, None
-    stream = run.stream.child("look")
-    losses = np.array(
-        [
-            _simulated_loss(run, bound, z, num_runs, stream.child("start", i))
-            for i, z in enumerate(points)
-        ]
-    )
-    run.spending.simulations += num_runs * len(losses) * len(run.problem.bindings)
-    best = int(np.argmin(losses))
-    return points[best : best + 1], losses
-
-
-def _simulated_loss(
-    run: FitRun, bound: BoundOutputs, z: FloatArray, num_runs: int, stream: Stream
-) -> float:
-    """Return the loss at z [P] of the mean features of a few runs; infinite where runs fail."""
-    theta = np.asarray(run.problem.space.from_fit(z))
-    means = []
-    for e in range(len(run.problem.bindings)):
-        branch = stream.child("experiment", e)
-        sample = run.problem.simulate_binding(e, theta, branch, num_runs, run.executor)
-        if np.any(sample.codes != 0):
-            return float("inf")
-        means.append(np.asarray(bound.features_of(e, sample.states, theta)).mean(0).ravel())
-    return bound.value(np.concatenate(means))
 
 
 def _errors_by_runs(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from numbers import Real
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 
 from tumble._binding import Binding
 from tumble._errors import DataError, ModelError, ParameterError, require_known, require_mapping
-from tumble._experiment import Experiment
+from tumble._experiment import Experiment, ObservedData
 from tumble._expressions import Expression, parse
 from tumble._observable import Observable
 from tumble._parameters import Parameter, ParameterSpace
@@ -164,12 +165,21 @@ class Problem:
         )
         return self.simulator.sample(binding.model, batch, executor=executor)
 
+    def part(self, index: int, num_times: int) -> Problem:
+        """Return the first ``num_times`` times of experiment ``index`` alone, with all unknowns."""
+        binding = self.bindings[index]
+        if num_times < len(binding.times):
+            binding = replace(binding, experiment=binding.experiment.until(num_times))
+        # Not made anew: of the unknowns, it need not use all.
+        part = copy(self)
+        for name in ("num_observations", "structure"):
+            part.__dict__.pop(name, None)
+        part._set("experiments", (binding.experiment,))
+        part._set("bindings", (binding,))
+        return part
+
     def with_data(self, values: Sequence[FloatArray]) -> Problem:
         """Return the same problem with other data, one array [N, T, O] an experiment."""
-        from dataclasses import replace
-
-        from tumble._experiment import ObservedData
-
         experiments = [
             replace(e, data=ObservedData(v, e.data.times, e.data.names))
             for e, v in zip(self.experiments, values, strict=True)

@@ -10,7 +10,7 @@ import numpy as np
 from tumble._random import Stream
 from tumble._typing import BoolArray, FloatArray, IntArray
 from tumble.gradients import AbstractEstimator, without_noise
-from tumble.losses import SmoothedAbsolute, times
+from tumble.losses import AbstractKinkedLoss, times
 from tumble.objectives import BoundLikelihood, BoundOutputs, Surrogate
 
 _DIFFERENCE = 1e-3  # of the gradient, on the fit scale; the gradient itself is exact
@@ -78,7 +78,7 @@ def sandwich(
     jacobian, runs = _precise_jacobian(bound, second, estimator, z, index, stream, executor)
     bread = np.linalg.pinv(without_noise(*jacobian.curvature(second)), hermitian=True)
     covariance = np.zeros((size, size))
-    if isinstance(bound.loss, SmoothedAbsolute):
+    if isinstance(bound.loss, AbstractKinkedLoss):
         # Noise of the Jacobian makes the loss look sharper than it is.
         response = bread @ jacobian.curvature(second)[0]
         moved = _shifts_of_data(bound.loss, bound, jacobian.means.mean(0), simulated, stream)
@@ -115,7 +115,7 @@ def data_errors(
         return nothing
     simulated = _simulated_features(bound, z, _LOOK_RUNS, stream, executor)
     moments = np.concatenate([f.mean(0).ravel() for f in simulated])
-    if isinstance(bound.loss, SmoothedAbsolute):
+    if isinstance(bound.loss, AbstractKinkedLoss):
         covariance = _shifts_of_data(bound.loss, bound, slopes, simulated, stream)
     else:
         second, mixed = bound.loss.stiffness(moments), bound.loss.mixed(moments)
@@ -141,7 +141,7 @@ def _scores_of_data(
 
 
 def _shifts_of_data(
-    loss: SmoothedAbsolute,
+    loss: AbstractKinkedLoss,
     bound: BoundOutputs,
     jacobian: FloatArray,
     simulated: list[FloatArray],

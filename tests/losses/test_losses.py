@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import binom
 
 from tumble._errors import ParameterError
-from tumble.gradients._base import SampledJacobian, assemble, gauss_newton
+from tumble.gradients._estimate import SampledJacobian, assemble, gauss_newton
 from tumble.losses import Linear, Quadratic, Smooth, SmoothedAbsolute, times
 from tumble.objectives import BoundOutputs
 

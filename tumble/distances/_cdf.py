@@ -21,6 +21,10 @@ class Thresholds(NamedTuple):
     at: FloatArray
     directions: FloatArray | None
 
+    def until(self, num_times: int) -> Thresholds:
+        """Return those of the first ``num_times`` times."""
+        return self._replace(at=self.at[:num_times])
+
 
 @dataclass(frozen=True)
 class EnergyDistance(AbstractDistance):

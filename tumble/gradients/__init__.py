@@ -1,18 +1,10 @@
 """Gradients of stochastic simulators, each with its guarantee."""
 
 from tumble._relaxation import AbstractRelaxation
+from tumble.gradients._allocated import Allocated, Block
 from tumble.gradients._alternative_path import AlternativePath
 from tumble.gradients._auto import Auto, Choice
-from tumble.gradients._base import (
-    AbstractEstimator,
-    GradientEstimate,
-    SampledJacobian,
-    assemble,
-    gauss_newton,
-    require_estimators,
-    require_valid,
-    without_noise,
-)
+from tumble.gradients._base import AbstractEstimator, require_estimators, require_valid
 from tumble.gradients._baselines import AbstractBaseline, CrossFitted, LeaveOneOut, LinearResponse
 from tumble.gradients._coupled_difference import CoupledDifference
 from tumble.gradients._directions import (
@@ -23,6 +15,13 @@ from tumble.gradients._directions import (
     RademacherDirections,
 )
 from tumble.gradients._equivalence import Equivalence, Verdict, equivalence_test
+from tumble.gradients._estimate import (
+    GradientEstimate,
+    SampledJacobian,
+    assemble,
+    gauss_newton,
+    without_noise,
+)
 from tumble.gradients._gaussian_smoothing import GaussianSmoothing
 from tumble.gradients._mean_field import MeanField
 from tumble.gradients._pathwise import Pathwise
@@ -40,8 +39,10 @@ __all__ = [
     "AbstractEstimator",
     "AbstractRelaxation",
     "AbstractSchedule",
+    "Allocated",
     "AlternativePath",
     "Auto",
+    "Block",
     "Choice",
     "ConstantStep",
     "CoordinateDirections",

@@ -12,12 +12,12 @@ from tumble._errors import require_whole
 from tumble._random import Stream, run_ids
 from tumble._typing import FloatArray, IdArray, IntArray
 from tumble.gradients._base import (
-    _LARGEST_PIECE,
+    LARGEST_PIECE,
     AbstractEstimator,
-    SampledJacobian,
     features_and_slopes,
     require_valid,
 )
+from tumble.gradients._estimate import SampledJacobian
 from tumble.objectives import BoundOutputs
 from tumble.simulators import Batch, SupportsAlternative
 
@@ -105,7 +105,7 @@ class AlternativePath(AbstractEstimator):
     def _pieces(self, of_experiment: _Experiment, num_samples: int) -> Iterator[IdArray]:
         """Yield the ids of the runs in pieces, so that few pairs are held at once."""
         runs = run_ids(num_samples)
-        size = max(1, _LARGEST_PIECE // (self.num_phantoms * of_experiment.bytes_per_pair))
+        size = max(1, LARGEST_PIECE // (self.num_phantoms * of_experiment.bytes_per_pair))
         for first in range(0, num_samples, size):
             yield runs[first : first + size]
 

@@ -17,16 +17,12 @@ from tumble._errors import (
 from tumble._problem import Problem
 from tumble._random import Stream
 from tumble._typing import FloatArray
-from tumble.gradients._base import (
-    MIN_SAMPLES,
-    AbstractEstimator,
-    GradientEstimate,
-    pool_estimates,
-    require_estimators,
-)
+from tumble.gradients._allocation import allocate
+from tumble.gradients._base import MIN_SAMPLES, AbstractEstimator, require_estimators
 from tumble.gradients._baselines import LinearResponse
 from tumble.gradients._coupled_difference import CoupledDifference
 from tumble.gradients._equivalence import Verdict, equivalence_test
+from tumble.gradients._estimate import GradientEstimate, pool_estimates
 from tumble.gradients._gaussian_smoothing import GaussianSmoothing
 from tumble.gradients._score_function import ScoreFunction
 from tumble.gradients._spsa import SPSA
@@ -42,6 +38,8 @@ _STAYS = (6.0, 3.0)
 # Standard errors by which two estimates may differ: errors from few runs have long tails.
 _BEYOND = 6.0
 _MOST_AT_ONCE = 4096
+# To see which runs tell most takes so many joint samples, of the runs of so many first rounds.
+_SAMPLES_TO_DIVIDE, _RUNS_TO_DIVIDE = 128, 4
 # The part of a budget that pilots may take.
 _LARGEST_SHARE = 0.1
 
@@ -51,18 +49,21 @@ class Choice:
     """What a pilot found.
 
     ``estimator``, the one to use; ``pilots``, what each candidate was measured at; ``refused``,
-    candidate → why it was not taken up; ``num_runs`` that the pilots cost.
+    candidate → why it was not taken up; ``num_runs`` that the pilots cost; ``gain``, the factor in
+    work that is saved where the runs of the estimator are `Allocated`, else 1.
     """
 
     estimator: AbstractEstimator
     pilots: tuple[tuple[AbstractEstimator, GradientEstimate], ...]
     num_runs: int
     refused: tuple[tuple[AbstractEstimator, str], ...] = ()
+    gain: float = 1.0
 
     def __str__(self) -> str:
         costs = ", ".join(f"{e.label} {estimate.work_variance:.2g}" for e, estimate in self.pilots)
         left = "".join(f"; {e.label}: {why}" for e, why in self.refused)
-        return f"{self.estimator.label} (work-normalized variance: {costs}{left})"
+        divided = f"; dividing its runs saves a factor {self.gain:.2g}" if self.gain > 1 else ""
+        return f"{self.estimator.label} (work-normalized variance: {costs}{left}{divided})"
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,12 @@ class Auto:
 
     Definition: candidates estimate the gradient of the loss at hand in up to three rounds, each
     with twice the runs of the one before; those that are clearly dearer drop out after a round. The
-    one with the lowest variance times work is used. Work is counted in events, weighted by what an
-    event costs the estimator, so that the same seed gives the same choice. In a fit the choice is
-    made again when the runs a step have grown fourfold, and when a parameter has moved by more than
-    a half on the fit scale and the pilots are cheap beside what was spent since.
+    one with the lowest variance times work is used, and its runs are divided between experiments
+    and observation times (`Allocated`) where that saves a fifth of the work or more. Work is
+    counted in events, weighted by what an event costs the estimator, so that the same seed gives
+    the same choice. In a fit the choice is made again when the runs a step have grown fourfold, and
+    when a parameter has moved by more than a half on the fit scale and the pilots are cheap beside
+    what was spent since.
 
     Guarantee: that of the estimator chosen. Candidates whose guarantee is proven come first; others
     are taken only where an equivalence test against the best of these calls them RIGHT at this
@@ -83,7 +86,7 @@ class Auto:
     Arguments: ``candidates``, default `ScoreFunction` with and without `LinearResponse` and
     `CoupledDifference`, as far as the simulator allows, and `SPSA` and `GaussianSmoothing` where it
     allows none of them; ``pilot_runs`` of each candidate in the first round, default 64. Where the
-    runs at hand are known, the pilots take a seventh of them at most.
+    runs at hand are known, the pilots take a fifth of them at most.
     """
 
     candidates: Sequence[AbstractEstimator] | None = None
@@ -143,9 +146,10 @@ class Auto:
             refused = [(best, "its guarantee is not proven, but no other candidate can be used")]
         else:
             best, refused = _take_up(trials, best, unproven, first)
+        divided, gain = trials.divided(best, max(_RUNS_TO_DIVIDE * first, near))
         pilots = tuple(trials.found.values())
         spent = sum(estimate.num_runs for _, estimate in pilots)
-        return Choice(best, pilots, spent, tuple(refused))
+        return Choice(divided, pilots, spent, tuple(refused), gain)
 
     def members(self, problem: Problem) -> list[AbstractEstimator]:
         """Return the candidates that simulator and models allow. Raises `CapabilityError`."""
@@ -193,17 +197,36 @@ class _Trials:
     def run(self, candidate: AbstractEstimator, num_runs: int) -> bool:
         """Run a candidate, and pool with what it showed before; return whether it could be run."""
         objective, z, stream, executor = self._arguments
-        before = self.found.get(id(candidate))
-        spent = before[1].num_runs if before else 0
+        spent = self.of(candidate).num_runs if id(candidate) in self.found else 0
         branch = stream.child("pilot", type(candidate).__name__, repr(candidate), spent)
         try:
             fresh = candidate.estimate(objective, z, num_runs, branch, executor)
         except (ParameterError, SimulationError) as error:  # such as no score at a rate of 0
             self.failure = error
             return False
+        self.add(candidate, fresh)
+        return True
+
+    def add(self, candidate: AbstractEstimator, fresh: GradientEstimate) -> None:
+        """Pool an estimate with what a candidate showed before."""
+        before = self.found.get(id(candidate))
         both = fresh if before is None else pool_estimates([before[1], fresh])
         self.found[id(candidate)] = candidate, both
-        return True
+
+    def divided(self, best: AbstractEstimator, num_runs: int) -> tuple[AbstractEstimator, float]:
+        """Return ``best`` with its runs divided, and the gain; not where they are too few to tell.
+
+        Arguments: ``num_runs`` that this may take.
+        """
+        objective, z, stream, executor = self._arguments
+        per_sample = best.runs_per_sample(objective) * len(objective.problem.bindings)
+        wanted = _SAMPLES_TO_DIVIDE if best.any_size else self.at_once
+        size = min(wanted, num_runs // per_sample)
+        if not best.divisible or size < _SAMPLES_TO_DIVIDE // 4:
+            return best, 1.0
+        found = allocate(best, objective, z, size, stream.child("divide"), executor)
+        self.add(best, found.pilot)
+        return found.estimator, found.gain
 
     def of(self, candidate: AbstractEstimator) -> GradientEstimate:
         """Return what a candidate showed in all its runs."""

@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 
 from tumble._random import Stream
 from tumble._typing import FloatArray
-from tumble.gradients._base import AbstractEstimator, SampledJacobian
+from tumble.gradients._base import AbstractEstimator
 from tumble.gradients._directions import AbstractDirections, CoordinateDirections
+from tumble.gradients._estimate import SampledJacobian
 from tumble.gradients._perturbation import (
     Perturbation,
     coupled_runs,

@@ -8,8 +8,8 @@ from typing import Any
 from tumble._errors import ParameterError, require_flag
 from tumble._random import Stream
 from tumble._typing import FloatArray
-from tumble.gradients._base import SampledJacobian
 from tumble.gradients._directions import AbstractDirections, OrthogonalDirections
+from tumble.gradients._estimate import SampledJacobian
 from tumble.gradients._perturbation import (
     Perturbation,
     common_runs,

@@ -11,7 +11,8 @@ import numpy as np
 from tumble._errors import SimulationError, require_member
 from tumble._random import Stream
 from tumble._typing import FloatArray
-from tumble.gradients._base import AbstractEstimator, GradientEstimate, SampledJacobian
+from tumble.gradients._base import AbstractEstimator
+from tumble.gradients._estimate import GradientEstimate, SampledJacobian
 from tumble.objectives import BoundOutputs
 from tumble.objectives._surrogate import Surrogate
 from tumble.simulators import AbstractSimulator, LinearNoise
@@ -48,6 +49,7 @@ class MeanField(AbstractEstimator):
     requires: ClassVar[type] = AbstractSimulator
     unbiased: ClassVar[bool] = False
     proven: ClassVar[bool] = False
+    divisible: ClassVar[bool] = False
     guarantee: ClassVar[str] = "exact for the linear-noise approximation, whose error is unknown"
 
     def __post_init__(self) -> None:

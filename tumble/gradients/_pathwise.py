@@ -11,7 +11,8 @@ from tumble._errors import CapabilityError, require_member
 from tumble._random import Stream, run_ids
 from tumble._relaxation import AbstractRelaxation
 from tumble._typing import FloatArray
-from tumble.gradients._base import AbstractEstimator, SampledJacobian, require_valid
+from tumble.gradients._base import AbstractEstimator, require_valid
+from tumble.gradients._estimate import SampledJacobian
 from tumble.gradients._relaxations import StraightThrough
 from tumble.objectives import BoundOutputs
 from tumble.simulators import Batch, SupportsRelaxation

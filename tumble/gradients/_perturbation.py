@@ -11,13 +11,9 @@ import numpy as np
 from tumble._errors import ParameterError, is_number, require_member, shown
 from tumble._random import Stream, run_ids
 from tumble._typing import FloatArray, IdArray, IntArray
-from tumble.gradients._base import (
-    SampledJacobian,
-    dynamic_parameters,
-    features_and_slopes,
-    require_valid,
-)
+from tumble.gradients._base import dynamic_parameters, features_and_slopes, require_valid
 from tumble.gradients._directions import AbstractDirections
+from tumble.gradients._estimate import SampledJacobian
 from tumble.objectives import BoundOutputs
 from tumble.simulators import Batch
 

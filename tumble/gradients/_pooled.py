@@ -12,12 +12,8 @@ import numpy as np
 from tumble._errors import ParameterError, is_number, shown
 from tumble._random import Stream
 from tumble._typing import FloatArray
-from tumble.gradients._base import (
-    AbstractEstimator,
-    GradientEstimate,
-    SampledJacobian,
-    require_estimators,
-)
+from tumble.gradients._base import AbstractEstimator, require_estimators
+from tumble.gradients._estimate import GradientEstimate, SampledJacobian
 from tumble.objectives import BoundOutputs
 from tumble.simulators import AbstractSimulator
 
@@ -56,6 +52,7 @@ class Pooled(AbstractEstimator):
     requires: ClassVar[type] = AbstractSimulator
     unbiased: ClassVar[bool] = False
     guarantee: ClassVar[str] = "that of its members together"
+    divisible: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         require_estimators("members", self.members, 2)

@@ -10,13 +10,9 @@ import numpy as np
 from tumble._errors import require_member
 from tumble._random import Stream, run_ids
 from tumble._typing import FloatArray, IntArray
-from tumble.gradients._base import (
-    AbstractEstimator,
-    SampledJacobian,
-    features_and_slopes,
-    require_valid,
-)
+from tumble.gradients._base import AbstractEstimator, features_and_slopes, require_valid
 from tumble.gradients._baselines import AbstractBaseline, LeaveOneOut, ScoredRuns
+from tumble.gradients._estimate import SampledJacobian
 from tumble.objectives import BoundOutputs
 from tumble.simulators import Batch, ScoredSample, SupportsScore
 
@@ -66,6 +62,10 @@ class ScoreFunction(AbstractEstimator):
         name = type(self).__name__
         usual = isinstance(self.baseline, LeaveOneOut)
         return name if usual else f"{name} ({type(self.baseline).__name__})"
+
+    def num_batches(self, num_samples: int) -> int:
+        """See `AbstractEstimator.num_batches`."""
+        return len(self.baseline.parts(num_samples))
 
     def overhead(self, objective: BoundOutputs) -> float:
         """See `AbstractEstimator.overhead`."""

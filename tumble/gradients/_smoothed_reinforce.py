@@ -9,9 +9,10 @@ import numpy as np
 
 from tumble._random import Stream
 from tumble._typing import FloatArray
-from tumble.gradients._base import SampledJacobian, features_and_slopes
+from tumble.gradients._base import features_and_slopes
 from tumble.gradients._baselines import leave_one_out
 from tumble.gradients._directions import GaussianDirections
+from tumble.gradients._estimate import SampledJacobian
 from tumble.gradients._perturbation import Perturbation, independent_runs
 from tumble.gradients._smoothing import AbstractSmoothing
 from tumble.objectives import BoundOutputs

@@ -66,6 +66,22 @@ class AbstractLoss(abc.ABC):
         """Return ∂²ℓ/∂y∂m at m [F], [F] where it is diagonal, else [F, F] (rows y)."""
 
 
+class AbstractKinkedLoss(AbstractLoss):
+    """A loss whose curvature changes within the error of the observed features.
+
+    Its minimum does not move in proportion to that error, so that standard errors of fits come from
+    `shifts` instead of second derivatives.
+    """
+
+    @abc.abstractmethod
+    def shifts(self, jacobian: FloatArray, errors: FloatArray) -> FloatArray:
+        """Return by how much the minimum moves as the observed features do, [B, k].
+
+        Arguments: ``jacobian`` ∂m/∂θ [F, k], of features that are linear in the parameters;
+        ``errors`` [B, F] of the observed features, a row a data set.
+        """
+
+
 def vector(name: str, value: object, size: int | None = None) -> FloatArray:
     """Return an array of finite numbers [F], one at least. Raises `ParameterError`."""
     try:

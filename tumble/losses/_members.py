@@ -9,7 +9,7 @@ import numpy as np
 
 from tumble._errors import ParameterError, is_number, shown
 from tumble._typing import FloatArray
-from tumble.losses._base import AbstractLoss, vector
+from tumble.losses._base import AbstractKinkedLoss, AbstractLoss, vector
 
 _REWEIGHTINGS = 200
 _LEAST_GAP = 1e-3  # of the mean gap, where ε is 0
@@ -106,7 +106,7 @@ class Quadratic(AbstractLoss):
 
 
 @dataclass(frozen=True)
-class SmoothedAbsolute(AbstractLoss):
+class SmoothedAbsolute(AbstractKinkedLoss):
     """ℓ(m) = Σ_f w_f (√((m_f − y_f)² + ε²) − ε), the absolute difference with its kink rounded.
 
     Guarantee: within ε Σ_f w_f below Σ_f w_f |m_f − y_f|. Estimates have a bias of order 1/n² over
@@ -171,11 +171,10 @@ class SmoothedAbsolute(AbstractLoss):
         return -self.second(moments)
 
     def shifts(self, jacobian: FloatArray, errors: FloatArray) -> FloatArray:
-        """Return by how much the minimum moves as the observed features do, [B, k].
+        """See `AbstractKinkedLoss.shifts`.
 
-        Arguments: ``jacobian`` ∂m/∂θ [F, k]; ``errors`` e [B, F] of the observed features. Row b is
-        argmin_u Σ_f w_f √((J u − e_b)_f² + ε²), by least squares that are weighted anew in each
-        iteration: the loss is convex and falls with each.
+        Row b is argmin_u Σ_f w_f √((J u − e_b)_f² + ε²), by least squares that are weighted anew in
+        each iteration: the loss is convex and falls with each.
         """
         outer = (jacobian[:, :, None] * jacobian[:, None, :]).reshape(len(jacobian), -1)
         found = np.zeros((len(errors), jacobian.shape[1]))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -62,6 +62,9 @@ class AbstractOutputObjective(AbstractObjective):
     costly: ClassVar[bool] = False
     """Whether features of noisy data are worth computing once for all runs in the same state."""
 
+    beyond_moments: ClassVar[bool] = False
+    """Whether means and variances alone may tell nothing of where its minimum is."""
+
     @abc.abstractmethod
     def bind(self, problem: Problem) -> BoundOutputs:
         """Return the objective of ``problem``."""
@@ -87,14 +90,20 @@ class AbstractOutputObjective(AbstractObjective):
 class FeatureData(NamedTuple):
     """What an objective takes from the data of one experiment.
 
-    ``center``, what the features are taken about: arrays with one row a time (for moments the
-    observed means [T, O], 0 where missing); ``target`` and ``weight`` [T, K], the observed features
-    and their weights in the loss, both 0 where missing.
+    ``center``, what the features are taken about: arrays with one row a time, or what has a method
+    ``until`` like this (for moments the observed means [T, O], 0 where missing); ``target`` and
+    ``weight`` [T, K], the observed features and their weights in the loss, both 0 where missing.
     """
 
     center: Any
     target: FloatArray
     weight: FloatArray
+
+    def until(self, num_times: int) -> FeatureData:
+        """Return those of the first ``num_times`` times."""
+        center = self.center
+        first = center.until(num_times) if hasattr(center, "until") else center[:num_times]
+        return FeatureData(first, self.target[:num_times], self.weight[:num_times])
 
 
 def stacked(data: Sequence[FeatureData]) -> tuple[FloatArray, FloatArray]:
@@ -128,6 +137,14 @@ class BoundOutputs:
     def num_features(self) -> int:
         """F."""
         return len(self.target)
+
+    def part(self, experiment: int, num_times: int) -> BoundOutputs:
+        """Return the first ``num_times`` times of one experiment, to sample features of.
+
+        Its loss is still that of all features.
+        """
+        problem = self.problem.part(experiment, num_times)
+        return replace(self, problem=problem, data=[self.data[experiment].until(num_times)])
 
     def features_of(self, experiment: int, states: Any, theta: JaxArray, xp: Any = np) -> JaxArray:
         """Return features [n, T, K] of states [n, T, S]. In JAX, for a 64-bit scope."""

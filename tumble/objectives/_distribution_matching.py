@@ -53,6 +53,7 @@ class DistributionMatching(AbstractOutputObjective):
     distance: AbstractDistance = field(default_factory=EnergyDistance)
     joint: bool = False
     costly: ClassVar[bool] = True
+    beyond_moments: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_member(
