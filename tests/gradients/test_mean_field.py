@@ -28,7 +28,7 @@ def estimate(make, loss, estimator=None, **options):
 @pytest.mark.parametrize(
     ("make", "loss"),
     [*((immigration_death, loss) for loss in LOSSES), (noisy_decay, LOSSES[0])],
-    ids=str,
+    ids=lambda case: getattr(case, "__name__", str(case)),
 )
 def test_networks_of_first_order_are_exact(make, loss):
     """Observables linear in the state; what is averaged of them, not its spread, if noisy."""
