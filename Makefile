@@ -3,6 +3,8 @@
 PYTHON      ?= python3
 VENV        ?= .venv
 PYTEST_ARGS ?=
+# Processes that share the tests; a file stays in one, which keeps what it has compiled.
+WORKERS     ?= auto
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -18,10 +20,10 @@ demo: $(VENV)/.installed-core ## fit the influenza example
 	$(BIN)/tumble fit examples/influenza/run.yaml --overwrite
 
 test: $(VENV)/.installed-test ## run the tests (not the slow ones)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 test-slow: $(VENV)/.installed-test ## run the slow tests alone
-	$(BIN)/python -m pytest -m "slow and not gpu and not external" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "slow and not gpu and not external" $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-lint ## check style, formatting, types and import layers
 	$(BIN)/ruff check .

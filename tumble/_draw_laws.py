@@ -38,12 +38,12 @@ class AbstractLaw(abc.ABC):
         """Return one outcome, as a plain number, from one uniform."""
 
     @abc.abstractmethod
-    def score(self, x: Any, args: Any, slopes: Any) -> FloatArray:
-        """Return ∂ log p(x) [..., Q], NaN where it is not defined."""
+    def score(self, x: Any, args: Any, slopes: Any, xp: Any = np) -> FloatArray:
+        """Return ∂ log p(x) [..., Q], NaN where it is not defined; in NumPy or JAX, as ``xp``."""
 
     @abc.abstractmethod
     def alternatives(
-        self, x: Any, args: Any, slopes: Any, extra: FloatArray
+        self, x: Any, args: Any, slopes: Any, extra: FloatArray, xp: Any = np
     ) -> tuple[FloatArray, FloatArray]:
         """Return weights [..., C, Q] and other outcomes [..., C], from extra uniforms [..., num].
 
@@ -52,7 +52,14 @@ class AbstractLaw(abc.ABC):
 
     @abc.abstractmethod
     def relaxed(
-        self, x: Any, u: Any, args: Any, slopes: Any, relaxation: AbstractRelaxation, extra: Any
+        self,
+        x: Any,
+        u: Any,
+        args: Any,
+        slopes: Any,
+        relaxation: AbstractRelaxation,
+        extra: Any,
+        xp: Any = np,
     ) -> FloatArray:
         """Return the pathwise derivative ∂x [..., Q], or ∂ one-hot [..., n, Q] of categories.
 
@@ -72,25 +79,33 @@ class _Flip(AbstractLaw):
             raise ValueError(f"flip(p) got p = {float(p)}, expected 0 to 1")
         return bool(u < p)
 
-    def score(self, x: Any, args: Any, slopes: Any) -> FloatArray:
+    def score(self, x: Any, args: Any, slopes: Any, xp: Any = np) -> FloatArray:
         if isinstance(x, bool) and 0 < args[0] < 1:  # a single draw, quickly
-            return np.asarray(slopes[0] / (args[0] if x else args[0] - 1))
-        p = np.asarray(args[0], float)
+            return xp.asarray(slopes[0] / (args[0] if x else args[0] - 1))
+        p = xp.asarray(args[0], float)
         inside = (p > 0) & (p < 1)
-        safe = np.where(inside, p, 0.5)
-        return _times(slopes[0], np.where(inside, np.where(x, 1 / safe, 1 / (safe - 1)), np.nan))
+        safe = xp.where(inside, p, 0.5)
+        factor = xp.where(inside, xp.where(x, 1 / safe, 1 / (safe - 1)), xp.nan)
+        return _times(slopes[0], factor, xp)
 
     def alternatives(
-        self, x: Any, args: Any, slopes: Any, extra: FloatArray
+        self, x: Any, args: Any, slopes: Any, extra: FloatArray, xp: Any = np
     ) -> tuple[FloatArray, FloatArray]:
-        other = 1.0 - np.asarray(x, float)
-        return _times(slopes[0], 2 * other - 1)[..., None, :], other[..., None]
+        other = 1.0 - xp.asarray(x, float)
+        return _times(slopes[0], 2 * other - 1, xp)[..., None, :], other[..., None]
 
     def relaxed(
-        self, x: Any, u: Any, args: Any, slopes: Any, relaxation: AbstractRelaxation, extra: Any
+        self,
+        x: Any,
+        u: Any,
+        args: Any,
+        slopes: Any,
+        relaxation: AbstractRelaxation,
+        extra: Any,
+        xp: Any = np,
     ) -> FloatArray:
-        p = np.asarray(args[0], float)
-        return _times(slopes[0], relaxation.flip(np.asarray(x), p, u))
+        p = xp.asarray(args[0], float)
+        return _times(slopes[0], relaxation.flip(xp.asarray(x), p, u, xp), xp)
 
 
 class _Choose(AbstractLaw):
@@ -116,34 +131,41 @@ class _Choose(AbstractLaw):
                 left, last = left - weight, i
         return last
 
-    def score(self, x: Any, args: Any, slopes: Any) -> FloatArray:
-        weights = np.asarray(args[0], float)
+    def score(self, x: Any, args: Any, slopes: Any, xp: Any = np) -> FloatArray:
+        weights = xp.asarray(args[0], float)
         total, of_total = weights.sum(-1), slopes[0].sum(-2)
-        index = np.asarray(x)[..., None]
-        weight = np.take_along_axis(weights, index, -1)[..., 0]
-        slope = np.take_along_axis(slopes[0], index[..., None], -2)[..., 0, :]
+        index = xp.asarray(x)[..., None]
+        weight = xp.take_along_axis(weights, index, -1)[..., 0]
+        slope = xp.take_along_axis(slopes[0], index[..., None], -2)[..., 0, :]
         score = slope / weight[..., None] - of_total / total[..., None]
         lost = (weights == 0)[..., None] & (slopes[0] != 0)
-        return np.where(lost.any(-2), np.nan, score)
+        return xp.where(lost.any(-2), xp.nan, score)
 
     def alternatives(
-        self, x: Any, args: Any, slopes: Any, extra: FloatArray
+        self, x: Any, args: Any, slopes: Any, extra: FloatArray, xp: Any = np
     ) -> tuple[FloatArray, FloatArray]:
-        weights = np.asarray(args[0], float)
+        weights = xp.asarray(args[0], float)
         total = weights.sum(-1)[..., None, None]
         of_total = slopes[0].sum(-2)[..., None, :]
         found = slopes[0] / total - weights[..., None] * of_total / total**2
-        outcomes = np.broadcast_to(np.arange(weights.shape[-1], dtype=float), weights.shape)
-        return np.where((outcomes == np.asarray(x)[..., None])[..., None], 0.0, found), outcomes
+        outcomes = xp.broadcast_to(xp.arange(weights.shape[-1], dtype=float), weights.shape)
+        return xp.where((outcomes == xp.asarray(x)[..., None])[..., None], 0.0, found), outcomes
 
     def relaxed(
-        self, x: Any, u: Any, args: Any, slopes: Any, relaxation: AbstractRelaxation, extra: Any
+        self,
+        x: Any,
+        u: Any,
+        args: Any,
+        slopes: Any,
+        relaxation: AbstractRelaxation,
+        extra: Any,
+        xp: Any = np,
     ) -> FloatArray:
-        weights = np.asarray(args[0], float)
+        weights = xp.asarray(args[0], float)
         total = weights.sum(-1, keepdims=True)
         p, of_total = weights / total, slopes[0].sum(-2, keepdims=True)
         slope = (slopes[0] - p[..., None] * of_total) / total[..., None]
-        return np.asarray(relaxation.pick(np.asarray(x), p, slope, extra))
+        return xp.asarray(relaxation.pick(xp.asarray(x), p, slope, extra, xp))
 
     @staticmethod
     def _check(weights: Any, total: Any) -> None:
@@ -179,19 +201,26 @@ class _Count(AbstractLaw):
             below += share
         return count
 
-    def score(self, x: Any, args: Any, slopes: Any) -> FloatArray:
-        return _times(slopes[0], np.asarray(x, float) / np.asarray(args[0], float) - 1)
+    def score(self, x: Any, args: Any, slopes: Any, xp: Any = np) -> FloatArray:
+        return _times(slopes[0], xp.asarray(x, float) / xp.asarray(args[0], float) - 1, xp)
 
     def alternatives(
-        self, x: Any, args: Any, slopes: Any, extra: FloatArray
+        self, x: Any, args: Any, slopes: Any, extra: FloatArray, xp: Any = np
     ) -> tuple[FloatArray, FloatArray]:
-        return slopes[0][..., None, :], (np.asarray(x, float) + 1)[..., None]
+        return slopes[0][..., None, :], (xp.asarray(x, float) + 1)[..., None]
 
     def relaxed(
-        self, x: Any, u: Any, args: Any, slopes: Any, relaxation: AbstractRelaxation, extra: Any
+        self,
+        x: Any,
+        u: Any,
+        args: Any,
+        slopes: Any,
+        relaxation: AbstractRelaxation,
+        extra: Any,
+        xp: Any = np,
     ) -> FloatArray:
-        rate = np.asarray(args[0], float)
-        return _times(slopes[0], relaxation.count(np.asarray(x), rate))
+        rate = xp.asarray(args[0], float)
+        return _times(slopes[0], relaxation.count(xp.asarray(x), rate, xp), xp)
 
     @staticmethod
     def _check(rate: Any) -> None:
@@ -211,22 +240,29 @@ class _Wait(AbstractLaw):
         self._check(rate)
         return -math.log(u) / float(rate) if rate > 0 else math.inf
 
-    def score(self, x: Any, args: Any, slopes: Any) -> FloatArray:
-        return _times(slopes[0], 1 / np.asarray(args[0], float) - np.asarray(x))
+    def score(self, x: Any, args: Any, slopes: Any, xp: Any = np) -> FloatArray:
+        return _times(slopes[0], 1 / xp.asarray(args[0], float) - xp.asarray(x), xp)
 
     def alternatives(
-        self, x: Any, args: Any, slopes: Any, extra: FloatArray
+        self, x: Any, args: Any, slopes: Any, extra: FloatArray, xp: Any = np
     ) -> tuple[FloatArray, FloatArray]:
         # ∂ (λ e^{−λt}) = (the density of one wait − that of two after each other) / λ
-        rate = np.asarray(args[0], float)
-        later = np.asarray(x) - np.log(extra[..., 0]) / rate
-        return _times(slopes[0], -1 / rate)[..., None, :], later[..., None]
+        rate = xp.asarray(args[0], float)
+        later = xp.asarray(x) - xp.log(extra[..., 0]) / rate
+        return _times(slopes[0], -1 / rate, xp)[..., None, :], later[..., None]
 
     def relaxed(
-        self, x: Any, u: Any, args: Any, slopes: Any, relaxation: AbstractRelaxation, extra: Any
+        self,
+        x: Any,
+        u: Any,
+        args: Any,
+        slopes: Any,
+        relaxation: AbstractRelaxation,
+        extra: Any,
+        xp: Any = np,
     ) -> FloatArray:
-        rate = np.asarray(args[0], float)
-        return _times(slopes[0], -np.asarray(x) / rate)
+        rate = xp.asarray(args[0], float)
+        return _times(slopes[0], -xp.asarray(x) / rate, xp)
 
     @staticmethod
     def _check(rate: Any) -> None:
@@ -235,7 +271,7 @@ class _Wait(AbstractLaw):
 
 
 class _Normal(AbstractLaw):
-    num_extra: ClassVar[int] = 3
+    num_extra: ClassVar[int] = 5
 
     def draw(self, u: FloatArray, mean: Any, sd: Any) -> Any:
         from scipy.special import ndtri
@@ -246,43 +282,50 @@ class _Normal(AbstractLaw):
     def draw_one(self, u: float, mean: Any, sd: Any) -> float:
         return float(self.draw(np.asarray(u), mean, sd))
 
-    def score(self, x: Any, args: Any, slopes: Any) -> FloatArray:
-        mean, sd = (np.asarray(a, float) for a in args)
+    def score(self, x: Any, args: Any, slopes: Any, xp: Any = np) -> FloatArray:
+        mean, sd = (xp.asarray(a, float) for a in args)
         standard = (x - mean) / sd
         parts: Any = 0.0
         for slope, factor in zip(slopes, (standard / sd, (standard**2 - 1) / sd), strict=True):
             if slope is not None:
-                parts = parts + _times(slope, factor)
-        return np.asarray(parts)
+                parts = parts + _times(slope, factor, xp)
+        return xp.asarray(parts)
 
     def alternatives(
-        self, x: Any, args: Any, slopes: Any, extra: FloatArray
+        self, x: Any, args: Any, slopes: Any, extra: FloatArray, xp: Any = np
     ) -> tuple[FloatArray, FloatArray]:
         # ∂φ/∂mean: a Rayleigh deviation to either side, over √(2π) sd; ∂φ/∂sd = (z² φ − φ) / sd,
-        # z² φ being the density of a Maxwell deviation to either side.
-        from scipy.special import gammaincinv
-
-        mean, sd = (np.asarray(a, float) for a in args)
-        side = np.where(extra[..., 0] < 0.5, -1.0, 1.0)
-        rayleigh = np.sqrt(-2 * np.log(extra[..., 1]))
-        maxwell = np.sqrt(2 * gammaincinv(1.5, extra[..., 2]))
+        # z² φ being the density of a Maxwell deviation to either side, the length of three normal
+        # numbers.
+        mean, sd = (xp.asarray(a, float) for a in args)
+        side = xp.where(extra[..., 0] < 0.5, -1.0, 1.0)
+        rayleigh = xp.sqrt(-2 * xp.log(extra[..., 1]))
+        third = -2 * xp.log(extra[..., 3]) * xp.cos(2 * math.pi * extra[..., 4]) ** 2
+        maxwell = xp.sqrt(-2 * xp.log(extra[..., 2]) + third)
         factors = (side * math.sqrt(2 / math.pi) / sd, 1 / sd)
         outcomes = [mean + side * sd * rayleigh, mean + side * sd * maxwell]
         width = next(slope.shape[-1] for slope in slopes if slope is not None)
-        empty = np.zeros((*np.shape(x), width))
+        empty = xp.zeros((*xp.shape(x), width))
         weights = [
-            empty if slope is None else _times(slope, factor)
+            empty if slope is None else _times(slope, factor, xp)
             for slope, factor in zip(slopes, factors, strict=True)
         ]
-        return np.stack(weights, axis=-2), np.stack(outcomes, axis=-1)
+        return xp.stack(weights, axis=-2), xp.stack(outcomes, axis=-1)
 
     def relaxed(
-        self, x: Any, u: Any, args: Any, slopes: Any, relaxation: AbstractRelaxation, extra: Any
+        self,
+        x: Any,
+        u: Any,
+        args: Any,
+        slopes: Any,
+        relaxation: AbstractRelaxation,
+        extra: Any,
+        xp: Any = np,
     ) -> FloatArray:
-        mean, sd = (np.asarray(a, float) for a in args)
-        factors = np.ones(np.shape(x)), (x - mean) / sd
-        parts = (_times(s, f) for s, f in zip(slopes, factors, strict=True) if s is not None)
-        return np.asarray(sum(parts))
+        mean, sd = (xp.asarray(a, float) for a in args)
+        factors = xp.ones(xp.shape(x)), (x - mean) / sd
+        parts = (_times(s, f, xp) for s, f in zip(slopes, factors, strict=True) if s is not None)
+        return xp.asarray(sum(parts))
 
     @staticmethod
     def _check(mean: Any, sd: Any) -> None:
@@ -320,9 +363,9 @@ def _poisson_by_inversion(u: FloatArray, mean: FloatArray) -> Any:
     return np.where(pdtr(low, mean) >= u, low, high).astype(np.int64)
 
 
-def _times(slope: FloatArray, factor: Any) -> FloatArray:
+def _times(slope: FloatArray, factor: Any, xp: Any) -> Any:
     """Return slope [..., Q] times a factor [...], 0 where the slope is 0."""
-    return np.where(slope == 0, 0.0, slope * np.asarray(factor)[..., None])
+    return xp.where(slope == 0, 0.0, slope * xp.asarray(factor)[..., None])
 
 
 def _odd(values: Any, low: float, high: float) -> float:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +17,25 @@ from tumble.simulators import AbstractSimulator, DirectMethod
 
 if TYPE_CHECKING:
     import xarray as xr
+
+
+class Labelled(NamedTuple):
+    """An array with names for its dimensions and places: an `xarray.DataArray` to be.
+
+    Most programs that simulate need no more than its values, and start in half the time without
+    xarray.
+    """
+
+    values: Any
+    dims: tuple[str, ...]
+    coords: Mapping[str, Any]
+    name: str
+
+    def array(self) -> xr.DataArray:
+        """Return it as an `xarray.DataArray`."""
+        import xarray as xr
+
+        return xr.DataArray(self.values, dims=self.dims, coords=self.coords, name=self.name)
 
 
 @dataclass(frozen=True, repr=False)
@@ -35,7 +55,7 @@ class Trajectory:
     ``params`` more.
     """
 
-    data: xr.DataArray
+    counts: Labelled
     codes: IntArray
     params: Mapping[str, Any]
     stats: Mapping[str, float] = field(default_factory=dict)
@@ -44,29 +64,39 @@ class Trajectory:
     interrupted: bool = False
     simulator: AbstractSimulator = field(default_factory=DirectMethod, kw_only=True)
     events: tuple[str, ...] = field(default=(), kw_only=True)
-    variables: xr.DataArray | None = field(default=None, kw_only=True)
+    reals: Labelled | None = field(default=None, kw_only=True)
     inputs: Mapping[str, AbstractInput] = field(default_factory=dict, kw_only=True)
     messages: Mapping[int, str] = field(default_factory=dict, kw_only=True)
+
+    @cached_property
+    def data(self) -> xr.DataArray:
+        """The counts, dimensions (sample, time, species), after ``params`` if there are rows."""
+        return self.counts.array()
+
+    @cached_property
+    def variables(self) -> xr.DataArray | None:
+        """The variables, dimensions (sample, time, variable), or None."""
+        return None if self.reals is None else self.reals.array()
 
     @property
     def times(self) -> FloatArray:
         """Observation times [T]."""
-        return np.asarray(self.data["time"].values, dtype=float)
+        return np.asarray(self.counts.coords["time"], dtype=float)
 
     @property
     def species(self) -> tuple[str, ...]:
         """Names of the species."""
-        return tuple(str(s) for s in self.data["species"].values)
+        return tuple(str(s) for s in self.counts.coords["species"])
 
     @property
     def num_samples(self) -> int:
         """Runs (of each row of parameters), failed ones included."""
-        return self.data.sizes["sample"]
+        return int(self.counts.values.shape[-3])
 
     @property
     def has_rows(self) -> bool:
         """Whether there are runs of several rows of parameters."""
-        return "params" in self.data.dims
+        return "params" in self.counts.dims
 
     @property
     def result(self) -> ResultCode:
@@ -94,21 +124,22 @@ class Trajectory:
 
     def summary(self) -> str:
         """Return a few lines on the runs."""
-        rows = f"{self.data.sizes['params']} rows x " if self.has_rows else ""
+        values = self.counts.values
+        rows = f"{len(values)} rows x " if self.has_rows else ""
         lines = [
             f"Trajectory: {rows}{self.num_samples} runs x {len(self.times)} times x "
             f"{len(self.species)} species, t = {self.times[0]:g} … {self.times[-1]:g}",
             "  " + describe_params(self.params),
         ]
         lines += [f"  {k} = {type(v).__name__}" for k, v in self.inputs.items()]
-        columns = {name: self.data.values[..., i] for i, name in enumerate(self.species)}
-        if self.variables is not None:
-            names = [str(name) for name in self.variables["variable"].values]
-            columns |= {name: self.variables.values[..., i] for i, name in enumerate(names)}
+        columns = {name: values[..., i] for i, name in enumerate(self.species)}
+        if self.reals is not None:
+            names, reals = self.reals.coords["variable"], self.reals.values
+            columns |= {name: reals[..., i] for i, name in enumerate(names)}
         if np.any(self.codes == 0):
             where = "at the last time" + (", all rows" if self.has_rows else "")
-            for name, values in columns.items():
-                column = values[..., -1][self.codes == 0]
+            for name, runs in columns.items():
+                column = runs[..., -1][self.codes == 0]
                 spread = column.std() if np.ptp(column) else 0.0
                 lines.append(f"  {name}: {column.mean():.6g} ± {spread:.3g} {where}")
         if not self.simulator.exact:

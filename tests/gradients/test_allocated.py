@@ -158,7 +158,8 @@ def test_black_boxes_keep_the_times_they_are_given():
 def test_a_fit_with_divided_runs_goes_on_bitwise(tmp_path):
     problem = unequal()
     options = {"objective": MomentMatching(order=1), "seed": 3, "tolerance": 0.02,
-               "gradient": Auto([ScoreFunction()]), "start": {"gamma": 3.0}, "warm_start": False}  # fmt: skip
+               "gradient": Auto([ScoreFunction()]), "start": {"gamma": 3.0},
+               "warm_start": False}  # fmt: skip
     whole = fit(problem, **options)
     assert "runs divided" in whole.gradient
     path = tmp_path / "state"

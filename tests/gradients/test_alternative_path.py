@@ -276,7 +276,7 @@ def test_pieces_and_threads_change_nothing(monkeypatch):
 
     original = DirectMethod.sample_with_alternatives
     monkeypatch.setattr(DirectMethod, "sample_with_alternatives", counted)
-    monkeypatch.setattr("tumble.gradients._alternative_path._LARGEST_PIECE", 40_000)
+    monkeypatch.setattr("tumble.gradients._alternative_path.LARGEST_PIECE", 40_000)
     cut = AlternativePath().sample(bound, z, 500, stream)
     assert len(pieces) > 3 and sum(pieces) == 500
     for other in (threads, cut):

@@ -92,7 +92,9 @@ def test_clearly_dearer_candidates_drop_out_early(bound):
     score, coarse = ScoreFunction(), CoupledDifference(step=0.2)
     noisy = GaussianSmoothing(step=0.02, common=False)
     choice = Auto([score, coarse]).choose(bound, Z, Stream.from_seed(0))
-    assert [estimate.num_runs for _, estimate in choice.pilots] == [448, 448]
+    # Both stay to the end; the one that is taken is looked at once more, to divide its runs.
+    runs = sorted(estimate.num_runs for _, estimate in choice.pilots)
+    assert runs[0] == 448 < runs[1] < 3 * 448
     alone = Auto([noisy]).choose(bound, Z, Stream.from_seed(0))
     assert "not proven" in str(alone)
     far = Auto([noisy, SPSA(step=0.2)]).choose(bound, Z, Stream.from_seed(0))

@@ -116,7 +116,7 @@ def test_failed_runs_are_not_left_out(estimator):
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=str)
 def test_large_batches_are_pooled_from_pieces(estimator, monkeypatch):
     bound, z = bound_problem(), np.log([10.0, 1.0])
-    monkeypatch.setattr("tumble.gradients._base._LARGEST_PIECE", 8 * 2 * 2 * 4_000)
+    monkeypatch.setattr("tumble.gradients._base.LARGEST_PIECE", 8 * 2 * 2 * 4_000)
     found = estimator.estimate(bound, z, 40_000, Stream.from_seed(0))
     monkeypatch.undo()
     whole = estimator.estimate(bound, z, 40_000, Stream.from_seed(1))

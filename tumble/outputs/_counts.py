@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tumble._trajectory import Trajectory
+from tumble._trajectory import Labelled, Trajectory
 from tumble._typing import FloatArray, IntArray
 from tumble.outputs._base import AbstractOutput, check_size
 from tumble.outputs._plan import Piece, Plan
@@ -80,8 +80,6 @@ def whole_block(plan: Plan, num_done: int) -> tuple[int, int]:
 def _trajectory(
     runs: RunStream, columns: IntArray, states: Any, ended: IntArray, variables: FloatArray
 ) -> Trajectory:
-    import xarray as xr
-
     plan = runs.plan
     rows, samples = whole_block(plan, runs.done)
 
@@ -89,20 +87,18 @@ def _trajectory(
         return plan.shaped(values[: rows * samples].reshape(rows, samples, *values.shape[1:]))
 
     coords = plan.coords(columns, rows)
-    data = xr.DataArray(
-        shaped(states), dims=plan.dims("sample", "time", "species"), coords=coords, name="counts"
-    )
+    counts = Labelled(shaped(states), plan.dims("sample", "time", "species"), coords, "counts")
     real = None
     if plan.model.variables:
         coords = {k: v for k, v in coords.items() if k != "species"}
-        real = xr.DataArray(
+        real = Labelled(
             shaped(variables),
-            dims=plan.dims("sample", "time", "variable"),
-            coords=coords | {"variable": list(plan.model.variables)},
-            name="variables",
+            plan.dims("sample", "time", "variable"),
+            coords | {"variable": list(plan.model.variables)},
+            "variables",
         )
     return Trajectory(
-        data,
+        counts,
         shaped(ended[:, 0]),
         plan.given,
         runs.stats,
@@ -111,7 +107,7 @@ def _trajectory(
         interrupted=runs.interrupted,
         simulator=plan.simulator,
         events=tuple(str(event) for event in plan.model.events),
-        variables=real,
+        reals=real,
         inputs=plan.inputs,
         messages=runs.messages,
     )
