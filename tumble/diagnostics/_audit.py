@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tumble._budget import Budget, Spending
-from tumble._errors import ParameterError, is_number, require_member, shown
+from tumble._errors import DerivativeError, ParameterError, is_number, require_member, shown
 from tumble._fit_result import FitResult
 from tumble._problem import Problem, as_params
 from tumble._progress import showing
@@ -325,11 +325,11 @@ def _audit_estimators(
 
 def _refusal(
     bound: BoundOutputs, estimator: AbstractEstimator, z: FloatArray, stream: Stream, executor: Any
-) -> ParameterError | None:
+) -> ParameterError | DerivativeError | None:
     """Return why an estimator cannot be used at z [P], as a few runs tell, or None if it can."""
     try:
         estimator.estimate(bound, z, 0, stream, executor)
-    except ParameterError as error:
+    except (ParameterError, DerivativeError) as error:
         return error
     return None
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from tumble._errors import (
     CapabilityError,
+    DerivativeError,
     ParameterError,
     SimulationError,
     require_whole,
@@ -201,7 +202,7 @@ class _Trials:
         branch = stream.child("pilot", type(candidate).__name__, repr(candidate), spent)
         try:
             fresh = candidate.estimate(objective, z, num_runs, branch, executor)
-        except (ParameterError, SimulationError) as error:  # such as no score at a rate of 0
+        except (ParameterError, DerivativeError, SimulationError) as error:  # at a rate of 0
             self.failure = error
             return False
         self.add(candidate, fresh)

@@ -10,21 +10,47 @@ from tumble.models._rate_laws import AbstractRate, Hill, MassAction, MichaelisMe
 from tumble.models._reaction import Reaction
 from tumble.models._reaction_network import ReactionNetwork
 from tumble.models._variables import Variable
+from tumble.models.lattices import (
+    AbstractBoundary,
+    AbstractLattice,
+    AbstractNeighborhood,
+    Fixed,
+    Grid,
+    Hexagonal,
+    Moore,
+    Periodic,
+    Reflective,
+    SusceptibleInfected,
+    VonNeumann,
+    WithinRadius,
+)
 
 __all__ = [
     "AbstractBlackBox",
+    "AbstractBoundary",
+    "AbstractLattice",
     "AbstractModel",
+    "AbstractNeighborhood",
     "AbstractRate",
     "BlackBox",
     "ConservationLaw",
     "Event",
     "ExternalProgram",
+    "Fixed",
+    "Grid",
+    "Hexagonal",
     "Hill",
     "MassAction",
     "MichaelisMenten",
+    "Moore",
+    "Periodic",
     "RateLaw",
     "RateSlope",
     "Reaction",
     "ReactionNetwork",
+    "Reflective",
+    "SusceptibleInfected",
     "Variable",
+    "VonNeumann",
+    "WithinRadius",
 ]

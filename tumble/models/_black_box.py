@@ -49,30 +49,35 @@ class AbstractBlackBox(AbstractModel):
 
     def _set_names(self) -> None:
         """Check ``parameters``, ``outputs`` and ``initial``, and make tuples of them."""
-        for label in ("parameters", "initial", "outputs"):
-            given = getattr(self, label)
-            if isinstance(given, str) or not isinstance(given, Sequence):
-                raise ModelError(
-                    f"`{label}` is {given!r}, expected a list of names such as ['p', 'q']."
-                )
-            for name in given:
-                check_name(name, f"an entry of `{label}`")
-            object.__setattr__(self, label, tuple(given))
-        for one, other in (("parameters", "initial"), ("parameters", "outputs")):
-            names = [*getattr(self, one), *getattr(self, other)]
-            twice = next((name for name in names if names.count(name) > 1), None)
-            if twice is not None:
-                raise ModelError(
-                    f"{twice!r} is named twice in `{one}` and `{other}`; each needs a name of its "
-                    "own."
-                )
-        if not self.outputs:
-            raise ModelError("`outputs` is empty; name at least one column of what is returned.")
-        object.__setattr__(self, "species", self.outputs)
+        for label, names in checked_names(self.parameters, self.outputs, self.initial).items():
+            object.__setattr__(self, label, names)
 
     def _signature(self) -> str:
         inputs = ", ".join([*self.parameters, *self.initial])
         return f"({inputs}) -> {', '.join(self.outputs)}"
+
+
+def checked_names(parameters: Any, outputs: Any, initial: Any) -> dict[str, tuple[str, ...]]:
+    """Return the names of a model, ``species`` among them, as tuples. Raises `ModelError`."""
+    given = {"parameters": parameters, "initial": initial, "outputs": outputs}
+    for label, names in given.items():
+        if isinstance(names, str) or not isinstance(names, Sequence):
+            raise ModelError(
+                f"`{label}` is {names!r}, expected a list of names such as ['p', 'q']."
+            )
+        for name in names:
+            check_name(name, f"an entry of `{label}`")
+    for one, other in (("parameters", "initial"), ("parameters", "outputs")):
+        both = [*given[one], *given[other]]
+        twice = next((name for name in both if both.count(name) > 1), None)
+        if twice is not None:
+            raise ModelError(
+                f"{twice!r} is named twice in `{one}` and `{other}`; each needs a name of its own."
+            )
+    if not outputs:
+        raise ModelError("`outputs` is empty; name at least one column of what is returned.")
+    found = {label: tuple(names) for label, names in given.items()}
+    return {**found, "species": found["outputs"]}
 
 
 @dataclass(frozen=True, repr=False)

@@ -21,6 +21,7 @@ from tumble.simulators._direct import DirectMethod
 from tumble.simulators._external import RunProgram
 from tumble.simulators._finite_state import FiniteStateProjection
 from tumble.simulators._langevin import Langevin
+from tumble.simulators._lattice import LatticeSteps
 from tumble.simulators._linear_noise import LinearNoise
 from tumble.simulators._mean_field import MeanField
 from tumble.simulators._next_reaction import NextReactionMethod
@@ -36,6 +37,7 @@ __all__ = [
     "DirectMethod",
     "FiniteStateProjection",
     "Langevin",
+    "LatticeSteps",
     "LinearNoise",
     "MeanField",
     "NextReactionMethod",

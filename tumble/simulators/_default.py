@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from tumble._errors import ModelError
-from tumble.models import BlackBox, ExternalProgram, ReactionNetwork
+from tumble.models import AbstractLattice, BlackBox, ExternalProgram, ReactionNetwork
 from tumble.simulators._base import AbstractSimulator
 from tumble.simulators._black_box import CallFunction, CallWithChoices
 from tumble.simulators._direct import DirectMethod
 from tumble.simulators._external import RunProgram
+from tumble.simulators._lattice import LatticeSteps
 
 
 def default_simulator(model: Any) -> AbstractSimulator:
@@ -23,8 +24,11 @@ def default_simulator(model: Any) -> AbstractSimulator:
         return CallWithChoices() if model.choices else CallFunction()
     if isinstance(model, ExternalProgram):
         return RunProgram()
+    if isinstance(model, AbstractLattice):
+        return LatticeSteps()
     advice = " Wrap a function of your own: tb.BlackBox(function, …)." if callable(model) else ""
     raise ModelError(
-        f"`model` is {model!r}, expected a ReactionNetwork, a BlackBox or an ExternalProgram."
+        f"`model` is {model!r}, expected a ReactionNetwork, a BlackBox, an ExternalProgram or a "
+        "lattice."
         f"{advice}"
     )

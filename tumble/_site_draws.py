@@ -1,0 +1,279 @@
+"""Declared random draws for programs that JAX compiles: those of a lattice, a site each.
+
+As with `tumble.choices`, a model that draws through `SiteDraws` tells with which probability each
+outcome was drawn, and how that depends on the parameters: enough for scores, for alternative
+outcomes of one site, and for relaxed derivatives.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tumble._draw_laws import CHOOSE, COUNT, FLIP, NORMAL, AbstractLaw
+from tumble._philox import Halves, philox_words
+from tumble._relaxation import AbstractRelaxation
+from tumble._typing import JaxArray
+
+# The counter of a block of words is (block, step · _CALLS + call): so many draws a step may have.
+_CALLS = 64
+# The largest mean of a Poisson number: its probabilities are added up one by one.
+_MOST = 500.0
+_FIRST_EXTRA = 32  # calls from here on are of relaxations and of what chooses alternatives
+
+
+class SeenDraw(NamedTuple):
+    """One call of a draw: its law, the outcomes [...] as drawn and the arguments."""
+
+    law: AbstractLaw
+    outcome: JaxArray
+    args: tuple[JaxArray, ...]
+
+
+class ForcedDraw(NamedTuple):
+    """An outcome to be had instead of the drawn one: at a step (-1: none), call and site."""
+
+    step: JaxArray
+    call: JaxArray
+    site: JaxArray
+    outcome: JaxArray
+
+
+class SiteDraws:
+    """Random draws with declared probabilities, for one step of one run, in `jax.numpy`. Final.
+
+    Probabilities and rates are arrays, a draw an element, computed from parameters and state. There
+    may be up to 32 calls a step, in the same order in every step.
+
+    Guarantee: draws are a pure function of the seed, the run, the step, the call and the element,
+    by the generator that all of tumble uses (Philox4x32-10): runs at other parameters share their
+    uniforms, and a site's draw does not depend on the size of a batch. Flips and choices have
+    uniforms of 32 bits, so that probabilities are right to 2⁻³³; normal numbers and counts of 52.
+    Scores and alternatives are exact as long as parameters reach the outputs through the draws
+    alone.
+
+    Arguments: ``key``, ``run``, halves of 64-bit numbers; ``step``; ``forced``, an outcome to have
+    instead; ``relaxation``, by which outcomes carry pathwise derivatives.
+
+    References: Salmon et al., SC11 (2011), doi:10.1145/2063384.2063405 (generator); as for
+    `tumble.choices.Choices`.
+    """
+
+    def __init__(
+        self,
+        key: Halves,
+        run: Halves,
+        step: JaxArray,
+        forced: ForcedDraw | None = None,
+        relaxation: AbstractRelaxation | None = None,
+    ) -> None:
+        import jax.numpy as jnp
+
+        self._key, self._run, self._step = key, run, step
+        self._forced, self._relaxation = forced, relaxation
+        self._count = 0
+        self._valid = jnp.asarray(True)
+        self.seen: list[SeenDraw] = []
+
+    @property
+    def valid(self) -> JaxArray:
+        """Whether all arguments so far made sense."""
+        return self._valid
+
+    def flip(self, p: Any, size: Any = None) -> JaxArray:
+        """Return 1.0 with probability ``p``, else 0.0, for every element of ``p``."""
+        (p,) = _fitted(size, p)
+        self._check((p >= -1e-9) & (p <= 1 + 1e-9))
+        u = self.uniforms(p.shape)
+        return self._outcome(FLIP, u, (u < _fixed(p)).astype(p.dtype), p)
+
+    def choose(self, weights: Any, size: Any = None) -> JaxArray:
+        """Return the label i with probability weights[..., i] / Σ weights.
+
+        A label has no pathwise derivative: draw numbers with `pick` where that is wanted.
+        """
+        weights = _fitted_weights(size, weights)
+        return self._outcome(CHOOSE, *self._labels(weights), weights)
+
+    def pick(self, values: Any, weights: Any, size: Any = None) -> JaxArray:
+        """Return values[i] with i drawn as by `choose`; ``values`` [n, …] are plain numbers."""
+        import jax.numpy as jnp
+
+        weights = _fitted_weights(size, weights)
+        table = jnp.asarray(values)
+        u, label = self._labels(weights)
+        hot = self._outcome(CHOOSE, u, label, weights, hot=True)
+        return jnp.tensordot(hot, table.astype(hot.dtype), axes=1)
+
+    def count(self, rate: Any, size: Any = None) -> JaxArray:
+        """Return a whole number with the Poisson law of mean ``rate``, 0 to 500."""
+        (rate,) = _fitted(size, rate)
+        self._check((rate >= 0) & (rate <= _MOST))
+        u = self.uniforms(rate.shape, fine=True)
+        return self._outcome(COUNT, u, _poisson(u, _fixed(rate)), rate)
+
+    def normal(self, mean: Any, sd: Any, size: Any = None) -> JaxArray:
+        """Return a number with the normal law of ``mean`` and standard deviation ``sd`` > 0."""
+        import jax.numpy as jnp
+        from jax.scipy.special import ndtri
+
+        mean, sd = _fitted(size, mean, sd)
+        self._check(jnp.isfinite(mean) & (sd > 0) & (sd < jnp.inf))
+        u = self.uniforms(mean.shape, fine=True)
+        return self._outcome(NORMAL, u, _fixed(mean) + _fixed(sd) * ndtri(u), mean, sd)
+
+    def uniforms(self, shape: tuple[int, ...], fine: bool = False) -> JaxArray:
+        """Return the uniforms in (0, 1) of the next call: of 32 bits each, or of 52."""
+        call = self._count
+        self._count += 1
+        if call >= _FIRST_EXTRA:
+            raise ValueError(
+                f"a step makes more than {_FIRST_EXTRA} calls of draws; put some of them together"
+            )
+        return _uniforms(self._key, self._run, self._step, call, shape, fine)
+
+    def extra_uniforms(self, call: int, shape: tuple[int, ...]) -> JaxArray:
+        """Return uniforms of 52 bits that no draw uses: of call 0 … 31 of what goes with draws."""
+        return _uniforms(self._key, self._run, self._step, _FIRST_EXTRA + call, shape, True)
+
+    # -- private -----------------------------------------------------
+
+    def _check(self, fine: JaxArray) -> None:
+        self._valid = self._valid & fine.all()
+
+    def _labels(self, weights: JaxArray) -> tuple[JaxArray, JaxArray]:
+        import jax.numpy as jnp
+
+        fixed = _fixed(weights)
+        edges = jnp.cumsum(fixed, axis=-1)
+        total = edges[..., -1]
+        self._check((fixed >= 0).all(-1) & (total > 0) & jnp.isfinite(total))
+        u = self.uniforms(weights.shape[:-1])
+        found = (edges <= (u * total)[..., None]).sum(-1)
+        last = weights.shape[-1] - 1 - jnp.argmax(fixed[..., ::-1] > 0, axis=-1)
+        return u, jnp.minimum(found, last)
+
+    def _outcome(
+        self, law: AbstractLaw, u: JaxArray, drawn: JaxArray, *args: JaxArray, hot: bool = False
+    ) -> JaxArray:
+        """Return the outcomes, forced and relaxed as is asked for, and take note of the draw."""
+        import jax
+        import jax.numpy as jnp
+
+        call = self._count - 1
+        drawn = jax.lax.stop_gradient(drawn)
+        if self._forced is not None and drawn.size:
+            here = (self._forced.step == self._step) & (self._forced.call == call)
+            flat = drawn.ravel()
+            other = flat.at[self._forced.site].set(self._forced.outcome.astype(flat.dtype))
+            drawn = jnp.where(here, other, flat).reshape(drawn.shape)
+        self.seen.append(SeenDraw(law, drawn, args))
+        if not hot:
+            if self._relaxation is None or law.categories:
+                return drawn
+            return _relaxed(self._relaxation, law, drawn, u, args, None)
+        num = args[0].shape[-1]
+        one_hot = (drawn[..., None] == jnp.arange(num)).astype(args[0].dtype)
+        if self._relaxation is None:
+            return one_hot
+        extra = None
+        if self._relaxation.noisy:
+            extra = self.extra_uniforms(call, args[0].shape)
+        return _relaxed(self._relaxation, law, drawn, u, args, extra, one_hot)
+
+
+def _uniforms(
+    key: Halves, run: Halves, step: JaxArray, call: int, shape: tuple[int, ...], fine: bool
+) -> JaxArray:
+    import jax.numpy as jnp
+
+    count = math.prod(shape)
+    blocks = -(-count * (2 if fine else 1) // 4)
+    draw = (jnp.arange(blocks, dtype=jnp.uint32), step * np.uint32(_CALLS) + np.uint32(call))
+    a, b, c, d = (w.astype(jnp.float64) for w in philox_words(key, run, draw))
+    if fine:
+        high = jnp.concatenate([a, c])  # as `tumble.kernels._uniforms.uniform` has it
+        low = jnp.floor(jnp.concatenate([b, d]) / 4096.0)
+        u = (high * 2.0**20 + low + 0.5) * 2.0**-52
+    else:
+        u = (jnp.concatenate([a, b, c, d]) + 0.5) * 2.0**-32
+    return u[:count].reshape(shape)
+
+
+def _relaxed(
+    relaxation: AbstractRelaxation,
+    law: AbstractLaw,
+    drawn: JaxArray,
+    u: JaxArray,
+    args: tuple[JaxArray, ...],
+    extra: JaxArray | None,
+    shown: JaxArray | None = None,
+) -> JaxArray:
+    """Return the outcomes with derivatives that the relaxation gives them."""
+    import jax
+    import jax.numpy as jnp
+
+    @jax.custom_jvp
+    def outcome(shown: JaxArray, fixed: Any, *given: JaxArray) -> JaxArray:
+        return shown
+
+    @outcome.defjvp
+    def along(given: Any, moved: Any) -> Any:
+        shown, (drawn, u, extra), *values = given
+        slopes = [slope[..., None] for slope in moved[2:]]
+        found = law.relaxed(drawn, u, values, slopes, relaxation, extra, jnp)
+        return shown, found[..., 0]
+
+    return outcome(drawn if shown is None else shown, (drawn, u, extra), *args)
+
+
+def _poisson(u: JaxArray, mean: JaxArray) -> JaxArray:
+    """Return the first count up to which probabilities add up to u."""
+    import jax
+    import jax.numpy as jnp
+
+    def unfinished(state: Any) -> JaxArray:
+        _, share, below, _ = state
+        return jnp.any((u > below) & (share > 0))
+
+    def advance(state: Any) -> Any:
+        k, share, below, count = state
+        going = (u > below) & (share > 0)
+        share = share * (mean / (k + 1))
+        return k + 1, share, below + share, count + going
+
+    share = jnp.exp(-mean)
+    start = (jnp.zeros((), mean.dtype), share, share, jnp.zeros_like(mean))
+    return jax.lax.while_loop(unfinished, advance, start)[3]
+
+
+def _fixed(values: JaxArray) -> JaxArray:
+    import jax
+
+    return jax.lax.stop_gradient(values)
+
+
+def _fitted(size: Any, *args: Any) -> tuple[JaxArray, ...]:
+    """Return arguments as arrays of the shape of the draws."""
+    import jax.numpy as jnp
+
+    arrays = [jnp.asarray(arg, jnp.float64) for arg in args]
+    shape = () if size is None else _as_shape(size)
+    return tuple(jnp.broadcast_arrays(jnp.zeros(shape), *arrays)[1:])
+
+
+def _fitted_weights(size: Any, weights: Any) -> JaxArray:
+    import jax.numpy as jnp
+
+    if isinstance(weights, (int, np.integer)):
+        weights = np.ones(int(weights))
+    if isinstance(weights, (list, tuple)):
+        weights = jnp.stack(jnp.broadcast_arrays(*weights), axis=-1)
+    array = jnp.asarray(weights, jnp.float64)
+    return array if size is None else jnp.broadcast_to(array, (*_as_shape(size), array.shape[-1]))
+
+
+def _as_shape(size: Any) -> tuple[int, ...]:
+    return (int(size),) if isinstance(size, (int, np.integer)) else tuple(size)

@@ -1,0 +1,31 @@
+"""Lattice models, and the grids that they live on."""
+
+from tumble.models.lattices._base import AbstractLattice
+from tumble.models.lattices._grid import (
+    AbstractBoundary,
+    AbstractNeighborhood,
+    Fixed,
+    Grid,
+    Hexagonal,
+    Moore,
+    Periodic,
+    Reflective,
+    VonNeumann,
+    WithinRadius,
+)
+from tumble.models.lattices._susceptible_infected import SusceptibleInfected
+
+__all__ = [
+    "AbstractBoundary",
+    "AbstractLattice",
+    "AbstractNeighborhood",
+    "Fixed",
+    "Grid",
+    "Hexagonal",
+    "Moore",
+    "Periodic",
+    "Reflective",
+    "SusceptibleInfected",
+    "VonNeumann",
+    "WithinRadius",
+]

@@ -1,0 +1,66 @@
+"""What a lattice model is."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from tumble._typing import JaxArray
+from tumble.models._black_box import AbstractBlackBox, checked_names
+
+if TYPE_CHECKING:
+    from tumble._site_draws import SiteDraws
+
+
+class AbstractLattice(AbstractBlackBox):
+    """A model that changes step by step, all sites at once, by declared random draws.
+
+    A member is a class with the names of its ``parameters`` and ``outputs``, and three functions in
+    `jax.numpy`, which say how a run begins, how it goes on, and what is seen of it:
+
+    - ``start(params, draw) -> state``
+    - ``step(state, params, draw) -> state``
+    - ``observe(state) -> {output: number}``
+
+    ``state`` is an array, or a tuple or dict of arrays, of the same shapes in every step.
+    ``params`` are numbers by name, ``draw`` a `SiteDraws`, through which all randomness comes;
+    ``initial`` counts, if the class names any, are among ``params`` in ``start``. One run is
+    written, never a batch.
+
+    That gives the model everything a network has: `simulate`, `fit`, scores, alternative outcomes,
+    relaxed derivatives, audits. Derivatives of scores and alternatives are exact as long as
+    parameters act through the probabilities of draws; a comparison with a parameter is not seen by
+    them. For relaxed ones, `Pathwise`, a state that depends on draws must consist of real numbers.
+
+    ``step_time`` is the time that a step takes, default 1. Observation times are multiples of it.
+    """
+
+    noun: ClassVar[str] = "the lattice"
+    parameters: Any = ()
+    outputs: Any = ()
+    initial: Any = ()
+    step_time: ClassVar[float] = 1.0
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if cls.outputs:
+            names = checked_names(cls.parameters, cls.outputs, cls.initial)
+            for label, found in names.items():
+                setattr(cls, label, found)
+
+    @abc.abstractmethod
+    def start(self, params: Mapping[str, JaxArray], draw: SiteDraws) -> Any:
+        """Return the state before the first step."""
+
+    @abc.abstractmethod
+    def step(self, state: Any, params: Mapping[str, JaxArray], draw: SiteDraws) -> Any:
+        """Return the state after a step."""
+
+    @abc.abstractmethod
+    def observe(self, state: Any) -> Mapping[str, JaxArray]:
+        """Return the outputs, a number each."""
+
+    def to_text(self) -> str:
+        """See `AbstractModel.to_text`."""
+        return f"{type(self).__module__}.{self!r}"
