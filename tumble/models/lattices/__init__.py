@@ -14,6 +14,7 @@ from tumble.models.lattices._grid import (
     WithinRadius,
 )
 from tumble.models.lattices._susceptible_infected import SusceptibleInfected
+from tumble.models.lattices._walks import PersistentWalk, PlainWalk, RestrictedPottsWalk
 
 __all__ = [
     "AbstractBoundary",
@@ -24,7 +25,10 @@ __all__ = [
     "Hexagonal",
     "Moore",
     "Periodic",
+    "PersistentWalk",
+    "PlainWalk",
     "Reflective",
+    "RestrictedPottsWalk",
     "SusceptibleInfected",
     "VonNeumann",
     "WithinRadius",
