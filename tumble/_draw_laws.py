@@ -38,6 +38,10 @@ class AbstractLaw(abc.ABC):
         """Return one outcome, as a plain number, from one uniform."""
 
     @abc.abstractmethod
+    def log_probability(self, x: Any, args: Any, xp: Any = np) -> Any:
+        """Return log p(x) [...], of the density where x is real; −∞ for what cannot be."""
+
+    @abc.abstractmethod
     def score(self, x: Any, args: Any, slopes: Any, xp: Any = np) -> FloatArray:
         """Return ∂ log p(x) [..., Q], NaN where it is not defined; in NumPy or JAX, as ``xp``."""
 
@@ -78,6 +82,9 @@ class _Flip(AbstractLaw):
         if not -_SLACK <= p <= 1 + _SLACK:
             raise ValueError(f"flip(p) got p = {float(p)}, expected 0 to 1")
         return bool(u < p)
+
+    def log_probability(self, x: Any, args: Any, xp: Any = np) -> Any:
+        return _log(xp.where(x, args[0], 1 - args[0]), xp)
 
     def score(self, x: Any, args: Any, slopes: Any, xp: Any = np) -> FloatArray:
         if isinstance(x, bool) and 0 < args[0] < 1:  # a single draw, quickly
@@ -130,6 +137,12 @@ class _Choose(AbstractLaw):
                     return i
                 left, last = left - weight, i
         return last
+
+    def log_probability(self, x: Any, args: Any, xp: Any = np) -> Any:
+        weights = xp.asarray(args[0], float)
+        index = xp.asarray(x)[..., None].astype(int)
+        chosen = xp.take_along_axis(weights, index, -1)[..., 0]
+        return _log(chosen / weights.sum(-1), xp)
 
     def score(self, x: Any, args: Any, slopes: Any, xp: Any = np) -> FloatArray:
         weights = xp.asarray(args[0], float)
@@ -201,6 +214,12 @@ class _Count(AbstractLaw):
             below += share
         return count
 
+    def log_probability(self, x: Any, args: Any, xp: Any = np) -> Any:
+        rate = xp.asarray(args[0], float)
+        x = xp.asarray(x, float)
+        some = xp.where(x > 0, x * _log(rate, xp), 0.0)
+        return some - rate - _log_factorial(x, xp)
+
     def score(self, x: Any, args: Any, slopes: Any, xp: Any = np) -> FloatArray:
         return _times(slopes[0], xp.asarray(x, float) / xp.asarray(args[0], float) - 1, xp)
 
@@ -239,6 +258,9 @@ class _Wait(AbstractLaw):
     def draw_one(self, u: float, rate: Any) -> float:
         self._check(rate)
         return -math.log(u) / float(rate) if rate > 0 else math.inf
+
+    def log_probability(self, x: Any, args: Any, xp: Any = np) -> Any:
+        return _log(xp.asarray(args[0], float), xp) - args[0] * x
 
     def score(self, x: Any, args: Any, slopes: Any, xp: Any = np) -> FloatArray:
         return _times(slopes[0], 1 / xp.asarray(args[0], float) - xp.asarray(x), xp)
@@ -281,6 +303,10 @@ class _Normal(AbstractLaw):
 
     def draw_one(self, u: float, mean: Any, sd: Any) -> float:
         return float(self.draw(np.asarray(u), mean, sd))
+
+    def log_probability(self, x: Any, args: Any, xp: Any = np) -> Any:
+        mean, sd = args
+        return -0.5 * ((x - mean) / sd) ** 2 - xp.log(sd) - 0.5 * math.log(2 * math.pi)
 
     def score(self, x: Any, args: Any, slopes: Any, xp: Any = np) -> FloatArray:
         mean, sd = (xp.asarray(a, float) for a in args)
@@ -377,3 +403,17 @@ def _odd(values: Any, low: float, high: float) -> float:
 
 def _last_positive(weights: Any) -> Any:
     return weights.shape[-1] - 1 - np.argmax(weights[..., ::-1] > 0, axis=-1)
+
+
+def _log(p: Any, xp: Any) -> Any:
+    """Return log p, −∞ at 0, with a derivative of 0 there."""
+    positive = p > 0
+    return xp.where(positive, xp.log(xp.where(positive, p, 1.0)), -xp.inf)
+
+
+def _log_factorial(x: Any, xp: Any) -> Any:
+    if xp is np:
+        from scipy.special import gammaln
+    else:
+        from jax.scipy.special import gammaln
+    return gammaln(x + 1)

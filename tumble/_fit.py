@@ -33,7 +33,7 @@ from tumble._progress import showing
 from tumble._random import Stream
 from tumble._results import ResultCode
 from tumble._typing import BoolArray, FloatArray, Params
-from tumble._uncertainty import data_errors, observed_information, sandwich
+from tumble._uncertainty import SANDWICH_RUNS, data_errors, observed_information, sandwich
 from tumble.gradients import AbstractEstimator, Auto
 from tumble.objectives import (
     AbstractObjective,
@@ -54,6 +54,9 @@ from tumble.optimizers import (
     Stop,
 )
 
+# A first step of so much work, in changes of one number, is a second or so.
+_FIRST_WORK, _FEWEST_RUNS = 1e8, 8
+_WORK_FOR_ERRORS, _FEWEST_FOR_ERRORS = 1e9, 64
 _ENDED_WELL = (ResultCode.NOISE_LIMITED, ResultCode.CONVERGED, ResultCode.OUT_OF_BUDGET)
 
 
@@ -171,7 +174,12 @@ def _warnings(
 def _check_optimizer(optimizer: Any, bound: BoundLikelihood | BoundOutputs) -> AbstractOptimizer:
     needed = DeterministicTask if isinstance(bound, BoundLikelihood) else NoisyTask
     if optimizer is None:
-        return GaussNewton() if needed is DeterministicTask else StochasticGaussNewton()
+        if needed is DeterministicTask:
+            return GaussNewton()
+        most = StochasticGaussNewton.first_runs
+        work = bound.problem.work_of_run()
+        affordable = int(_FIRST_WORK / work) if work > 0 else most
+        return StochasticGaussNewton(first_runs=int(np.clip(affordable, _FEWEST_RUNS, most)))
     if hasattr(optimizer, "init") and hasattr(optimizer, "update"):
         optimizer = Optax(optimizer)
     if not isinstance(optimizer, AbstractOptimizer):
@@ -227,7 +235,8 @@ def _fit_outputs(run: FitRun, bound: BoundOutputs, warm_start: bool) -> FitResul
     def errors_of_data(z: FloatArray) -> FloatArray:
         branch = run.stream.child("precision")
         if surrogate is None:
-            errors, runs = _errors_by_runs(run, bound, source.estimator, z, branch)
+            num_runs = _runs_for_errors(run)
+            errors, runs = _errors_by_runs(run, bound, source.estimator, z, branch, num_runs)
         else:
             errors, runs = data_errors(bound, surrogate, z, branch, run.executor)
         run.spending.simulations += runs
@@ -247,7 +256,7 @@ def _fit_outputs(run: FitRun, bound: BoundOutputs, warm_start: bool) -> FitResul
     if stop.code in _ENDED_WELL and bound.loss.compares:
         covariance, words, runs = sandwich(
             bound, source.estimator, solution.z, _inside(run.problem, solution.z), solution.noise,
-            run.stream.child("sandwich"), run.executor,
+            run.stream.child("sandwich"), run.executor, num_runs=_runs_for_errors(run),
         )  # fmt: skip
         run.spending.simulations += runs
     elif stop.code in _ENDED_WELL:
@@ -255,15 +264,25 @@ def _fit_outputs(run: FitRun, bound: BoundOutputs, warm_start: bool) -> FitResul
     return _finalize(run, solution, stop, covariance, words, str(source), search_runs)
 
 
+def _runs_for_errors(run: FitRun) -> int:
+    """Return how many runs the standard errors take: fewer where a run is much work."""
+    work = run.problem.work_of_run()
+    affordable = _WORK_FOR_ERRORS / work if work > 0 else SANDWICH_RUNS
+    return int(np.clip(affordable, _FEWEST_FOR_ERRORS, SANDWICH_RUNS))
+
+
 def _errors_by_runs(
-    run: FitRun, bound: BoundOutputs, estimator: AbstractEstimator, z: FloatArray, stream: Stream
-) -> tuple[FloatArray, int]:
+    run: FitRun, bound: BoundOutputs, estimator: AbstractEstimator, z: FloatArray, stream: Stream,
+    num_runs: int,
+) -> tuple[FloatArray, int]:  # fmt: skip
     """Return the errors [P] that the data leave, as `data_errors` does, where all has to be run."""
     size = len(z)
     if not bound.loss.compares:
         return np.zeros(size), 0
     free, nothing = np.ones(size, bool), np.zeros((size, size))
-    covariance, _, runs = sandwich(bound, estimator, z, free, nothing, stream, run.executor)
+    covariance, _, runs = sandwich(
+        bound, estimator, z, free, nothing, stream, run.executor, num_runs=num_runs
+    )
     errors = np.sqrt(np.maximum(np.diag(covariance), 0.0))
     return np.where(np.isfinite(errors), errors, 0.0), runs
 

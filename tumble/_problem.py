@@ -147,23 +147,20 @@ class Problem:
 
     # -- simulation --------------------------------------------------
 
+    def work_of_run(self) -> float:
+        """Return the work of one run of every experiment, as far as the simulator knows it."""
+        middle = np.asarray(self.space.from_fit((self.space.lower + self.space.upper) / 2))
+        return sum(
+            self.simulator.work_of_run(b.model, self._batch(e, middle, Stream.from_seed(0), 1))
+            for e, b in enumerate(self.bindings)
+        )
+
     def simulate_binding(
         self, index: int, theta: FloatArray, stream: Stream, num_runs: int, executor: Any = None
     ) -> Sample:
         """Run experiment ``index`` at θ [P], ``num_runs`` times, at its observation times."""
-        binding = self.bindings[index]
-        runs = run_ids(num_runs)
-        initial, _ = binding.sample_initial(theta, stream.child("initial"), runs)
-        params = np.asarray(binding.model_params(theta), dtype=float)
-        batch = Batch(
-            np.broadcast_to(params, (num_runs, len(params))),
-            initial,
-            binding.times,
-            stream.child("events"),
-            runs,
-            binding.experiment.start,
-        )
-        return self.simulator.sample(binding.model, batch, executor=executor)
+        batch = self._batch(index, theta, stream, num_runs)
+        return self.simulator.sample(self.bindings[index].model, batch, executor=executor)
 
     def part(self, index: int, num_times: int) -> Problem:
         """Return the first ``num_times`` times of experiment ``index`` alone, with all unknowns."""
@@ -202,6 +199,20 @@ class Problem:
         return "\n".join([*lines, *("  " + x for x in repr(self.model).splitlines())])
 
     # -- private -----------------------------------------------------
+
+    def _batch(self, index: int, theta: FloatArray, stream: Stream, num_runs: int) -> Batch:
+        binding = self.bindings[index]
+        runs = run_ids(num_runs)
+        initial, _ = binding.sample_initial(theta, stream.child("initial"), runs)
+        params = np.asarray(binding.model_params(theta), dtype=float)
+        return Batch(
+            np.broadcast_to(params, (num_runs, len(params))),
+            initial,
+            binding.times,
+            stream.child("events"),
+            runs,
+            binding.experiment.start,
+        )
 
     @cached_property
     def _derived(self) -> dict[str, Expression]:

@@ -7,6 +7,7 @@ outcomes of one site, and for relaxed derivatives.
 
 from __future__ import annotations
 
+import abc
 import math
 from typing import Any, NamedTuple
 
@@ -41,11 +42,58 @@ class ForcedDraw(NamedTuple):
     outcome: JaxArray
 
 
-class SiteDraws:
-    """Random draws with declared probabilities, for one step of one run, in `jax.numpy`. Final.
+class AbstractSiteDraws(abc.ABC):
+    """Draws with declared probabilities, in `jax.numpy`, an element of an array each.
 
-    Probabilities and rates are arrays, a draw an element, computed from parameters and state. There
-    may be up to 32 calls a step, in the same order in every step.
+    Probabilities and rates are computed from parameters and state. There may be up to 32 calls a
+    step, in the same order in every step.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def flip(self, p: Any, size: Any = None) -> JaxArray:
+        """Return 1.0 with probability ``p``, else 0.0, for every element of ``p``."""
+        return self._outcome(FLIP, _fitted(size, p), False)
+
+    def choose(self, weights: Any, size: Any = None) -> JaxArray:
+        """Return the label i with probability weights[..., i] / Σ weights, or i < a whole number.
+
+        A label has no pathwise derivative: draw numbers with `pick` where that is wanted.
+        """
+        return self._outcome(CHOOSE, (_fitted_weights(size, weights),), False)
+
+    def pick(self, values: Any, weights: Any, size: Any = None) -> JaxArray:
+        """Return values[i] with i drawn as by `choose`; ``values`` [n, …] are plain numbers."""
+        import jax.numpy as jnp
+
+        hot = self._outcome(CHOOSE, (_fitted_weights(size, weights),), True)
+        return jnp.tensordot(hot, jnp.asarray(values).astype(hot.dtype), axes=1)
+
+    def count(self, rate: Any, size: Any = None) -> JaxArray:
+        """Return a whole number with the Poisson law of mean ``rate``, 0 to 500."""
+        return self._outcome(COUNT, _fitted(size, rate), False)
+
+    def normal(self, mean: Any, sd: Any, size: Any = None) -> JaxArray:
+        """Return a number with the normal law of ``mean`` and standard deviation ``sd`` > 0."""
+        return self._outcome(NORMAL, _fitted(size, mean, sd), False)
+
+    @abc.abstractmethod
+    def _outcome(self, law: AbstractLaw, args: tuple[JaxArray, ...], hot: bool) -> JaxArray:
+        """Return the outcomes of a call; of a choice as labels, or ``hot``: 1 at the label."""
+
+    def _next_call(self) -> int:
+        call = self._count
+        self._count += 1
+        if call >= _FIRST_EXTRA:
+            raise ValueError(
+                f"a step makes more than {_FIRST_EXTRA} calls of draws; put some of them together"
+            )
+        return call
+
+
+class SiteDraws(AbstractSiteDraws):
+    """Random draws of one step of one run. Final.
 
     Guarantee: draws are a pure function of the seed, the run, the step, the call and the element,
     by the generator that all of tumble uses (Philox4x32-10): runs at other parameters share their
@@ -71,9 +119,9 @@ class SiteDraws:
     ) -> None:
         import jax.numpy as jnp
 
+        super().__init__()
         self._key, self._run, self._step = key, run, step
         self._forced, self._relaxation = forced, relaxation
-        self._count = 0
         self._valid = jnp.asarray(True)
         self.seen: list[SeenDraw] = []
 
@@ -82,57 +130,9 @@ class SiteDraws:
         """Whether all arguments so far made sense."""
         return self._valid
 
-    def flip(self, p: Any, size: Any = None) -> JaxArray:
-        """Return 1.0 with probability ``p``, else 0.0, for every element of ``p``."""
-        (p,) = _fitted(size, p)
-        self._check((p >= -1e-9) & (p <= 1 + 1e-9))
-        u = self.uniforms(p.shape)
-        return self._outcome(FLIP, u, (u < _fixed(p)).astype(p.dtype), p)
-
-    def choose(self, weights: Any, size: Any = None) -> JaxArray:
-        """Return the label i with probability weights[..., i] / Σ weights.
-
-        A label has no pathwise derivative: draw numbers with `pick` where that is wanted.
-        """
-        weights = _fitted_weights(size, weights)
-        return self._outcome(CHOOSE, *self._labels(weights), weights)
-
-    def pick(self, values: Any, weights: Any, size: Any = None) -> JaxArray:
-        """Return values[i] with i drawn as by `choose`; ``values`` [n, …] are plain numbers."""
-        import jax.numpy as jnp
-
-        weights = _fitted_weights(size, weights)
-        table = jnp.asarray(values)
-        u, label = self._labels(weights)
-        hot = self._outcome(CHOOSE, u, label, weights, hot=True)
-        return jnp.tensordot(hot, table.astype(hot.dtype), axes=1)
-
-    def count(self, rate: Any, size: Any = None) -> JaxArray:
-        """Return a whole number with the Poisson law of mean ``rate``, 0 to 500."""
-        (rate,) = _fitted(size, rate)
-        self._check((rate >= 0) & (rate <= _MOST))
-        u = self.uniforms(rate.shape, fine=True)
-        return self._outcome(COUNT, u, _poisson(u, _fixed(rate)), rate)
-
-    def normal(self, mean: Any, sd: Any, size: Any = None) -> JaxArray:
-        """Return a number with the normal law of ``mean`` and standard deviation ``sd`` > 0."""
-        import jax.numpy as jnp
-        from jax.scipy.special import ndtri
-
-        mean, sd = _fitted(size, mean, sd)
-        self._check(jnp.isfinite(mean) & (sd > 0) & (sd < jnp.inf))
-        u = self.uniforms(mean.shape, fine=True)
-        return self._outcome(NORMAL, u, _fixed(mean) + _fixed(sd) * ndtri(u), mean, sd)
-
     def uniforms(self, shape: tuple[int, ...], fine: bool = False) -> JaxArray:
         """Return the uniforms in (0, 1) of the next call: of 32 bits each, or of 52."""
-        call = self._count
-        self._count += 1
-        if call >= _FIRST_EXTRA:
-            raise ValueError(
-                f"a step makes more than {_FIRST_EXTRA} calls of draws; put some of them together"
-            )
-        return _uniforms(self._key, self._run, self._step, call, shape, fine)
+        return _uniforms(self._key, self._run, self._step, self._next_call(), shape, fine)
 
     def extra_uniforms(self, call: int, shape: tuple[int, ...]) -> JaxArray:
         """Return uniforms of 52 bits that no draw uses: of call 0 … 31 of what goes with draws."""
@@ -140,48 +140,55 @@ class SiteDraws:
 
     # -- private -----------------------------------------------------
 
-    def _check(self, fine: JaxArray) -> None:
-        self._valid = self._valid & fine.all()
-
-    def _labels(self, weights: JaxArray) -> tuple[JaxArray, JaxArray]:
+    def _outcome(self, law: AbstractLaw, args: tuple[JaxArray, ...], hot: bool) -> JaxArray:
+        """See `AbstractSiteDraws._outcome`: drawn, forced and relaxed as is asked for."""
         import jax.numpy as jnp
 
-        fixed = _fixed(weights)
-        edges = jnp.cumsum(fixed, axis=-1)
-        total = edges[..., -1]
-        self._check((fixed >= 0).all(-1) & (total > 0) & jnp.isfinite(total))
-        u = self.uniforms(weights.shape[:-1])
-        found = (edges <= (u * total)[..., None]).sum(-1)
-        last = weights.shape[-1] - 1 - jnp.argmax(fixed[..., ::-1] > 0, axis=-1)
-        return u, jnp.minimum(found, last)
-
-    def _outcome(
-        self, law: AbstractLaw, u: JaxArray, drawn: JaxArray, *args: JaxArray, hot: bool = False
-    ) -> JaxArray:
-        """Return the outcomes, forced and relaxed as is asked for, and take note of the draw."""
-        import jax
-        import jax.numpy as jnp
-
+        shape = args[0].shape[: args[0].ndim - law.categories]
+        u = self.uniforms(shape, fine=law in (COUNT, NORMAL))
+        drawn, fine = _drawn(law, u, tuple(_fixed(arg) for arg in args))
+        self._valid = self._valid & fine
         call = self._count - 1
-        drawn = jax.lax.stop_gradient(drawn)
         if self._forced is not None and drawn.size:
             here = (self._forced.step == self._step) & (self._forced.call == call)
             flat = drawn.ravel()
             other = flat.at[self._forced.site].set(self._forced.outcome.astype(flat.dtype))
             drawn = jnp.where(here, other, flat).reshape(drawn.shape)
         self.seen.append(SeenDraw(law, drawn, args))
-        if not hot:
-            if self._relaxation is None or law.categories:
-                return drawn
-            return _relaxed(self._relaxation, law, drawn, u, args, None)
-        num = args[0].shape[-1]
-        one_hot = (drawn[..., None] == jnp.arange(num)).astype(args[0].dtype)
-        if self._relaxation is None:
-            return one_hot
+        shown = drawn
+        if hot:
+            shown = (drawn[..., None] == jnp.arange(args[0].shape[-1])).astype(args[0].dtype)
+        if self._relaxation is None or hot < law.categories:  # a label has no derivative
+            return shown
         extra = None
-        if self._relaxation.noisy:
+        if law.categories and self._relaxation.noisy:
             extra = self.extra_uniforms(call, args[0].shape)
-        return _relaxed(self._relaxation, law, drawn, u, args, extra, one_hot)
+        return _relaxed(self._relaxation, law, shown, (drawn, u, extra), args)
+
+
+def _drawn(law: AbstractLaw, u: JaxArray, args: tuple[JaxArray, ...]) -> tuple[Any, JaxArray]:
+    """Return outcomes by the inverse of the distribution function, and whether all are valid."""
+    import jax.numpy as jnp
+    from jax.scipy.special import ndtri
+
+    if law is FLIP:
+        (p,) = args
+        return (u < p).astype(p.dtype), ((p >= -1e-9) & (p <= 1 + 1e-9)).all()
+    if law is COUNT:
+        (rate,) = args
+        return _poisson(u, rate), ((rate >= 0) & (rate <= _MOST)).all()
+    if law is NORMAL:
+        mean, sd = args
+        valid = jnp.isfinite(mean) & (sd > 0) & (sd < jnp.inf)
+        return mean + sd * ndtri(u), valid.all()
+    (weights,) = args
+    edges = jnp.cumsum(weights, axis=-1)
+    total = edges[..., -1]
+    found = (edges <= (u * total)[..., None]).sum(-1)
+    # Rounding must not choose what has no weight at the end.
+    last = weights.shape[-1] - 1 - jnp.argmax(weights[..., ::-1] > 0, axis=-1)
+    valid = (weights >= 0).all(-1) & (total > 0) & jnp.isfinite(total)
+    return jnp.minimum(found, last), valid.all()
 
 
 def _uniforms(
@@ -205,28 +212,29 @@ def _uniforms(
 def _relaxed(
     relaxation: AbstractRelaxation,
     law: AbstractLaw,
-    drawn: JaxArray,
-    u: JaxArray,
+    shown: JaxArray,
+    drawn: tuple[JaxArray, JaxArray, JaxArray | None],
     args: tuple[JaxArray, ...],
-    extra: JaxArray | None,
-    shown: JaxArray | None = None,
 ) -> JaxArray:
-    """Return the outcomes with derivatives that the relaxation gives them."""
+    """Return the outcomes as they are ``shown``, with derivatives that the relaxation gives them.
+
+    ``drawn``: the outcomes, the uniforms that they were made of and others for a noisy relaxation.
+    """
     import jax
     import jax.numpy as jnp
 
     @jax.custom_jvp
-    def outcome(shown: JaxArray, fixed: Any, *given: JaxArray) -> JaxArray:
+    def outcome(shown: JaxArray, drawn: Any, *given: JaxArray) -> JaxArray:
         return shown
 
     @outcome.defjvp
     def along(given: Any, moved: Any) -> Any:
-        shown, (drawn, u, extra), *values = given
+        shown, (x, u, extra), *values = given
         slopes = [slope[..., None] for slope in moved[2:]]
-        found = law.relaxed(drawn, u, values, slopes, relaxation, extra, jnp)
+        found = law.relaxed(x, u, values, slopes, relaxation, extra, jnp)
         return shown, found[..., 0]
 
-    return outcome(drawn if shown is None else shown, (drawn, u, extra), *args)
+    return outcome(shown, drawn, *args)
 
 
 def _poisson(u: JaxArray, mean: JaxArray) -> JaxArray:

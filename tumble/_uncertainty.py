@@ -14,9 +14,11 @@ from tumble.losses import AbstractKinkedLoss, times
 from tumble.objectives import BoundLikelihood, BoundOutputs, Surrogate
 
 _DIFFERENCE = 1e-3  # of the gradient, on the fit scale; the gradient itself is exact
-_SANDWICH_RUNS = 4096
+SANDWICH_RUNS = 4096
+"""Runs for the covariance of features, and at first for their Jacobian."""
+
 _LOOK_RUNS = 1024
-_MOST_RUNS = 65_536
+_MOST_TIMES = 16  # as many runs for the Jacobian as at first
 _LARGEST_NOISE = 0.1  # of the product of Jacobians
 _LARGEST_BYTES = 2**26
 _ERROR_DRAWS = 1000  # of the errors of data: leaves 2 % in a standard error
@@ -63,19 +65,23 @@ def sandwich(
     noise: FloatArray,
     stream: Stream,
     executor: Any = None,
+    *,
+    num_runs: int = SANDWICH_RUNS,
 ) -> tuple[FloatArray, str, int]:
     """Return the covariance [P, P] of an estimate by features, how it was found, and the runs.
 
     B⁻¹ Jᵀ M Σ Mᵀ J B⁻¹ with B = Jᵀ ∂²ℓ/∂m² J, M = ∂²ℓ/∂m∂y and Σ the covariance of the observed
-    features, simulated at z, plus ``noise`` [P, P], the part due to simulation. For squared
-    differences with weights W that is (JᵀWJ)⁻¹ JᵀWΣWJ (JᵀWJ)⁻¹.
+    features, from ``num_runs`` runs at z, plus ``noise`` [P, P], the part due to simulation. For
+    squared differences with weights W that is (JᵀWJ)⁻¹ JᵀWΣWJ (JᵀWJ)⁻¹.
     """
     index = np.flatnonzero(free)
     size = len(z)
-    simulated = _simulated_features(bound, z, _SANDWICH_RUNS, stream, executor)
+    simulated = _simulated_features(bound, z, num_runs, stream, executor)
     moments = np.concatenate([f.mean(0).ravel() for f in simulated])
     second = bound.loss.stiffness(moments)
-    jacobian, runs = _precise_jacobian(bound, second, estimator, z, index, stream, executor)
+    jacobian, runs = _precise_jacobian(
+        bound, second, estimator, z, index, stream, executor, num_runs
+    )
     bread = np.linalg.pinv(without_noise(*jacobian.curvature(second)), hermitian=True)
     covariance = np.zeros((size, size))
     if isinstance(bound.loss, AbstractKinkedLoss):
@@ -95,7 +101,7 @@ def sandwich(
         keep = np.outer(free, free)
         covariance += np.where(keep, noise, 0.0)
         words += ", simulation error included"
-    runs += _SANDWICH_RUNS * len(bound.problem.experiments)
+    runs += num_runs * len(bound.problem.experiments)
     return covariance, words, runs
 
 
@@ -240,13 +246,14 @@ def _precise_jacobian(
     index: IntArray,
     stream: Stream,
     executor: Any,
+    num_runs: int,
 ) -> tuple[_Jacobian, int]:
     """Return the Jacobian in ``index`` by enough runs for noise to be a tenth of its product."""
     per_sample = estimator.runs_per_sample(bound) * len(bound.problem.bindings)
     width = 8 * bound.num_features * bound.problem.space.size
     largest = 2 * max(32, _LARGEST_BYTES // width // 2)
     total = _Jacobian(np.zeros((2, bound.num_features, len(index))), 0, np.zeros(2 * index.shape))
-    wanted, drawn, runs, piece = _SANDWICH_RUNS, 0, 0, 0
+    wanted, drawn, runs, piece = num_runs, 0, 0, 0
     while True:
         while drawn < wanted:
             count = min(largest, 2 * max(32, (wanted - drawn) // per_sample // 2))
@@ -258,7 +265,7 @@ def _precise_jacobian(
         curvature, noise = total.curvature(second)
         share = np.linalg.eigvals(np.linalg.pinv(curvature, hermitian=True) @ noise).real.max()
         wanted *= 2
-        if share < _LARGEST_NOISE or wanted > _MOST_RUNS:
+        if share < _LARGEST_NOISE or wanted > _MOST_TIMES * num_runs:
             return total, runs
 
 

@@ -134,6 +134,8 @@ class Auto:
         proven = _affordable([c for c in able if c.proven], objective, num_runs)
         unproven = [c for c in able if not c.proven]
         first = self._first_runs(len(proven), num_runs)
+        if num_each:  # pilots of many times the runs of a step would cost more than they can save
+            first = min(first, max(num_each, MIN_SAMPLES))
         # What grows better with its runs is to be seen near those that it would get.
         near = max(num_each, (num_runs or 0) // 25)
         trials.at_once = max(first * (2**_ROUNDS - 1), min(_MOST_AT_ONCE, near))

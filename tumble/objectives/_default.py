@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from tumble._errors import require_member
 from tumble._problem import Problem
-from tumble.models import ReactionNetwork
+from tumble.models import ReactionNetwork, Transitions
 from tumble.objectives._base import AbstractObjective
 from tumble.objectives._distribution_matching import DistributionMatching
 from tumble.objectives._moment_matching import MomentMatching
 from tumble.objectives._path_likelihood import PathLikelihood
+from tumble.simulators import TransitionLikelihood
 
 MANY_REPLICATES = 10
 
@@ -25,10 +26,13 @@ def require_problem(problem: object, objective: object) -> None:
 def default_objective(problem: Problem) -> AbstractObjective:
     """Return the objective that the kind of the data calls for.
 
-    One or few time series: `PathLikelihood`. Ten replicates or more in every experiment, averages
-    or snapshots: `MomentMatching`. Black boxes, and networks with variables or events, have no
-    likelihood: `MomentMatching` always.
+    Movies whose frames tell what was drawn, and one or few time series: `PathLikelihood`. Ten
+    replicates or more in every experiment, averages or snapshots: `MomentMatching`. Black boxes,
+    other lattices, and networks with variables or events, have no likelihood: `MomentMatching`
+    always.
     """
+    if isinstance(problem.model, Transitions) and problem.model.has_likelihood:
+        return PathLikelihood(TransitionLikelihood())
     if not _has_likelihood(problem):
         return MomentMatching()
     fewest = min(e.data.num_replicates for e in problem.experiments)
@@ -41,6 +45,8 @@ def objective_warnings(objective: AbstractObjective, problem: Problem) -> tuple[
     """Return what a user should know about this objective on these data."""
     fewest = min(e.data.num_replicates for e in problem.experiments)
     matches_series = isinstance(objective, MomentMatching) and problem.kind == "series"
+    if isinstance(problem.model, Transitions):
+        return ()
     if not _has_likelihood(problem):
         if matches_series and fewest < MANY_REPLICATES:
             is_network = isinstance(problem.model, ReactionNetwork)

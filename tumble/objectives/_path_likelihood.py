@@ -14,7 +14,7 @@ from tumble._problem import Problem
 from tumble._typing import FloatArray, JaxArray
 from tumble.objectives._base import AbstractObjective, Evaluation
 from tumble.objectives._structure import Structure
-from tumble.simulators import FiniteStateProjection, LinearNoise, SupportsLikelihood
+from tumble.simulators import LinearNoise, SupportsLikelihood
 
 # Points are evaluated in batches of this many, so that one compiled function serves them all.
 _WIDTH = 8
@@ -24,8 +24,9 @@ _WIDTH = 8
 class PathLikelihood(AbstractObjective):
     """−log p(data | θ) of time series, minus the log prior of the parameters that have one.
 
-    Arguments: ``through``, what computes the likelihood: `LinearNoise` (default: fast, approximate)
-    or `FiniteStateProjection` (exact, small state spaces).
+    Arguments: ``through``, what computes the likelihood: `LinearNoise` (default: fast,
+    approximate), `FiniteStateProjection` (exact, small state spaces), or, for the movies of a
+    `Transitions`, `TransitionLikelihood` (exact).
 
     Guarantee: that of ``through``. `audit_gradient` measures the error of its gradient against the
     exact likelihood.
@@ -45,10 +46,11 @@ class PathLikelihood(AbstractObjective):
 
     def bind(self, problem: Problem) -> BoundLikelihood:
         """See `AbstractObjective.bind`."""
-        if not isinstance(self.through, (LinearNoise, FiniteStateProjection)):
+        if not getattr(self.through, "deterministic", False):
             raise CapabilityError(
                 f"`PathLikelihood(through=...)` is {type(self.through).__name__}, which offers no "
-                "deterministic likelihood; use LinearNoise() or FiniteStateProjection()."
+                "deterministic likelihood; use LinearNoise(), FiniteStateProjection() or, for "
+                "movies, TransitionLikelihood()."
             )
         self.through.likelihood(problem)  # checks the kind of the data
         return BoundLikelihood(self.through, problem)

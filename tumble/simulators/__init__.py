@@ -27,6 +27,7 @@ from tumble.simulators._mean_field import MeanField
 from tumble.simulators._next_reaction import NextReactionMethod
 from tumble.simulators._particle_filter import ParticleFilter
 from tumble.simulators._tau_leaping import TauLeaping
+from tumble.simulators._transition_likelihood import MovieLikelihood, TransitionLikelihood
 
 __all__ = [
     "AbstractSimulator",
@@ -40,6 +41,7 @@ __all__ = [
     "LatticeSteps",
     "LinearNoise",
     "MeanField",
+    "MovieLikelihood",
     "NextReactionMethod",
     "PairSample",
     "ParticleFilter",
@@ -54,5 +56,6 @@ __all__ = [
     "SupportsRelaxation",
     "SupportsScore",
     "TauLeaping",
+    "TransitionLikelihood",
     "default_simulator",
 ]

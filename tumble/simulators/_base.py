@@ -148,6 +148,13 @@ class AbstractSimulator(abc.ABC):
     """Whether it spreads a batch over workers itself, or cannot use threads: it is then called
     from the thread of the user, so that an interruption reaches it."""
 
+    def work_of_run(self, model: Any, batch: Batch) -> float:
+        """Return the work of one run, about one for a change of one number; 0 if it is not known.
+
+        Fits of models whose runs are much work begin with fewer of them.
+        """
+        return 0.0
+
     def require_model(self, model: Any) -> None:
         """Raise `CapabilityError` unless it can run ``model``."""
         if not isinstance(model, self.takes):
@@ -240,6 +247,9 @@ class SupportsPaths(abc.ABC):
 
 class SupportsLikelihood(abc.ABC):
     """Offers log p(data | parameters) of time series, exactly or in its own approximation."""
+
+    deterministic: ClassVar[bool] = False
+    """Whether it is computed, and not estimated from runs."""
 
     @abc.abstractmethod
     def likelihood(self, problem: Any) -> Any:

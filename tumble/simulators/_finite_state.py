@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,6 +98,7 @@ class FiniteStateProjection(SupportsLikelihood):
     array([1.8196])
     """
 
+    deterministic: ClassVar[bool] = True
     max_states: int = 50_000
     tolerance: float = 1e-9
     max_jumps: float = 1e7

@@ -35,8 +35,8 @@ from tumble.simulators._lattice_runs import (
     scorer,
 )
 
-# Runs go side by side in one call, as many as fit into so many numbers, and at most so many.
-_MOST_NUMBERS, _MOST_ROWS = 2**23, 1024
+# Runs go side by side in one call, as many as fit into a cache, and at most so many.
+_MOST_NUMBERS, _MOST_ROWS = 2**18, 1024
 _PER_SITE = 8
 _TIME_SLACK = 1e-6  # of a step
 _INVALID = (
@@ -69,6 +69,10 @@ class LatticeSteps(AbstractSimulator, SupportsScore, SupportsAlternative, Suppor
     discrete: ClassVar[bool] = False
     takes: ClassVar[type] = AbstractLattice
     shares_out: ClassVar[bool] = True
+
+    def work_of_run(self, model: AbstractLattice, batch: Batch) -> float:
+        """See `AbstractSimulator.work_of_run`: numbers of the state, times steps."""
+        return float(_state_size(model, batch) * step_counts(model, batch).sum())
 
     def sample(self, model: AbstractLattice, batch: Batch, *, executor: Any = None) -> Sample:
         """See `AbstractSimulator.sample`."""
@@ -184,6 +188,7 @@ def _rows(
                 halves(batch.stream.key),
                 halves(batch.runs[rows]),
                 counts,
+                model.arrays,
                 None if forced is None else ForcedDraw(*(part[rows] for part in forced)),
             )
             some = jax.tree.map(lambda part, n=count: np.asarray(part)[:n], program(setting))
@@ -207,6 +212,14 @@ def step_counts(model: Any, batch: Batch) -> IntArray:
 
 def _rows_per_call(model: Any, batch: Batch, slopes: bool) -> int:
     """Return how many runs go side by side; a power of two."""
+    size = _state_size(model, batch)
+    per_run = max(size, 1) * _PER_SITE * (1 + (len(model.parameters) if slopes else 0))
+    fitting = int(np.clip(_MOST_NUMBERS // per_run, 1, _MOST_ROWS))
+    return 1 << (fitting.bit_length() - 1)
+
+
+def _state_size(model: Any, batch: Batch) -> int:
+    """Return how many numbers the state of a run has."""
     import jax
     import jax.numpy as jnp
 
@@ -222,10 +235,7 @@ def _rows_per_call(model: Any, batch: Batch, slopes: bool) -> int:
         found = jax.eval_shape(
             state, np.asarray(batch.params[0], float), np.asarray(batch.initial[0], float)
         )
-    size = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(found))
-    per_run = max(size, 1) * _PER_SITE * (1 + (len(model.parameters) if slopes else 0))
-    fitting = int(np.clip(_MOST_NUMBERS // per_run, 1, _MOST_ROWS))
-    return 1 << (fitting.bit_length() - 1)
+    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(found))
 
 
 def _messages(codes: IntArray) -> dict[int, str]:

@@ -18,7 +18,8 @@ from tumble._typing import JaxArray
 class Setting(NamedTuple):
     """One run: ``params`` [Q], ``initial`` [S], halves of ``key`` and ``run``, ``counts`` [T].
 
-    The last are the steps between one observation and the next. ``forced``, an outcome to be had.
+    The last are the steps between one observation and the next. ``arrays`` of the model;
+    ``forced``, an outcome to be had.
     """
 
     params: Any
@@ -26,6 +27,7 @@ class Setting(NamedTuple):
     key: tuple[Any, Any]
     run: tuple[Any, Any]
     counts: Any
+    arrays: Any = ()
     forced: ForcedDraw | None = None
 
 
@@ -66,6 +68,8 @@ def scorer(model: Any) -> Callable[[Setting], Any]:
         import jax.numpy as jnp
 
         def add(score: JaxArray, seen: Seen, step: JaxArray) -> JaxArray:
+            if model.renews:
+                score = jnp.zeros_like(score)
             for draw, slopes in zip(seen.draws, seen.slopes, strict=True):
                 found = draw.law.score(draw.outcome, draw.args, slopes, jnp)
                 score = score + found.reshape(-1, len(score)).sum(0)
@@ -201,6 +205,7 @@ def _next(model: Any, setting: Setting, params: JaxArray, state: Any, draw: Site
     import jax
     import jax.numpy as jnp
 
+    model = model.having(setting.arrays)
     named = {name: params[q] for q, name in enumerate(model.parameters)}
     if state is not None:
         return model.step(state, named, draw)
@@ -312,5 +317,5 @@ def _compiled(one: Callable[..., Any], scales: bool = False) -> Callable[..., An
     import jax
 
     row, shared = 0, None
-    axes: Any = Setting(row, row, shared, row, shared, row)  # type: ignore[arg-type]
+    axes: Any = Setting(row, row, shared, row, shared, shared, row)  # type: ignore[arg-type]
     return jax.jit(jax.vmap(one, in_axes=(axes, None) if scales else (axes,)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -48,6 +48,7 @@ class LinearNoise(SupportsLikelihood):
     Fearnhead, Giagos, Sherlock, Biometrics 70 (2014), doi:10.1111/biom.12152 (restarting).
     """
 
+    deterministic: ClassVar[bool] = True
     rtol: float = 1e-6
 
     def __post_init__(self) -> None:

@@ -1,6 +1,7 @@
 """Lattice models, and the grids that they live on."""
 
 from tumble.models.lattices._base import AbstractLattice
+from tumble.models.lattices._forest_fire import ForestFire
 from tumble.models.lattices._grid import (
     AbstractBoundary,
     AbstractNeighborhood,
@@ -13,7 +14,11 @@ from tumble.models.lattices._grid import (
     VonNeumann,
     WithinRadius,
 )
+from tumble.models.lattices._potts import Ising, Potts
+from tumble.models.lattices._predator_prey import PredatorPrey
 from tumble.models.lattices._susceptible_infected import SusceptibleInfected
+from tumble.models.lattices._susceptible_infected_recovered import SusceptibleInfectedRecovered
+from tumble.models.lattices._transitions import Transitions
 from tumble.models.lattices._walks import PersistentWalk, PlainWalk, RestrictedPottsWalk
 
 __all__ = [
@@ -21,15 +26,21 @@ __all__ = [
     "AbstractLattice",
     "AbstractNeighborhood",
     "Fixed",
+    "ForestFire",
     "Grid",
     "Hexagonal",
+    "Ising",
     "Moore",
     "Periodic",
     "PersistentWalk",
     "PlainWalk",
+    "Potts",
+    "PredatorPrey",
     "Reflective",
     "RestrictedPottsWalk",
     "SusceptibleInfected",
+    "SusceptibleInfectedRecovered",
+    "Transitions",
     "VonNeumann",
     "WithinRadius",
 ]

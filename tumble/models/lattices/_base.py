@@ -6,11 +6,12 @@ import abc
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from tumble._errors import CapabilityError
 from tumble._typing import JaxArray
 from tumble.models._black_box import AbstractBlackBox, checked_names
 
 if TYPE_CHECKING:
-    from tumble._site_draws import SiteDraws
+    from tumble._site_draws import AbstractSiteDraws
 
 
 class AbstractLattice(AbstractBlackBox):
@@ -24,8 +25,8 @@ class AbstractLattice(AbstractBlackBox):
     - ``observe(state) -> {output: number}``
 
     ``state`` is an array, or a tuple or dict of arrays, of the same shapes in every step.
-    ``params`` are numbers by name, ``draw`` a `SiteDraws`, through which all randomness comes;
-    ``initial`` counts, if the class names any, are among ``params`` in ``start``. One run is
+    ``params`` are numbers by name, ``draw`` an `AbstractSiteDraws`, through which all randomness
+    comes; ``initial`` counts, if the class names any, are among ``params`` in ``start``. One run is
     written, never a batch.
 
     That gives the model everything a network has: `simulate`, `fit`, scores, alternative outcomes,
@@ -42,6 +43,9 @@ class AbstractLattice(AbstractBlackBox):
     initial: Any = ()
     step_time: ClassVar[float] = 1.0
 
+    renews: ClassVar[bool] = False
+    """Whether steps do not depend on each other, so that a score is that of the last step alone."""
+
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if cls.outputs:
@@ -50,16 +54,43 @@ class AbstractLattice(AbstractBlackBox):
                 setattr(cls, label, found)
 
     @abc.abstractmethod
-    def start(self, params: Mapping[str, JaxArray], draw: SiteDraws) -> Any:
+    def start(self, params: Mapping[str, JaxArray], draw: AbstractSiteDraws) -> Any:
         """Return the state before the first step."""
 
     @abc.abstractmethod
-    def step(self, state: Any, params: Mapping[str, JaxArray], draw: SiteDraws) -> Any:
+    def step(self, state: Any, params: Mapping[str, JaxArray], draw: AbstractSiteDraws) -> Any:
         """Return the state after a step."""
 
     @abc.abstractmethod
     def observe(self, state: Any) -> Mapping[str, JaxArray]:
         """Return the outputs, a number each."""
+
+    @property
+    def arrays(self) -> Any:
+        """Large arrays that steps use, given to the compiled program rather than built into it."""
+        return ()
+
+    def having(self, arrays: Any) -> AbstractLattice:
+        """Return the model with these `arrays`."""
+        return self
+
+    def from_frames(self, frames: Any) -> Any:
+        """Return states with a first dimension [frames, ...] from what a camera saw.
+
+        Default: a frame is the state. Raises `DataError` for frames that the model cannot have.
+        """
+        return frames
+
+    def outcomes(self, before: Any, after: Any) -> tuple[JaxArray, ...]:
+        """Return the outcomes of the draws of a step, in order, as two states tell them.
+
+        Draws of which the states tell nothing must not matter: their probability is to be 0 or 1
+        then. Raises `CapabilityError` where the states do not tell, as by default.
+        """
+        raise CapabilityError(
+            f"{type(self).__name__} does not say what two frames tell of its draws (`outcomes`), "
+            "so its transitions have no likelihood; use objectives.MomentMatching()."
+        )
 
     def to_text(self) -> str:
         """See `AbstractModel.to_text`."""
