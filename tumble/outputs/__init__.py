@@ -2,6 +2,7 @@
 
 from tumble.outputs._base import AbstractOutput, AbstractSummary
 from tumble.outputs._counts import Counts
+from tumble.outputs._frames import Frames, Movies
 from tumble.outputs._histogram import Histogram, SampleHistogram
 from tumble.outputs._moments import Moments, SampleMoments
 from tumble.outputs._paths import Paths, SamplePaths
@@ -10,8 +11,10 @@ __all__ = [
     "AbstractOutput",
     "AbstractSummary",
     "Counts",
+    "Frames",
     "Histogram",
     "Moments",
+    "Movies",
     "Paths",
     "SampleHistogram",
     "SampleMoments",

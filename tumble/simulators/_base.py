@@ -245,6 +245,14 @@ class SupportsPaths(abc.ABC):
         """
 
 
+class SupportsFrames(abc.ABC):
+    """Can keep the whole state of a run, of which its outputs are but numbers."""
+
+    @abc.abstractmethod
+    def record_frames(self, model: Any, batch: Batch) -> tuple[Any, IntArray]:
+        """Return the states, arrays [B, T, ...], and the codes [B]. Runs in this thread."""
+
+
 class SupportsLikelihood(abc.ABC):
     """Offers log p(data | parameters) of time series, exactly or in its own approximation."""
 

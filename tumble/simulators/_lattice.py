@@ -24,12 +24,14 @@ from tumble.simulators._base import (
     Sample,
     ScoredSample,
     SupportsAlternative,
+    SupportsFrames,
     SupportsRelaxation,
     SupportsScore,
 )
 from tumble.simulators._lattice_runs import (
     Setting,
     place_finder,
+    recorder,
     relaxed_sampler,
     sampler,
     scorer,
@@ -45,7 +47,9 @@ _INVALID = (
 
 
 @dataclass(frozen=True)
-class LatticeSteps(AbstractSimulator, SupportsScore, SupportsAlternative, SupportsRelaxation):
+class LatticeSteps(
+    AbstractSimulator, SupportsScore, SupportsAlternative, SupportsRelaxation, SupportsFrames
+):
     """Runs a lattice model step by step, many runs side by side, compiled by JAX.
 
     Definition: the score is Σ ∂ log p(outcome) over all draws so far. An alternative is the run
@@ -138,6 +142,11 @@ class LatticeSteps(AbstractSimulator, SupportsScore, SupportsAlternative, Suppor
         pairs: Any = np.stack([others, np.broadcast_to(outputs[:, None], shape)], axis=2)
         weights = places.direction * seen * (places.total / m)[:, None, None]
         return AlternativeSample(*sample, pairs, weights, messages=_messages(sample[1]))
+
+    def record_frames(self, model: AbstractLattice, batch: Batch) -> tuple[Any, IntArray]:
+        """See `SupportsFrames.record_frames`."""
+        states, outputs, valid = _rows(model, batch, lambda s: recorder(model)(s))
+        return states, _judged(outputs, valid)[1]
 
     def sample_relaxed(
         self,

@@ -61,6 +61,17 @@ def sampler(model: Any) -> Callable[[Setting], Any]:
 
 
 @functools.lru_cache(maxsize=64)
+def recorder(model: Any) -> Callable[[Setting], Any]:
+    """Return a program for states [b, T, ...], outputs [b, T, O] and valid [b]."""
+
+    def one(setting: Setting) -> Any:
+        found = _walk(model, setting, _plain_step, see=lambda m, s: (s, _observed(m, s)))
+        return *found.outputs, found.valid
+
+    return _compiled(one)
+
+
+@functools.lru_cache(maxsize=64)
 def scorer(model: Any) -> Callable[[Setting], Any]:
     """Return a program for outputs [b, T, O], the score [b, T, Q] and valid [b]."""
 
@@ -142,15 +153,18 @@ def _walk(
     advance: Callable[..., Any],
     note: Callable[..., Any] = lambda notes, info, step: notes,
     notes: Any = (),
+    see: Callable[[Any, Any], Any] | None = None,
 ) -> _Walked:
     """Run a model from its start.
 
     ``advance(model, setting, state, step) -> (state, info, valid)`` makes a step, the start where
-    the state is None; ``note(notes, info, step) -> notes`` keeps what is wanted of it.
+    the state is None; ``note(notes, info, step) -> notes`` keeps what is wanted of it;
+    ``see(model, state)``, what is seen at each time, default the outputs.
     """
     import jax
     import jax.numpy as jnp
 
+    look = _observed if see is None else see
     state, info, valid = advance(model, setting, None, jnp.uint32(0))
     notes = note(notes, info, jnp.uint32(0))
 
@@ -162,7 +176,7 @@ def _walk(
 
     def until_seen(carry: Any, count: JaxArray) -> Any:
         carry = jax.lax.fori_loop(0, count, body, carry)
-        return carry, (_observed(model, carry[0]), carry[1])
+        return carry, (look(model, carry[0]), carry[1])
 
     begin = (state, notes, valid, jnp.uint32(1))
     (_, last, valid, _), (outputs, along) = jax.lax.scan(until_seen, begin, setting.counts)
