@@ -14,6 +14,7 @@ from tumble.models.lattices._grid import (
     VonNeumann,
     WithinRadius,
 )
+from tumble.models.lattices._infection_counts import Estimated, InfectionCounts
 from tumble.models.lattices._potts import Ising, Potts
 from tumble.models.lattices._predator_prey import PredatorPrey
 from tumble.models.lattices._susceptible_infected import SusceptibleInfected
@@ -25,10 +26,12 @@ __all__ = [
     "AbstractBoundary",
     "AbstractLattice",
     "AbstractNeighborhood",
+    "Estimated",
     "Fixed",
     "ForestFire",
     "Grid",
     "Hexagonal",
+    "InfectionCounts",
     "Ising",
     "Moore",
     "Periodic",
