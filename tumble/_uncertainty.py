@@ -249,7 +249,7 @@ def _precise_jacobian(
     num_runs: int,
 ) -> tuple[_Jacobian, int]:
     """Return the Jacobian in ``index`` by enough runs for noise to be a tenth of its product."""
-    per_sample = estimator.runs_per_sample(bound) * len(bound.problem.bindings)
+    per_sample = estimator.runs_in_all(bound)
     width = 8 * bound.num_features * bound.problem.space.size
     largest = 2 * max(32, _LARGEST_BYTES // width // 2)
     total = _Jacobian(np.zeros((2, bound.num_features, len(index))), 0, np.zeros(2 * index.shape))

@@ -101,8 +101,11 @@ class Allocated(AbstractEstimator):
 
     def runs_per_sample(self, objective: BoundOutputs) -> int:
         """See `AbstractEstimator.runs_per_sample`; the mean over the experiments, rounded up."""
-        runs = self.member.runs_per_sample(objective) * sum(b.num_runs for b in self.blocks)
-        return -(-runs // len(objective.problem.bindings))
+        return -(-self.runs_in_all(objective) // len(objective.problem.bindings))
+
+    def runs_in_all(self, objective: BoundOutputs) -> int:
+        """See `AbstractEstimator.runs_in_all`."""
+        return self.member.runs_per_sample(objective) * sum(b.num_runs for b in self.blocks)
 
     def tuned(self, num_runs: int) -> Allocated:
         """See `AbstractEstimator.tuned`."""

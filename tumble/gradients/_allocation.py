@@ -20,7 +20,10 @@ from tumble.objectives import BoundOutputs
 
 # Below this, what is gained may be the noise of the pilot, and joint samples get larger.
 _WORTH_DIVIDING = 1.25
-_MULTIPLES = (1, 2, 3, 4, 6, 8, 12, 16)
+# An experiment that gets few runs shows little of its rare ones, on which its error may rest.
+_MULTIPLES = (1, 2, 3, 4)
+# Relative error of a variance, beyond which a few runs decide what the pilot says.
+_LARGEST_DOUBT = 0.5
 _MOST_ENDS = 4
 _RUNS_FOR_A_COST = 16
 # Joint samples are to be as small as they can for nearly the least variance times work.
@@ -53,7 +56,8 @@ def allocate(
     Jacobian, weighted by the slope of the loss, and that of its features, by ∂²ℓ/∂m² ∂m/∂z. Their
     covariances between times are taken from ``num_samples`` joint samples, the work up to a time
     from a few runs that end there. Variance times work is then made least over blocks: for each
-    experiment, runs to the end, runs to one earlier time, and how many of each.
+    experiment, runs to the end, runs to one earlier time, and how many of each, at most four for
+    one. Nothing is divided where the variances of the pilot rest on a few of its runs.
     """
     began = time.perf_counter()
     num_runs = 0
@@ -77,7 +81,8 @@ def allocate(
     )
     work = num_samples * sum(each for _, each in pilots)
     units = []
-    for e, spread in enumerate(_spreads(objective, pilot)):
+    spreads, doubt = _spreads(objective, pilot)
+    for e, spread in enumerate(spreads):
         ends = _candidates(objective, e, spread)
         costs = {end: sampled(e, end, _RUNS_FOR_A_COST)[1] for end in ends}
         work += _RUNS_FOR_A_COST * sum(costs.values())
@@ -91,7 +96,7 @@ def allocate(
     counts = _multiplicities(units)
     before = sum(u.all_variance for u in units) * sum(u.all_work for u in units)
     gain = before / max(_product(units, counts), 1e-300)
-    if gain < _WORTH_DIVIDING:
+    if gain < _WORTH_DIVIDING or doubt > _LARGEST_DOUBT:
         return Allocation(estimator, 1.0, charged)
     blocks = [
         block._replace(num_runs=block.num_runs * k)
@@ -114,13 +119,16 @@ class _Unit(NamedTuple):
     all_work: float
 
 
-def _spreads(objective: BoundOutputs, pilot: SampledJacobian) -> list[FloatArray]:
-    """Return covariances [T, T] of the influence of each time, summed over the parameters."""
+def _spreads(objective: BoundOutputs, pilot: SampledJacobian) -> tuple[list[FloatArray], float]:
+    """Return covariances [T, T] of the influence of each time, summed over the parameters.
+
+    And the largest relative error of the variances of experiments that they sum up to.
+    """
     loss, f, jacobians = objective.loss, pilot.features, pilot.jacobians
     mean = f.mean(0)
     slopes = loss.slope(mean)
     pulled = times(loss.second(mean), jacobians.mean(0))
-    spreads, offset = [], 0
+    spreads, doubts, offset = [], [0.0], 0
     for data in objective.data:
         num_times, width = data.target.shape
         here = slice(offset, offset + num_times * width)
@@ -130,7 +138,10 @@ def _spreads(objective: BoundOutputs, pilot: SampledJacobian) -> list[FloatArray
         by_time = influence.reshape(len(f), num_times, width, -1).sum(2)
         centered = by_time - by_time.mean(0)
         spreads.append(np.einsum("ntp,nsp->ts", centered, centered) / (len(f) - 1))
-    return spreads
+        squares = (centered.sum(1) ** 2).sum(-1)
+        if squares.any():
+            doubts.append(float(squares.std() / squares.mean() / np.sqrt(len(f))))
+    return spreads, max(doubts)
 
 
 def _candidates(objective: BoundOutputs, experiment: int, spread: FloatArray) -> list[int]:

@@ -222,7 +222,7 @@ class _Trials:
         Arguments: ``num_runs`` that this may take.
         """
         objective, z, stream, executor = self._arguments
-        per_sample = best.runs_per_sample(objective) * len(objective.problem.bindings)
+        per_sample = best.runs_in_all(objective)
         wanted = _SAMPLES_TO_DIVIDE if best.any_size else self.at_once
         size = min(wanted, num_runs // per_sample)
         if not best.divisible or size < _SAMPLES_TO_DIVIDE // 4:

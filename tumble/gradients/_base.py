@@ -85,6 +85,10 @@ class AbstractEstimator(abc.ABC):
     def runs_per_sample(self, objective: BoundOutputs) -> int:
         """Return how many runs of each experiment one joint sample costs."""
 
+    def runs_in_all(self, objective: BoundOutputs) -> int:
+        """Return how many runs one joint sample costs, of all experiments together."""
+        return self.runs_per_sample(objective) * len(objective.problem.bindings)
+
     @property
     def any_size(self) -> bool:
         """Whether samples are as precise in a batch of a few as in a large one."""
@@ -134,7 +138,7 @@ class AbstractEstimator(abc.ABC):
         offer what the estimator requires, `SimulationError` where runs fail.
         """
         self.check(objective)
-        per_sample = self.runs_per_sample(objective) * len(objective.problem.bindings)
+        per_sample = self.runs_in_all(objective)
         num_samples = max(MIN_SAMPLES, num_runs // per_sample)
         cells = 8 * objective.num_features * max(objective.problem.space.size, 1)
         piece = max(MIN_SAMPLES, LARGEST_PIECE // cells)

@@ -17,6 +17,7 @@ from tumble.objectives._loss_of_expectations import LossOfExpectations
 from tumble.objectives._moment_matching import MomentMatching
 from tumble.objectives._path_likelihood import BoundLikelihood, PathLikelihood
 from tumble.objectives._surrogate import Surrogate
+from tumble.objectives._trajectory_matching import TrajectoryMatching
 
 __all__ = [
     "AbstractObjective",
@@ -30,6 +31,7 @@ __all__ = [
     "MomentMatching",
     "PathLikelihood",
     "Surrogate",
+    "TrajectoryMatching",
     "default_objective",
     "objective_warnings",
     "require_problem",
