@@ -1,8 +1,9 @@
 """The words of the random streams on whatever device JAX computes on.
 
 The same pure function as in `tumble.kernels._philox`, bit by bit: block ``d`` of run ``i`` under
-key ``k`` is Philox4x32-10 of the counter (d, i) and the key k. It is written in 32-bit integers, so
-that it needs neither a global switch of JAX nor 64-bit arithmetic of a device.
+key ``k`` is Philox4x32-10 of the counter (d, i) and the key k. Where JAX has 64-bit numbers they
+hold its products, which is four times as fast on a CPU; else 32-bit integers do, so that it needs
+neither a global switch of JAX nor 64-bit arithmetic of a device.
 
 Reference: Salmon et al., SC11 (2011), doi:10.1145/2063384.2063405.
 """
@@ -48,20 +49,31 @@ def philox_words(
 
     When: inside programs that JAX compiles. Kernels have their own, which is faster on a CPU.
     """
+    import jax
     import jax.numpy as jnp
 
     def word(number: JaxArray) -> JaxArray:
         return jnp.asarray(number, dtype=jnp.uint32)
 
+    has_wide = jax.dtypes.canonicalize_dtype(np.uint64) == np.uint64
+    times = _wide_product if has_wide else _product
     k0, k1 = map(word, key)
     c0, c1, c2, c3 = jnp.broadcast_arrays(*map(word, (*draw, *run)))
     for _ in range(10):
-        even_high, even_low = _product(c0, _M0)
-        odd_high, odd_low = _product(c2, _M1)
+        even_high, even_low = times(c0, _M0)
+        odd_high, odd_low = times(c2, _M1)
         c0, c1, c2, c3 = odd_high ^ c1 ^ k0, odd_low, even_high ^ c3 ^ k1, even_low
         k0 = k0 + _W0
         k1 = k1 + _W1
     return c0, c1, c2, c3
+
+
+def _wide_product(a: JaxArray, b: np.uint32) -> tuple[JaxArray, JaxArray]:
+    """Return the high and the low 32 bits of a·b, from one product of 64 bits."""
+    import jax.numpy as jnp
+
+    whole = a.astype(jnp.uint64) * np.uint64(b)
+    return (whole >> np.uint64(32)).astype(jnp.uint32), whole.astype(jnp.uint32)
 
 
 def _product(a: JaxArray, b: np.uint32) -> tuple[JaxArray, JaxArray]:

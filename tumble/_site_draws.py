@@ -22,6 +22,8 @@ from tumble._typing import JaxArray
 _CALLS = 64
 # The largest mean of a Poisson number: its probabilities are added up one by one.
 _MOST = 500.0
+_ONE = np.uint64(0x3FF0000000000000)  # the bits of 1.0
+_LESS_ONE = 1.0 - 2.0**-53
 _FIRST_EXTRA = 32  # calls from here on are of relaxations and of what chooses alternatives
 
 
@@ -97,8 +99,7 @@ class SiteDraws(AbstractSiteDraws):
 
     Guarantee: draws are a pure function of the seed, the run, the step, the call and the element,
     by the generator that all of tumble uses (Philox4x32-10): runs at other parameters share their
-    uniforms, and a site's draw does not depend on the size of a batch. Flips and choices have
-    uniforms of 32 bits, so that probabilities are right to 2⁻³³; normal numbers and counts of 52.
+    uniforms, and a site's draw does not depend on the size of a batch. Uniforms have 52 bits.
     Scores and alternatives are exact as long as parameters reach the outputs through the draws
     alone.
 
@@ -130,13 +131,13 @@ class SiteDraws(AbstractSiteDraws):
         """Whether all arguments so far made sense."""
         return self._valid
 
-    def uniforms(self, shape: tuple[int, ...], fine: bool = False) -> JaxArray:
-        """Return the uniforms in (0, 1) of the next call: of 32 bits each, or of 52."""
-        return _uniforms(self._key, self._run, self._step, self._next_call(), shape, fine)
+    def uniforms(self, shape: tuple[int, ...]) -> JaxArray:
+        """Return the uniforms in (0, 1) of the next call, of 52 bits."""
+        return _uniforms(self._key, self._run, self._step, self._next_call(), shape)
 
     def extra_uniforms(self, call: int, shape: tuple[int, ...]) -> JaxArray:
-        """Return uniforms of 52 bits that no draw uses: of call 0 … 31 of what goes with draws."""
-        return _uniforms(self._key, self._run, self._step, _FIRST_EXTRA + call, shape, True)
+        """Return uniforms that no draw uses: of call 0 … 31 of what goes with draws."""
+        return _uniforms(self._key, self._run, self._step, _FIRST_EXTRA + call, shape)
 
     # -- private -----------------------------------------------------
 
@@ -145,7 +146,7 @@ class SiteDraws(AbstractSiteDraws):
         import jax.numpy as jnp
 
         shape = args[0].shape[: args[0].ndim - law.categories]
-        u = self.uniforms(shape, fine=law in (COUNT, NORMAL))
+        u = self.uniforms(shape)
         drawn, fine = _drawn(law, u, tuple(_fixed(arg) for arg in args))
         self._valid = self._valid & fine
         call = self._count - 1
@@ -192,21 +193,22 @@ def _drawn(law: AbstractLaw, u: JaxArray, args: tuple[JaxArray, ...]) -> tuple[A
 
 
 def _uniforms(
-    key: Halves, run: Halves, step: JaxArray, call: int, shape: tuple[int, ...], fine: bool
+    key: Halves, run: Halves, step: JaxArray, call: int, shape: tuple[int, ...]
 ) -> JaxArray:
+    """Return uniforms of 52 bits, as `tumble.kernels._uniforms.uniform` makes them.
+
+    An element has a block of its own, half of which is not used: to put the words of blocks side by
+    side would take longer than to make them.
+    """
+    import jax
     import jax.numpy as jnp
 
-    count = math.prod(shape)
-    blocks = -(-count * (2 if fine else 1) // 4)
-    draw = (jnp.arange(blocks, dtype=jnp.uint32), step * np.uint32(_CALLS) + np.uint32(call))
-    a, b, c, d = (w.astype(jnp.float64) for w in philox_words(key, run, draw))
-    if fine:
-        high = jnp.concatenate([a, c])  # as `tumble.kernels._uniforms.uniform` has it
-        low = jnp.floor(jnp.concatenate([b, d]) / 4096.0)
-        u = (high * 2.0**20 + low + 0.5) * 2.0**-52
-    else:
-        u = (jnp.concatenate([a, b, c, d]) + 0.5) * 2.0**-32
-    return u[:count].reshape(shape)
+    block = jnp.arange(math.prod(shape), dtype=jnp.uint32)
+    draw = (block, step * np.uint32(_CALLS) + np.uint32(call))
+    high, low, _, _ = philox_words(key, run, draw)
+    bits = high.astype(jnp.uint64) << np.uint64(20) | low.astype(jnp.uint64) >> np.uint64(12)
+    ones = jax.lax.bitcast_convert_type(bits | _ONE, jnp.float64)
+    return (ones - _LESS_ONE).reshape(shape)
 
 
 def _relaxed(

@@ -19,6 +19,7 @@ from tumble._problem import Problem
 from tumble._random import Stream
 from tumble._typing import FloatArray
 from tumble.gradients._allocation import allocate
+from tumble.gradients._alternative_path import AlternativePath
 from tumble.gradients._base import MIN_SAMPLES, AbstractEstimator, require_estimators
 from tumble.gradients._baselines import LinearResponse
 from tumble.gradients._coupled_difference import CoupledDifference
@@ -27,10 +28,11 @@ from tumble.gradients._estimate import GradientEstimate, pool_estimates
 from tumble.gradients._gaussian_smoothing import GaussianSmoothing
 from tumble.gradients._score_function import ScoreFunction
 from tumble.gradients._spsa import SPSA
-from tumble.models import ReactionNetwork
+from tumble.models import AbstractLattice, ReactionNetwork
 from tumble.objectives import BoundOutputs
 
 _SCORE, _RESPONSE, _PAIRS = ScoreFunction(), ScoreFunction(LinearResponse()), CoupledDifference()
+_ALTERNATIVES = AlternativePath()
 _SAMPLES_ALONE = (SPSA(), GaussianSmoothing())
 _ROUNDS = 3
 # Who is this many times dearer than the best of a round is out; a variance from few runs is off by
@@ -84,10 +86,11 @@ class Auto:
     are taken only where an equivalence test against the best of these calls them RIGHT at this
     point, to 10 %. All pilots count against the budget.
 
-    Arguments: ``candidates``, default `ScoreFunction` with and without `LinearResponse` and
-    `CoupledDifference`, as far as the simulator allows, and `SPSA` and `GaussianSmoothing` where it
-    allows none of them; ``pilot_runs`` of each candidate in the first round, default 64. Where the
-    runs at hand are known, the pilots take a fifth of them at most.
+    Arguments: ``candidates``, default `ScoreFunction` with and without `LinearResponse`,
+    `CoupledDifference` and, for lattices, `AlternativePath`, as far as the simulator allows, and
+    `SPSA` and `GaussianSmoothing` where it allows none of them; ``pilot_runs`` of each candidate in
+    the first round, default 64. Where the runs at hand are known, the pilots take a fifth of them
+    at most.
     """
 
     candidates: Sequence[AbstractEstimator] | None = None
@@ -166,7 +169,10 @@ class Auto:
             responds = all(
                 isinstance(m, ReactionNetwork) and m.is_mass_action.any() for m in models
             )
-            found = allowed([_SCORE, _RESPONSE, _PAIRS] if responds else [_SCORE, _PAIRS])
+            members = [_SCORE, _RESPONSE, _PAIRS] if responds else [_SCORE, _PAIRS]
+            if all(isinstance(m, AbstractLattice) for m in models):
+                members.append(_ALTERNATIVES)
+            found = allowed(members)
             return found or list(_SAMPLES_ALONE)
         able = allowed(self.candidates)
         if not able:
