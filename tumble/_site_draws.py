@@ -63,7 +63,8 @@ class AbstractSiteDraws(abc.ABC):
 
         A label has no pathwise derivative: draw numbers with `pick` where that is wanted.
         """
-        return self._outcome(CHOOSE, (_fitted_weights(size, weights),), False)
+        even = isinstance(weights, (int, np.integer))
+        return self._outcome(CHOOSE, (_fitted_weights(size, weights),), False, even)
 
     def pick(self, values: Any, weights: Any, size: Any = None) -> JaxArray:
         """Return values[i] with i drawn as by `choose`; ``values`` [n, …] are plain numbers."""
@@ -81,8 +82,13 @@ class AbstractSiteDraws(abc.ABC):
         return self._outcome(NORMAL, _fitted(size, mean, sd), False)
 
     @abc.abstractmethod
-    def _outcome(self, law: AbstractLaw, args: tuple[JaxArray, ...], hot: bool) -> JaxArray:
-        """Return the outcomes of a call; of a choice as labels, or ``hot``: 1 at the label."""
+    def _outcome(
+        self, law: AbstractLaw, args: tuple[JaxArray, ...], hot: bool, even: bool = False
+    ) -> JaxArray:
+        """Return the outcomes of a call; of a choice as labels, or ``hot``: 1 at the label.
+
+        ``even``: whether all weights of a choice are known to be the same.
+        """
 
     def _next_call(self) -> int:
         call = self._count
@@ -141,13 +147,18 @@ class SiteDraws(AbstractSiteDraws):
 
     # -- private -----------------------------------------------------
 
-    def _outcome(self, law: AbstractLaw, args: tuple[JaxArray, ...], hot: bool) -> JaxArray:
+    def _outcome(
+        self, law: AbstractLaw, args: tuple[JaxArray, ...], hot: bool, even: bool = False
+    ) -> JaxArray:
         """See `AbstractSiteDraws._outcome`: drawn, forced and relaxed as is asked for."""
         import jax.numpy as jnp
 
         shape = args[0].shape[: args[0].ndim - law.categories]
         u = self.uniforms(shape)
-        drawn, fine = _drawn(law, u, tuple(_fixed(arg) for arg in args))
+        if even:
+            drawn, fine = jnp.floor(u * args[0].shape[-1]).astype(jnp.int32), jnp.asarray(True)
+        else:
+            drawn, fine = _drawn(law, u, tuple(_fixed(arg) for arg in args))
         self._valid = self._valid & fine
         call = self._count - 1
         if self._forced is not None and drawn.size:

@@ -76,7 +76,9 @@ class _Replay(AbstractSiteDraws):
         self._outcomes = outcomes
         self.log_p: Any = 0.0
 
-    def _outcome(self, law: AbstractLaw, args: tuple[JaxArray, ...], hot: bool) -> JaxArray:
+    def _outcome(
+        self, law: AbstractLaw, args: tuple[JaxArray, ...], hot: bool, even: bool = False
+    ) -> JaxArray:
         import jax.numpy as jnp
 
         call = self._next_call()

@@ -15,6 +15,8 @@ from tumble.models.lattices._grid import (
     WithinRadius,
 )
 from tumble.models.lattices._infection_counts import Estimated, InfectionCounts
+from tumble.models.lattices._lattice_gas import FitzHughNagumoLatticeGas
+from tumble.models.lattices._lattice_gas_movie import LatticeGasFit, LatticeGasMovie
 from tumble.models.lattices._potts import Ising, Potts
 from tumble.models.lattices._predator_prey import PredatorPrey
 from tumble.models.lattices._susceptible_infected import SusceptibleInfected
@@ -27,12 +29,15 @@ __all__ = [
     "AbstractLattice",
     "AbstractNeighborhood",
     "Estimated",
+    "FitzHughNagumoLatticeGas",
     "Fixed",
     "ForestFire",
     "Grid",
     "Hexagonal",
     "InfectionCounts",
     "Ising",
+    "LatticeGasFit",
+    "LatticeGasMovie",
     "Moore",
     "Periodic",
     "PersistentWalk",

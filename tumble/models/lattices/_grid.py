@@ -197,13 +197,16 @@ class Grid:
         return sum(self._window(padded, self.offsets, offset) for offset in self.offsets)
 
     def _padded(self, values: JaxArray, reach: Sequence[int]) -> JaxArray:
+        import jax
         import jax.numpy as jnp
 
-        values = jnp.asarray(values)
+        # Else XLA computes the values, and the edges, anew for each neighbor.
+        values = jax.lax.optimization_barrier(jnp.asarray(values))
         front = values.ndim - len(self.shape)
         if front < 0 or values.shape[front:] != self.shape:
             raise ValueError(f"the values have shape {values.shape}, expected [..., *{self.shape}]")
-        return self.boundary.padded(values, [(0, 0)] * front + [(r, r) for r in reach])
+        widths = [(0, 0)] * front + [(r, r) for r in reach]
+        return jax.lax.optimization_barrier(self.boundary.padded(values, widths))
 
     def _window(
         self, padded: JaxArray, offsets: Sequence[Offset], offset: Sequence[int]

@@ -1,0 +1,141 @@
+"""The lattice gas against its mean increments, by enumeration, and movies of it."""
+
+import numpy as np
+import pytest
+
+from tumble import outputs, simulate
+from tumble._errors import DataError, ModelError, ParameterError
+from tumble.models import FitzHughNagumoLatticeGas, Grid, LatticeGasMovie
+from tumble.models.lattices._lattice_gas import AXIS, DIAGONAL, OFFSETS
+
+TRUTH = {"k1": 0.98, "k2": 0.1, "k3": 0.2, "D_A": 0.1, "D_B": 0.4}
+
+
+class From(FitzHughNagumoLatticeGas):
+    """Starts from given counts."""
+
+    def start(self, params, draw):
+        rng = np.random.default_rng(0)
+        import jax.numpy as jnp
+
+        return {k: jnp.asarray(rng.integers(0, 11, self.grid.shape), float) for k in "AB"}
+
+
+def test_mean_increments_are_those_of_the_definition():
+    """One step from random counts on 4 × 4 sites: diffusion exactly, then reactions on average."""
+    model = From(Grid((4, 4)), capacity=10, rate=0.3, stripe=(0, 0))
+    kept = simulate(model, TRUTH, times=[0, 1], num_samples=100_000, outputs=outputs.Frames())
+    assert not kept.codes.any()
+    start = {k: kept.states[k][0, 0] for k in "AB"}
+    change = {k: (kept.states[k][:, 1] - start[k]) for k in "AB"}
+    # D = 0 leaves reactions, g → 0 leaves diffusion; together, to first order in D.
+    moved = {}
+    for k, d in (("A", "D_A"), ("B", "D_B")):
+        q = start[k] / 10
+        arrived = sum(
+            (DIAGONAL if i and j else AXIS) * np.roll(q, (i, j), (0, 1)) for i, j in OFFSETS
+        )
+        moved[k] = TRUTH[d] * (arrived - q)
+    frozen = simulate(model, {**TRUTH, "D_A": 0.0, "D_B": 0.0}, times=[1], num_samples=100_000,
+                      outputs=outputs.Frames())  # fmt: skip
+    n, m = start["A"], start["B"]
+    p = model.channels(n, m, TRUTH)
+    exact = {"A": 0.05 * (p[0] - p[1] + p[2] - p[3]), "B": 0.05 * (p[4] - p[5])}
+    for k in "AB":
+        reacted = frozen.states[k][:, 0] - start[k]
+        error = reacted.std(0) / np.sqrt(len(reacted)) + 1e-9
+        assert np.all(np.abs(reacted.mean(0) - exact[k]) < 4.5 * error)
+        assert set(np.unique(reacted)) <= {-1, 0, 1}
+        error = change[k].std(0) / np.sqrt(len(change[k]))
+        assert np.all(np.abs(change[k].mean(0) - exact[k] - moved[k]) < 4.5 * error + 0.06)
+
+
+def test_chances_are_probabilities():
+    model = FitzHughNagumoLatticeGas(capacity=10)
+    n, m = np.meshgrid(np.arange(11.0), np.arange(11.0))
+    for p in model.channels(n, m, TRUTH):
+        assert np.all((p >= 0) & (p * model.rate <= 1))
+    assert np.isclose(4 * AXIS + 4 * DIAGONAL, 1)
+
+
+def test_counts_stay_within_the_capacity_and_diffusion_conserves_them():
+    model = From(Grid((6, 6)), capacity=10, rate=1e-12, stripe=(0, 0))
+    kept = simulate(model, {**TRUTH, "D_A": 1.0, "D_B": 0.5}, times=[0, 50, 300], num_samples=20,
+                    outputs=outputs.Frames())  # fmt: skip
+    for k in "AB":
+        assert kept.states[k].min() >= 0
+        assert kept.states[k].max() <= 10
+        assert np.all(kept.states[k].sum((2, 3)) == kept.states[k][0, 0].sum())
+
+
+def test_all_particles_of_a_kind_move_alike():
+    model = From(Grid((5, 5)), capacity=10, rate=1e-12, stripe=(0, 0))
+    full = {**TRUTH, "D_A": 1.0, "D_B": 0.0}
+    kept = simulate(model, full, times=[0, 1], num_samples=50, outputs=outputs.Frames())
+    assert np.array_equal(kept.states["B"][:, 1], kept.states["B"][:, 0])
+    a = kept.states["A"]
+    stuck = a[0, 0] == 0
+    for run in a:
+        change = run[1] - run[0]
+        assert np.all(np.abs(change) <= 1)
+        assert np.all(change[stuck] >= 0)
+
+
+def movie(seed, interval=250, frames=8, params=TRUTH):
+    model = FitzHughNagumoLatticeGas(Grid((48, 48)), stripe=(20, 25))
+    kept = simulate(model, params, times=[float(interval * k) for k in range(frames)], seed=seed,
+                    outputs=outputs.Frames())  # fmt: skip
+    return model, np.stack([kept.states["A"][0], kept.states["B"][0]], axis=1)
+
+
+def test_a_movie_tells_the_parameters():
+    model, frames = movie(1)
+    found = LatticeGasMovie(model, frames, 250).fit(
+        {"k1": 0.5, "k2": 0.2, "k3": 0.1, "D_A": 0.3, "D_B": 0.7}
+    )
+    assert found.converged
+    for name, truth in TRUTH.items():
+        off = np.log(found.params[name] / truth)
+        assert abs(off) < 3.5 * found.standard_errors[name]
+        assert found.standard_errors[name] < 0.5
+
+
+def test_the_closure_carries_means():
+    """The mean of many runs from one frame, against the equations: the variance is needed."""
+    model = FitzHughNagumoLatticeGas(Grid((16, 16)), stripe=(5, 9))
+    times = [0.0, 200.0]
+    kept = simulate(model, TRUTH, times=times, num_samples=600, seed=2, outputs=outputs.Frames())
+    runs = np.stack([kept.states["A"][:, 1], kept.states["B"][:, 1]], axis=1)
+    first = np.stack([kept.states["A"][0, 0], kept.states["B"][0, 0]])
+    problem = LatticeGasMovie(model, np.stack([first, first]), 200)
+    import jax
+
+    with jax.enable_x64(True):
+        residual, _ = problem._carried(np.log(list(TRUTH.values())))
+    mean = np.asarray(residual)[:, 0] + first
+    rows = runs.mean(0).mean(-1) - mean.mean(-1)  # along the stripe all sites are alike
+    error = runs.mean(-1).std(0) / np.sqrt(len(runs))
+    assert np.all(np.abs(rows) < 4.5 * error + 0.05)
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "message"),
+    [
+        (lambda: FitzHughNagumoLatticeGas(capacity=2), ParameterError, "capacity"),
+        (lambda: FitzHughNagumoLatticeGas(rate=0), ModelError, "rate"),
+        (lambda: FitzHughNagumoLatticeGas(Grid((9,))), ModelError, "2"),
+        (lambda: LatticeGasMovie(FitzHughNagumoLatticeGas(), np.zeros((3, 64, 64)), 5), DataError,
+         "expected"),
+        (lambda: LatticeGasMovie(FitzHughNagumoLatticeGas(), np.zeros((1, 2, 64, 64)), 5),
+         DataError, "two"),
+        (lambda: LatticeGasMovie(FitzHughNagumoLatticeGas(), np.full((2, 2, 64, 64), 51), 5),
+         DataError, "0 to 50"),
+        (lambda: LatticeGasMovie(FitzHughNagumoLatticeGas(), np.zeros((2, 2, 64, 64)), 0),
+         ParameterError, "interval"),
+        (lambda: LatticeGasMovie(FitzHughNagumoLatticeGas(), np.zeros((2, 2, 64, 64)), 5).fit(
+            {"k1": 1.0}), ParameterError, "start"),
+    ],
+)  # fmt: skip
+def test_what_makes_no_sense_is_refused(make, kind, message):
+    with pytest.raises(kind, match=message):
+        make()
