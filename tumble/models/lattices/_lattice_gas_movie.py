@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -87,7 +87,7 @@ class LatticeGasMovie:
         spread, steps, move = np.full((len(z),) * 2, np.nan), 0, z
         with jax.enable_x64(True):
             for steps in range(1, _ITERATIONS + 1):  # noqa: B007
-                residual, slopes = (np.asarray(part) for part in self._carried(z))
+                residual, slopes = self.carried(z)
                 white = self._whitened(residual, slopes)
                 normal = white[1:] @ white[1:].T
                 move = -np.linalg.pinv(normal, hermitian=True) @ (white[1:] @ white[0])
@@ -105,6 +105,16 @@ class LatticeGasMovie:
             bool(np.abs(move).max() < _TOLERANCE),
         )
 
+    def carried(self, z: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return residuals [2, T − 1, *shape] at logarithms z [P], and their slopes [P, 2, ...]."""
+        import jax
+
+        frames = np.moveaxis(self.frames, 1, 0)
+        with jax.enable_x64(True):
+            found = _program(self.model, self.interval)(z, frames[:, :-1], frames[:, 1:])
+        residual, slopes = (np.asarray(part) for part in found)
+        return residual, slopes
+
     # -- private -----------------------------------------------------
 
     def _of_moves(self, values: FloatArray) -> FloatArray:
@@ -118,71 +128,6 @@ class LatticeGasMovie:
             if name in ("D_A", "D_B"):
                 found[k] = max(1 - values[k], 0.0) / (values[k] * steps)
         return found
-
-    @cached_property
-    def _carried(self) -> Any:
-        """The program from z [P] to residuals [2, T − 1, *shape] and their slopes [P, 2, ...]."""
-        import jax
-        import jax.numpy as jnp
-
-        before, after = (
-            jnp.asarray(np.moveaxis(f, 1, 0)) for f in (self.frames[:-1], self.frames[1:])
-        )
-        count, rest = divmod(self.interval, _STRIDE)
-
-        def residual(z: JaxArray) -> JaxArray:
-            params = dict(zip(self.model.parameters, jnp.exp(z), strict=True))
-
-            def advance(state: Any, span: float) -> Any:
-                """Make a step of Heun's method."""
-                first = self._increments(state, params)
-                there = tuple(s + span * f for s, f in zip(state, first, strict=True))
-                second = self._increments(there, params)
-                return tuple(
-                    s + span / 2 * (f + g) for s, f, g in zip(state, first, second, strict=True)
-                )
-
-            state = before[0], before[1], jnp.zeros_like(before[0])
-            state = jax.lax.fori_loop(0, count, lambda _, s: advance(s, float(_STRIDE)), state)
-            state = jax.lax.fori_loop(0, rest, lambda _, s: advance(s, 1.0), state)
-            return jnp.stack(state[:2]) - after
-
-        def both(z: JaxArray) -> Any:
-            def twice(z: JaxArray) -> Any:
-                value = residual(z)
-                return value, value
-
-            slopes, value = jax.jacfwd(twice, has_aux=True)(z)
-            return value, jnp.moveaxis(slopes, -1, 0)
-
-        return jax.jit(both)
-
-    def _increments(self, state: Any, params: Mapping[str, JaxArray]) -> Any:
-        """Return the mean increments of a step of a, b and the variance v of a."""
-        a, b, v = state
-        top, sixth = float(self.model.capacity), self.model.rate / 6
-        scale = (top - 1) * (top - 2)
-        k1, k2, k3 = params["k1"], params["k2"], params["k3"]
-        # n (N − n)(2 n − N) and its derivatives; its mean has half the second one times v.
-        cubic = a * (top - a) * (2 * a - top) + (3 * top - 6 * a) * v
-        slope = (-6 * a * a + 6 * top * a - top * top) / scale
-        shares = params["D_A"] / top, params["D_B"] / top
-        drift_a = shares[0] * self._spread(a) + sixth * (k1 * cubic / scale + k2 * (b - a))
-        drift_b = shares[1] * self._spread(b) + sixth * k3 * (top - a - b)
-        share = a / top
-        excited = share * (1 - share)
-        noise = params["D_A"] * (2 * excited + self._spread(excited))
-        noise += sixth * sum(self.model.channels(a, b, params)[:4])
-        drift_v = noise + 2 * v * (sixth * (k1 * slope - k2) - shares[0])
-        return drift_a, drift_b, drift_v
-
-    def _spread(self, values: JaxArray) -> JaxArray:
-        """Return the mean over where a move leads, less the value itself."""
-        grid = self.model.grid
-        beside = grid.seen_from(values, (0, 1)) + grid.seen_from(values, (0, -1))
-        rows = AXIS * values + DIAGONAL * beside
-        above = grid.seen_from(rows, (1, 0)) + grid.seen_from(rows, (-1, 0))
-        return AXIS * beside + above - values
 
     def _whitened(self, residual: FloatArray, slopes: FloatArray) -> FloatArray:
         """Return residuals and slopes [1 + P, M] as waves of equal, independent noise."""
@@ -207,3 +152,65 @@ class LatticeGasMovie:
         axes = np.meshgrid(*(np.fft.fftfreq(n) for n in self.model.grid.shape), indexing="ij")
         radius = np.sqrt(sum(axis**2 for axis in axes)) / np.sqrt(0.5)
         return np.minimum((np.sqrt(radius) * _RINGS).astype(int), _RINGS - 1)
+
+
+@lru_cache(maxsize=8)
+def _program(model: FitzHughNagumoLatticeGas, interval: int) -> Any:
+    """Return the program from z [P] and frames before and after to residuals and their slopes."""
+    import jax
+    import jax.numpy as jnp
+
+    count, rest = divmod(interval, _STRIDE)
+
+    def residual(z: JaxArray, before: JaxArray, after: JaxArray) -> Any:
+        params = dict(zip(model.parameters, jnp.exp(z), strict=True))
+
+        def advance(state: Any, span: float) -> Any:
+            """Make a step of Heun's method."""
+            first = _increments(model, state, params)
+            there = tuple(s + span * f for s, f in zip(state, first, strict=True))
+            second = _increments(model, there, params)
+            return tuple(
+                s + span / 2 * (f + g) for s, f, g in zip(state, first, second, strict=True)
+            )
+
+        state = before[0], before[1], jnp.zeros_like(before[0])
+        state = jax.lax.fori_loop(0, count, lambda _, s: advance(s, float(_STRIDE)), state)
+        state = jax.lax.fori_loop(0, rest, lambda _, s: advance(s, 1.0), state)
+        found = jnp.stack(state[:2]) - after
+        return found, found
+
+    def both(z: JaxArray, before: JaxArray, after: JaxArray) -> Any:
+        slopes, value = jax.jacfwd(residual, has_aux=True)(z, before, after)
+        return value, jnp.moveaxis(slopes, -1, 0)
+
+    return jax.jit(both)
+
+
+def _increments(model: FitzHughNagumoLatticeGas, state: Any, params: Mapping[str, JaxArray]) -> Any:
+    """Return the mean increments of a step of a, b and the variance v of a."""
+    a, b, v = state
+    top, sixth = float(model.capacity), model.rate / 6
+    scale = (top - 1) * (top - 2)
+    k1, k2, k3 = params["k1"], params["k2"], params["k3"]
+    # n (N − n)(2 n − N) and its derivatives; its mean has half the second one times v.
+    cubic = a * (top - a) * (2 * a - top) + (3 * top - 6 * a) * v
+    slope = (-6 * a * a + 6 * top * a - top * top) / scale
+    shares = params["D_A"] / top, params["D_B"] / top
+    drift_a = shares[0] * _spread(model, a) + sixth * (k1 * cubic / scale + k2 * (b - a))
+    drift_b = shares[1] * _spread(model, b) + sixth * k3 * (top - a - b)
+    share = a / top
+    excited = share * (1 - share)
+    noise = params["D_A"] * (2 * excited + _spread(model, excited))
+    noise += sixth * sum(model.channels(a, b, params)[:4])
+    drift_v = noise + 2 * v * (sixth * (k1 * slope - k2) - shares[0])
+    return drift_a, drift_b, drift_v
+
+
+def _spread(model: FitzHughNagumoLatticeGas, values: JaxArray) -> JaxArray:
+    """Return the mean over where a move leads, less the value itself."""
+    grid = model.grid
+    beside = grid.seen_from(values, (0, 1)) + grid.seen_from(values, (0, -1))
+    rows = AXIS * values + DIAGONAL * beside
+    above = grid.seen_from(rows, (1, 0)) + grid.seen_from(rows, (-1, 0))
+    return AXIS * beside + above - values
