@@ -69,7 +69,7 @@ def test_a_fit_finds_the_rates():
     fit = tb.fit(problem(), seed=0)
     assert fit.result.ok
     for name, truth in {"k": 7.0, "gamma": 0.5}.items():
-        low, high = fit.estimates[name].interval
+        low, high = next(e for e in fit.estimates if e.name == name).interval
         assert low < truth < high
 
 

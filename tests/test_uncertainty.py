@@ -101,3 +101,14 @@ def test_observed_information_of_a_known_likelihood():
     assert covariance[0, 0] == pytest.approx(step**2 / second, rel=1e-3)
     held, words = observed_information(bound, np.log([100.0]), np.array([False]))
     assert held[0, 0] == 0.0 and words == "every parameter is at a bound"
+
+
+def test_a_fit_at_all_its_bounds_has_no_errors():
+    network = tb.ReactionNetwork.from_text("0 -> A ; k")
+    nothing = {"time": [1.0, 2.0], "A": [0.0, 0.0]}
+    parameters = {"k": tb.Parameter(0.1, 10)}
+    problem = tb.Problem(network, data=nothing, initial={"A": 0}, parameters=parameters)
+    found = tb.fit(problem, objective=MomentMatching(order=1), seed=0)
+    assert found.result is tb.ResultCode.AT_BOUND
+    assert np.array_equal(found.covariance, [[0.0]])
+    assert "at a bound" in found.uncertainty

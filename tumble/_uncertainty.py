@@ -76,6 +76,8 @@ def sandwich(
     """
     index = np.flatnonzero(free)
     size = len(z)
+    if len(index) == 0:
+        return np.zeros((size, size)), "every parameter is at a bound", 0
     simulated = _simulated_features(bound, z, num_runs, stream, executor)
     moments = np.concatenate([f.mean(0).ravel() for f in simulated])
     second = bound.loss.stiffness(moments)
