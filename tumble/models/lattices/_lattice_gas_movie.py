@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from tumble.models.lattices._lattice_gas import AXIS, DIAGONAL, FitzHughNagumoLa
 _ITERATIONS = 40
 _LARGEST_STEP = 0.5  # of the logarithm of a parameter
 _TOLERANCE = 1e-4
+_FIRST_DAMPING = 1e-3
+_SLACK = 1e-9  # rounding
 _STRIDE = 25  # steps of the lattice in one of the equations
 _RINGS = 16  # of wave numbers that share a spectrum
 
@@ -33,6 +35,14 @@ class LatticeGasFit:
     converged: bool
 
 
+class _Look(NamedTuple):
+    """Of a point: the ``loss``, its ``slope`` [P] and ``normal`` matrix [P, P]."""
+
+    loss: float
+    slope: FloatArray
+    normal: FloatArray
+
+
 @dataclass(frozen=True)
 class LatticeGasMovie:
     """Frames of a `FitzHughNagumoLatticeGas` that lie ``interval`` steps apart.
@@ -41,8 +51,8 @@ class LatticeGasMovie:
     site, given the frame: mean increments are linear in the counts but for the cubic reaction,
     which takes the variance of a, for which there is an equation of its own, neighbors being
     independent and third moments zero. Residuals are compared as waves, divided by the spectrum
-    that they have over all frames and all waves of about the same length; Gauss–Newton steps on the
-    logarithms of the parameters.
+    that they have over all frames and all waves of about the same length; damped Gauss–Newton steps
+    on the logarithms of the parameters.
 
     Guarantee: none for the closure, which is good while counts spread by less than the pattern; its
     error is measured on simulated movies (benchmarks). Standard errors are those of independent
@@ -76,33 +86,32 @@ class LatticeGasMovie:
 
         Arguments: ``start``, positive values of all parameters. Raises `ParameterError`.
         """
-        import jax
-
         names = self.model.parameters
         if set(start) != set(names) or not all(start[n] > 0 for n in names):
             raise ParameterError(
                 f"`start` is {start!r}, expected numbers > 0 for {', '.join(names)}."
             )
         z = np.log([float(start[n]) for n in names])
-        spread, steps, move = np.full((len(z),) * 2, np.nan), 0, z
-        with jax.enable_x64(True):
-            for steps in range(1, _ITERATIONS + 1):  # noqa: B007
-                residual, slopes = self.carried(z)
-                white = self._whitened(residual, slopes)
-                normal = white[1:] @ white[1:].T
-                move = -np.linalg.pinv(normal, hermitian=True) @ (white[1:] @ white[0])
-                spread = np.linalg.pinv(normal, hermitian=True)
-                move *= min(1.0, _LARGEST_STEP / max(np.abs(move).max(), 1e-300))
-                z = z + move
-                if np.abs(move).max() < _TOLERANCE:
-                    break
+        here, at, move = z, self._looked_at(z), np.full(len(z), np.inf)
+        damping, steps = _FIRST_DAMPING, 0
+        while steps < _ITERATIONS and np.abs(move).max() > _TOLERANCE:
+            steps += 1
+            stiff = at.normal + damping * np.diag(np.diag(at.normal))
+            move = -np.linalg.pinv(stiff, hermitian=True) @ at.slope
+            move *= min(1.0, _LARGEST_STEP / max(np.abs(move).max(), 1e-300))
+            there = self._looked_at(here + move)
+            if there.loss < at.loss + _SLACK * abs(at.loss):
+                here, at, damping = here + move, there, damping / 10
+            else:
+                damping *= 10
+        z, spread = here, np.linalg.pinv(at.normal, hermitian=True)
         values = np.exp(z)
         errors = np.sqrt(np.maximum(np.diag(spread) + self._of_moves(values), 0.0))
         return LatticeGasFit(
             {n: float(v) for n, v in zip(names, values, strict=True)},
             {n: float(e) for n, e in zip(names, errors, strict=True)},
             steps,
-            bool(np.abs(move).max() < _TOLERANCE),
+            bool(np.abs(move).max() <= _TOLERANCE),
         )
 
     def carried(self, z: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -129,22 +138,27 @@ class LatticeGasMovie:
                 found[k] = max(1 - values[k], 0.0) / (values[k] * steps)
         return found
 
-    def _whitened(self, residual: FloatArray, slopes: FloatArray) -> FloatArray:
-        """Return residuals and slopes [1 + P, M] as waves of equal, independent noise."""
+    def _looked_at(self, z: FloatArray) -> _Look:
+        """Return loss, slope and normal matrix at z [P].
+
+        The loss is −log p of Gaussian waves, their spectra being those of the residuals at z.
+        """
+        residual, slopes = self.carried(z)
         waves = np.fft.fft2(np.concatenate([residual[None], slopes]), norm="ortho")
-        ring = self._ring
-        white = np.empty_like(waves)
+        loss, products = 0.0, np.zeros((len(waves), len(waves)))
         for r in range(_RINGS):
-            here = ring == r
-            if not here.any():
+            some = waves[..., self._ring == r]  # [1 + P, 2, T − 1, W]
+            if not some.size:
                 continue
-            some = waves[..., here]  # [1 + P, 2, T − 1, W]
-            own = some[0].reshape(2, -1)
-            spectrum = (own @ own.conj().T).real / own.shape[1]
-            root = np.linalg.cholesky(spectrum + 1e-9 * np.trace(spectrum) * np.eye(2))
-            white[..., here] = np.einsum("ij,pjtw->pitw", np.linalg.inv(root), some)
-        flat = white.reshape(len(white), -1)
-        return np.concatenate([flat.real, flat.imag], axis=1)
+            flat = some.reshape(*some.shape[:2], -1)
+            spectrum = (flat[0] @ flat[0].conj().T).real / flat.shape[2]
+            spectrum += 1e-9 * np.trace(spectrum) * np.eye(2)
+            loss += 0.5 * flat.shape[2] * float(np.linalg.slogdet(spectrum)[1])
+            white = (np.linalg.inv(np.linalg.cholesky(spectrum)) @ flat).reshape(len(flat), -1)
+            products += (white @ white.conj().T).real
+        if not np.isfinite(products).all():
+            return _Look(np.inf, products[0, 1:], products[1:, 1:])
+        return _Look(loss, products[1:, 0], products[1:, 1:])
 
     @cached_property
     def _ring(self) -> FloatArray:
