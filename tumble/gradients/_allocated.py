@@ -12,7 +12,7 @@ from tumble._errors import ParameterError, require_member, require_whole
 from tumble._random import Stream
 from tumble._typing import FloatArray
 from tumble.gradients._base import LARGEST_PIECE, AbstractEstimator
-from tumble.gradients._estimate import SampledJacobian
+from tumble.gradients._estimate import SampledJacobian, concatenated
 from tumble.objectives import BoundOutputs
 from tumble.simulators import AbstractSimulator
 
@@ -120,13 +120,7 @@ class Allocated(AbstractEstimator):
         executor: Any = None,
     ) -> SampledJacobian:
         """See `AbstractEstimator.sample`."""
-        batches = self.batches(objective, z, num_samples, stream, executor)
-        return SampledJacobian(
-            np.concatenate([b.features for b in batches]),
-            np.concatenate([b.jacobians for b in batches]),
-            sum(b.num_runs for b in batches),
-            sum(b.num_events for b in batches),
-        )
+        return concatenated(self.batches(objective, z, num_samples, stream, executor))
 
     def batches(
         self,

@@ -186,13 +186,18 @@ def joined(few: list[SampledJacobian], more: list[SampledJacobian]) -> list[Samp
     if not few:
         return more
     one, other = few[0], more[0]
-    together = SampledJacobian(
-        np.concatenate([one.features, other.features]),
-        np.concatenate([one.jacobians, other.jacobians]),
-        one.num_runs + other.num_runs,
-        one.num_events + other.num_events,
-    )
+    together = concatenated([one, other])
     return [together, *joined(few[1:], more[1:])] if len(more) > 1 else [together]
+
+
+def concatenated(batches: Sequence[SampledJacobian]) -> SampledJacobian:
+    """Return the samples of several batches as those of one."""
+    return SampledJacobian(
+        np.concatenate([batch.features for batch in batches]),
+        np.concatenate([batch.jacobians for batch in batches]),
+        sum(batch.num_runs for batch in batches),
+        sum(batch.num_events for batch in batches),
+    )
 
 
 def costs_of(batches: list[SampledJacobian]) -> SampledJacobian:

@@ -12,7 +12,7 @@ from tumble._random import Stream, run_ids
 from tumble._typing import FloatArray, IntArray
 from tumble.gradients._base import AbstractEstimator, features_and_slopes, require_valid
 from tumble.gradients._baselines import AbstractBaseline, LeaveOneOut, ScoredRuns
-from tumble.gradients._estimate import SampledJacobian
+from tumble.gradients._estimate import SampledJacobian, concatenated
 from tumble.objectives import BoundOutputs
 from tumble.simulators import Batch, ScoredSample, SupportsScore
 
@@ -84,13 +84,7 @@ class ScoreFunction(AbstractEstimator):
         executor: Any = None,
     ) -> SampledJacobian:
         """See `AbstractEstimator.sample`."""
-        parts = self.batches(objective, z, num_samples, stream, executor)
-        return SampledJacobian(
-            np.concatenate([p.features for p in parts]),
-            np.concatenate([p.jacobians for p in parts]),
-            sum(p.num_runs for p in parts),
-            sum(p.num_events for p in parts),
-        )
+        return concatenated(self.batches(objective, z, num_samples, stream, executor))
 
     def batches(
         self,

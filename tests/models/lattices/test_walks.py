@@ -7,7 +7,7 @@ import pytest
 
 from tumble import Experiment, Parameter, Problem, simulate
 from tumble._random import Stream
-from tumble.gradients import AlternativePath, CoupledDifference, Pathwise, ScoreFunction
+from tumble.gradients import AlternativePath, CoupledDifference, ScoreFunction
 from tumble.models import PersistentWalk, PlainWalk, RestrictedPottsWalk
 from tumble.models.lattices._walks import _AROUND, _BOX
 from tumble.objectives import MomentMatching
@@ -118,7 +118,7 @@ def test_derivatives_are_exact(case, estimator):
 
 
 def test_the_sign_is_right_wherever_p_is():
-    """Occupied pixels that move with p would have it wrong: `Pathwise` has."""
+    """The more growths are accepted the farther the cell moves."""
     experiment = Experiment({"time": [60.0], "msd": [1.0]}, kind="mean", num_averaged=9)
     model = RestrictedPottsWalk()
     problem = Problem(model, [experiment], {"p": Parameter(0.001, 0.999, scale="logit")})
@@ -136,4 +136,3 @@ def test_units_and_edges():
     small = simulate(RestrictedPottsWalk(4), {"p": 1.0}, times=[0, 3_000], num_samples=50)
     assert small.data.values.max() <= 2 * 2**2
     assert np.all(small.data.values[:, 0] == 0)
-    assert Pathwise().unbiased is False
