@@ -78,8 +78,8 @@ def main() -> None:
         f"""The lattice gas with a value of `k1` for every site, and four more numbers: the
         derivative of the variance of A at the end by all of them, of one run, straight through
         (`gradients.field_gradient`). States are kept at √N of N steps and computed again in
-        between. Beside it the run alone. Seconds are those of a first call, with compilation. Memory is the most that the process ever had, with Python
-        and JAX in it. {settings(options)}"""
+        between. Beside it the run alone. Seconds are those of a first call, with compilation.
+        Memory is the most that the process ever had, with Python and JAX in it. {settings(options)}"""
     )
     page.table(
         ["sites", "steps", "run, s", "gradient, s", "run, GiB", "gradient, GiB", "all states, GiB"],
