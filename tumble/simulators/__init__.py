@@ -25,6 +25,7 @@ from tumble.simulators._langevin import Langevin
 from tumble.simulators._lattice import BackwardSample, LatticeSteps
 from tumble.simulators._linear_noise import LinearNoise
 from tumble.simulators._mean_field import MeanField
+from tumble.simulators._metropolis import Metropolis
 from tumble.simulators._next_reaction import NextReactionMethod
 from tumble.simulators._particle_filter import ParticleFilter
 from tumble.simulators._tau_leaping import TauLeaping
@@ -43,6 +44,7 @@ __all__ = [
     "LatticeSteps",
     "LinearNoise",
     "MeanField",
+    "Metropolis",
     "MovieLikelihood",
     "NextReactionMethod",
     "PairSample",
