@@ -48,6 +48,23 @@ class CopyTables:
         return Couplings(adhesion, volume, perimeter)
 
 
+    @property
+    def slots(self) -> Any:
+        """Which parameter each entry of the tables is; -1 for none."""
+        from tumble.kernels._copy_scores import Slots
+
+        size = int(self.types.max(initial=0)) + 1
+        adhesion = np.full((size, size), -1)
+        volume, perimeter = np.full((2, 2, size), -1)
+        if len(self.adhesion):
+            a, b = self.pairs
+            adhesion[a, b] = adhesion[b, a] = self.adhesion
+        for table, entries in ((volume, self.volume), (perimeter, self.perimeter)):
+            if len(entries):
+                table[:, 1:] = entries.reshape(2, -1)
+        return Slots(adhesion, volume, perimeter)
+
+
 @lru_cache(maxsize=32)
 def copy_tables(model: CellularPotts) -> CopyTables:
     """Return the tables of a model. Raises `ModelError` where the grid is too large."""
