@@ -23,6 +23,8 @@ from tumble.kernels._cellular_potts import (
     _energy_change,
 )
 
+_OTHER = np.uint32(0xFFFFFFFF)  # no cell
+
 
 class Slots(NamedTuple):
     """The parameter of each entry of the tables; see above."""
@@ -33,7 +35,7 @@ class Slots(NamedTuple):
 
 
 @numba.njit(cache=True, nogil=True)
-def _add_square(slots, kind, size, change, strength, target, out, weight):
+def _add_slopes_of_square(slots, kind, size, change, strength, target, out, weight):
     """Add weight times the slopes of λ ((size + change − target)² − (size − target)²)."""
     if kind == 0 or slots[0, kind] < 0:
         return
@@ -54,13 +56,17 @@ def add_slopes(p, old, new, grows, shrinks, geometry, couplings, slots, tissue, 
             out[slots.adhesion[old_type, kind]] -= weight
     more, fewer = new >> _BITS, old >> _BITS
     v, s = couplings.volume, slots.volume
-    _add_square(s, new_type, tissue.volumes[more], 1, v[0, new_type], v[1, new_type], out, weight)
-    _add_square(s, old_type, tissue.volumes[fewer], -1, v[0, old_type], v[1, old_type], out, weight)
+    _add_slopes_of_square(
+        s, new_type, tissue.volumes[more], 1, v[0, new_type], v[1, new_type], out, weight
+    )
+    _add_slopes_of_square(
+        s, old_type, tissue.volumes[fewer], -1, v[0, old_type], v[1, old_type], out, weight
+    )
     v, s = couplings.perimeter, slots.perimeter
-    _add_square(
+    _add_slopes_of_square(
         s, new_type, tissue.perimeters[more], grows, v[0, new_type], v[1, new_type], out, weight
     )
-    _add_square(
+    _add_slopes_of_square(
         s, old_type, tissue.perimeters[fewer], shrinks, v[0, old_type], v[1, old_type], out, weight
     )
 
@@ -108,99 +114,142 @@ def scored_attempts(geometry, couplings, slots, tissue, key, run, first, count, 
     return OK, copied
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def site_likelihood(geometry, couplings, slots, tissue, after, steps, slope, information):
-    """Return Σ log p of the sites of a frame, each on its own, given the frame before.
+class Sites(NamedTuple):
+    """What each site of a frame may become, and what that tells; see `tabulate_sites`.
 
-    ``tissue`` is the frame before, ``after`` the codes after ``steps`` Monte Carlo steps. A site
-    goes over to each of the cells around at the rate that it has in the frame before, once at most.
-    Adds the derivative to ``slope`` [Q], and what is expected of its square to ``information``
-    [Q, Q], if that is not empty.
+    ``first`` [flat], the first row of a site, -1 where it can become nothing. Of each row:
+    ``codes``, what the site becomes, the last row of a site being for anything else;
+    ``log_odds``, log p of that less log p of staying; and ``slopes`` [rows, Q] of these.
+    ``log_stay`` [1], log p of a frame in which all sites stay, and ``slope_stay`` [Q].
     """
+
+    first: np.ndarray
+    codes: np.ndarray
+    log_odds: np.ndarray
+    slopes: np.ndarray
+    log_stay: np.ndarray
+    slope_stay: np.ndarray
+
+
+@numba.njit(cache=True, nogil=True)
+def count_rows(geometry, codes):
+    """Return how many rows `tabulate_sites` needs at most."""
+    rows = 0
     shape, margin = geometry.shape, geometry.margin
     height, width = shape[1] + 2 * margin[1], shape[2] + 2 * margin[2]
-    codes = tissue.codes
-    num, num_params = geometry.copies.shape[0], slope.shape[0]
-    found = np.empty(num, np.uint64)
-    rate = np.empty(num)
-    slopes, total_slope = np.empty((num, num_params)), np.empty(num_params)
-    value = 0.0
     for z in range(shape[0]):
         for y in range(shape[1]):
             p = np.uint64(((z + margin[0]) * height + y + margin[1]) * width + margin[2])
             for _ in range(shape[2]):
-                old = np.uint64(codes[p])
-                size = 0
+                unlike = 0
+                for k in range(geometry.copies.shape[0]):
+                    unlike += codes[p + geometry.copies[k]] != codes[p]
+                rows += unlike + (unlike > 0)
+                p += np.uint64(1)
+    return rows
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def tabulate_sites(geometry, couplings, slots, tissue, steps, sites, information):
+    """Fill ``sites``, and add the information [Q, Q] that is expected of them, if not empty.
+
+    Each site is taken for itself: in ``steps`` Monte Carlo steps it goes over, once at most, to
+    each of the cells around at the rate that it has in this frame.
+    """
+    shape, margin = geometry.shape, geometry.margin
+    height, width = shape[1] + 2 * margin[1], shape[2] + 2 * margin[2]
+    codes, num = tissue.codes, geometry.copies.shape[0]
+    total_slope, share = np.empty(sites.slope_stay.shape[0]), steps / num
+    rates = np.empty(num)
+    sites.first[:] = -1
+    sites.log_stay[0] = 0.0
+    sites.slope_stay[:] = 0.0
+    sites.slopes[:] = 0.0
+    row = 0
+    for z in range(shape[0]):
+        for y in range(shape[1]):
+            p = np.uint64(((z + margin[0]) * height + y + margin[1]) * width + margin[2])
+            for _ in range(shape[2]):
+                old, begin = np.uint64(codes[p]), row
                 for k in range(num):
                     new = np.uint64(codes[p + geometry.copies[k]])
                     if new == old:
                         continue
-                    c = 0
-                    while c < size and found[c] != new:
+                    c = begin
+                    while c < row and sites.codes[c] != new:
                         c += 1
-                    if c == size:
-                        found[c], rate[c] = new, 0.0
-                        size += 1
-                    rate[c] += steps / num
-                if size > 0:
-                    value += _of_site(
-                        p, old, np.uint64(after[p]), size, found, rate, slopes, total_slope,
-                        geometry, couplings, slots, tissue, slope, information,
+                    if c == row:
+                        sites.codes[c], rates[c - begin] = new, 0.0
+                        row += 1
+                    rates[c - begin] += share
+                if row > begin:
+                    sites.first[p] = begin
+                    _of_site(
+                        p, old, begin, row, rates, total_slope, geometry, couplings, slots, tissue,
+                        sites, information,
                     )  # fmt: skip
+                    row += 1
                 p += np.uint64(1)
-    return value
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _of_site(
+    p, old, begin, end, rates, total_slope, geometry, couplings, slots, tissue, sites, information
+):
+    """Fill the rows of one site, begin to end, the latter for anything else."""
+    total = 0.0
+    total_slope[:] = 0.0
+    for c in range(begin, end):
+        new = np.uint64(sites.codes[c])
+        change, grows, shrinks = _energy_change(p, old, new, geometry, couplings, tissue)
+        if change > 0.0:
+            rates[c - begin] *= np.exp(-change)
+            add_slopes(
+                p, old, new, grows, shrinks, geometry, couplings, slots, tissue,
+                -rates[c - begin], sites.slopes[c],
+            )  # fmt: skip
+        total += rates[c - begin]
+        total_slope += sites.slopes[c]
+    gone = max(-np.expm1(-total), 1e-300)
+    stay = np.exp(-total)
+    sites.log_stay[0] -= total
+    sites.slope_stay[:] -= total_slope
+    wanted = information.shape[0] > 0
+    if wanted:
+        _add_square(total_slope, stay, information)
+    for c in range(begin, end):
+        rate = max(rates[c - begin], 1e-300)
+        sites.slopes[c] = sites.slopes[c] / rate + total_slope * (stay / gone - 1.0 / total)
+        if wanted:
+            _add_square(sites.slopes[c], rate / total * gone, information)
+        sites.log_odds[c] = np.log(rate / total) + np.log(gone) + total
+        sites.slopes[c] += total_slope
+    sites.codes[end] = _OTHER
+    sites.log_odds[end] = np.log(gone) + total
+    sites.slopes[end] = total_slope * (1.0 + stay / gone)
 
 
 @numba.njit(cache=True, nogil=True)
-def _add_square_of(slope, weight, information):
+def _add_square(slope, weight, information):
     for q in range(slope.shape[0]):
         for r in range(slope.shape[0]):
             information[q, r] += weight * slope[q] * slope[r]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _of_site(
-    p, old, now, size, found, rate, slopes, total_slope, geometry, couplings, slots, tissue, slope,
-    information,
-):  # fmt: skip
-    """Return log p of one site; ``rate`` [size] are those of attempts for each cell ``found``."""
-    num_params = slope.shape[0]
-    total = 0.0
-    slopes[:size] = 0.0
-    total_slope[:] = 0.0
-    for c in range(size):
-        change, grows, shrinks = _energy_change(p, old, found[c], geometry, couplings, tissue)
-        if change > 0.0:
-            rate[c] *= np.exp(-change)
-            add_slopes(
-                p, old, found[c], grows, shrinks, geometry, couplings, slots, tissue, -rate[c],
-                slopes[c],
-            )  # fmt: skip
-        total += rate[c]
-        total_slope += slopes[c]
-    gone = -np.expm1(-total)
-    stay = 1.0 - gone
-    if not gone > 0.0:
-        return 0.0
-    value = -total
-    if now == old:
-        slope -= total_slope
-    else:
-        value = np.log(gone)
-        slope += total_slope * (stay / gone)
-    wanted = information.shape[0] > 0
-    if wanted:
-        _add_square_of(total_slope, stay, information)
-    for c in range(size):
-        if not rate[c] > 0.0 or not (wanted or now == found[c]):
+@numba.njit(cache=True, nogil=True)
+def tell(before, after, sites, slope):
+    """Return Σ log p of the sites of the frame ``after``; set ``slope`` [Q] to its derivative.
+
+    Sites that became what they could not are left out, as those in the inside of cells.
+    """
+    value = sites.log_stay[0]
+    slope[:] = sites.slope_stay
+    for p in range(before.shape[0]):
+        row = sites.first[p]
+        if before[p] == after[p] or row < 0:
             continue
-        chance = rate[c] / total * gone
-        for q in range(num_params):
-            slopes[c, q] = slopes[c, q] / rate[c] + total_slope[q] * (stay / gone - 1.0 / total)
-        if wanted:
-            _add_square_of(slopes[c], chance, information)
-        if now == found[c]:
-            value += np.log(rate[c] / total)
-            for q in range(num_params):
-                slope[q] += slopes[c, q] - total_slope[q] * (stay / gone)
+        while sites.codes[row] != after[p] and sites.codes[row] != _OTHER:
+            row += 1
+        value += sites.log_odds[row]
+        slope += sites.slopes[row]
     return value

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -126,7 +127,7 @@ class CellMovie:
         require_whole("num_replicates", num_replicates, 2)
         theta, free = self._begin(start, known or {})
         pilot, information = self._pilot(theta, free)
-        data = self._statistics(pilot, free).sum(0)
+        data = self._looked_at(pilot)[1][free]
         runs = _Runs(self, pilot, free, num_replicates, Stream.from_seed(seed).child("cell movie"))
         spans = _SPAN * _errors(np.linalg.pinv(information, hermitian=True))
         here, steps, tolerance = pilot.copy(), 0, 1 / math.sqrt(num_replicates)
@@ -155,7 +156,7 @@ class CellMovie:
         found = []
         for movie in self.movies:
             states = [tissue_of(self._tables, frame) for frame in movie]
-            found += list(zip(states[:-1], states[1:], strict=True))
+            found += list(pairwise(states))
         return found
 
     def _begin(
@@ -176,15 +177,15 @@ class CellMovie:
 
     def _looked_at(self, theta: FloatArray) -> tuple[float, FloatArray, FloatArray]:
         """Return the pseudo-likelihood, its slope [Q] and information [Q, Q]."""
-        from tumble.kernels._copy_scores import site_likelihood
+        from tumble.kernels._copy_scores import tell
 
-        tables, size = self._tables, len(theta)
-        value, slope, information = 0.0, np.zeros(size), np.zeros((size, size))
+        size = len(theta)
+        value, slope, own = 0.0, np.zeros(size), np.empty(size)
+        information = np.zeros((size, size))
         for before, after in self._tissues:
-            value += site_likelihood(
-                tables.geometry, tables.couplings(theta), tables.slots, before, after.codes,
-                float(self.interval), slope, information,
-            )  # fmt: skip
+            sites = _tabulated(self._tables, theta, before, self.interval, information)
+            value += tell(before.codes, after.codes, sites, own)
+            slope += own
         return value, slope, information
 
     def _pilot(self, theta: FloatArray, free: IntArray) -> tuple[FloatArray, FloatArray]:
@@ -206,11 +207,6 @@ class CellMovie:
             if small:
                 break
         return theta, information[square]
-
-    def _statistics(self, pilot: FloatArray, free: IntArray) -> FloatArray:
-        """Return u of the data, [K, P]."""
-        rows = [_statistic(self._tables, pilot, b, a.codes, self.interval) for b, a in self._tissues]
-        return np.array(rows)[:, free]
 
     def _found(
         self, here: FloatArray, pilot: FloatArray, free: IntArray, covariance: FloatArray,
@@ -279,33 +275,39 @@ def _go_on(
 ) -> FloatArray:
     """Return u [k, points, R, Q] of runs from some frames."""
     from tumble.kernels._cellular_potts import Tissue, copy_attempts
+    from tumble.kernels._copy_scores import tell
 
     attempts = round(interval * int(np.prod(tables.geometry.shape)))
     found = np.empty((len(tissues), len(points), num_replicates, len(pilot)))
-    key = np.uint64(stream.key)
+    key, nothing = np.uint64(stream.key), np.empty((0, 0))
     for k, (before, _) in enumerate(tissues):
+        sites = _tabulated(tables, pilot, before, interval, nothing)
         for i, theta in enumerate(points):
             couplings = tables.couplings(theta)
             for r in range(num_replicates):
                 state = Tissue(*(part.copy() for part in before))
                 run = np.uint64((first + k) * num_replicates + r)
                 copy_attempts(tables.geometry, couplings, state, key, run, 0, attempts)
-                found[k, i, r] = _statistic(tables, pilot, before, state.codes, interval)
+                tell(before.codes, state.codes, sites, found[k, i, r])
     return found
 
 
-def _statistic(
-    tables: CopyTables, pilot: FloatArray, before: Any, after: Any, interval: float
-) -> FloatArray:
-    """Return the derivative [Q] of the pseudo-likelihood of one transition."""
-    from tumble.kernels._copy_scores import site_likelihood
+def _tabulated(
+    tables: CopyTables, theta: FloatArray, before: Any, interval: float, information: FloatArray
+) -> Any:
+    """Return what each site of a frame may become, at parameters [Q]; adds to ``information``."""
+    from tumble.kernels._copy_scores import Sites, count_rows, tabulate_sites
 
-    slope = np.zeros(len(pilot))
-    site_likelihood(
-        tables.geometry, tables.couplings(pilot), tables.slots, before, after, float(interval),
-        slope, np.empty((0, 0)),
+    rows = count_rows(tables.geometry, before.codes)
+    sites = Sites(
+        np.empty(len(before.codes), np.int64), np.empty(rows, np.uint32), np.empty(rows),
+        np.empty((rows, len(theta))), np.empty(1), np.empty(len(theta)),
     )  # fmt: skip
-    return slope
+    tabulate_sites(
+        tables.geometry, tables.couplings(theta), tables.slots, before, float(interval), sites,
+        information,
+    )  # fmt: skip
+    return sites
 
 
 def _errors(covariance: FloatArray) -> FloatArray:

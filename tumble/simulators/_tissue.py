@@ -47,7 +47,6 @@ class CopyTables:
                 table[:, 1:] = params[entries].reshape(2, -1)
         return Couplings(adhesion, volume, perimeter)
 
-
     @property
     def slots(self) -> Any:
         """Which parameter each entry of the tables is; -1 for none."""
