@@ -65,18 +65,17 @@ MODELS = {
     ),
     "space": small(
         [[[0, 1], [1, 1]], [[0, 0], [1, 0]]], [2], Grid((2, 2, 2), VonNeumann(), Fixed()),
-        (Adhesion(), Volume(), Perimeter()),
+        (Adhesion(VonNeumann()), Volume(), Perimeter(VonNeumann())),
     ),
     "line": small([0, 1, 1, 2, 2, 0], [1, 2], Grid((6,)), (Adhesion(), Volume(), Perimeter())),
 }  # fmt: skip
 
 
-def transitions(model):
+def transitions(model, params):
     """Return all states and the matrix of one attempt, from the total energy of each state."""
     cells, grid = model.start.num_cells, model.grid
     states = list(itertools.product(range(cells + 1), repeat=grid.num_sites))
     index = {state: i for i, state in enumerate(states)}
-    params = values_of(model)
     energy = [model.total_energy(params, np.reshape(s, grid.shape)) for s in states]
     offsets = grid.neighborhood.offsets(len(grid.shape))
     places = list(np.ndindex(*grid.shape))
@@ -102,7 +101,7 @@ def transitions(model):
 @pytest.mark.parametrize("name", MODELS)
 def test_law_after_some_attempts_is_that_of_the_enumerated_chain(name):
     model, attempts, runs = MODELS[name], 9, 10_000
-    states, matrix = transitions(model)
+    states, matrix = transitions(model, values_of(model))
     np.testing.assert_allclose(matrix.sum(1), 1.0, rtol=1e-12)
     chance = np.zeros(len(states))
     chance[states.index(tuple(model.start.ids.ravel()))] = 1.0
@@ -122,6 +121,42 @@ def test_law_after_some_attempts_is_that_of_the_enumerated_chain(name):
     assert abs(z_of_counts(counts, chance * runs)) < 4
     # A factor of 0.94 on the chance to accept uphill is found by this one, on three models.
     assert abs(made.mean() - copies) < 4 * made.std() / np.sqrt(runs)
+
+
+@pytest.mark.parametrize("name", ["medium around", "space", "line"])
+def test_scores_are_the_derivatives_of_the_enumerated_chain(name):
+    model, attempts, runs = MODELS[name], 6, 4000
+    values = values_of(model)
+    row = model.params_vector(values)
+    states = transitions(model, values)[0]
+    watched = np.array([sum(s) for s in states], float)  # of a state: a number to look at
+
+    def mean(params):
+        chance = np.zeros(len(states))
+        chance[states.index(tuple(model.start.ids.ravel()))] = 1.0
+        matrix = transitions(model, dict(zip(model.parameters, params, strict=True)))[1]
+        for _ in range(attempts):
+            chance = chance @ matrix
+        return chance @ watched
+
+    batch = Batch(
+        np.tile(row, (runs, 1)), np.zeros((runs, 0), np.int64),
+        np.array([attempts / model.grid.num_sites]), Stream.from_seed(1), run_ids(runs),
+    )  # fmt: skip
+    frames = _record_rows(model, batch, np.array([attempts]))[0]
+    sample = tb.simulators.Metropolis().sample_with_score(model, batch)
+    seen = frames.reshape(runs, -1).sum(1)
+    np.testing.assert_array_equal(sample.states[:9, 0], [model.observe(f)[0] for f in frames[:9]])
+    score = sample.score[:, 0]
+    direction = np.random.default_rng(0).normal(size=len(row)) * np.maximum(np.abs(row), 0.1)
+    along = score @ direction
+    found = (seen - seen.mean()) * along
+    error = found.std() / np.sqrt(runs)
+    step = 1e-4
+    exact = (mean(row + step * direction) - mean(row - step * direction)) / (2 * step)
+    assert np.all(np.abs(score.mean(0)) <= 4 * score.std(0) / np.sqrt(runs))
+    assert abs(found.mean() - exact) <= 4 * error
+    assert abs(exact) > 5 * error  # a wrong sign, or a term that is missing, is seen
 
 
 @pytest.mark.parametrize("boundary", [tb.models.Periodic(), Fixed()])

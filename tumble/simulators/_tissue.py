@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -47,7 +47,7 @@ class CopyTables:
                 table[:, 1:] = params[entries].reshape(2, -1)
         return Couplings(adhesion, volume, perimeter)
 
-    @property
+    @cached_property
     def slots(self) -> Any:
         """Which parameter each entry of the tables is; -1 for none."""
         from tumble.kernels._copy_scores import Slots
