@@ -22,7 +22,7 @@ _PILOT_STEPS, _PILOT_TOLERANCE = 100, 1e-7
 _MOST_STEPS = 12
 _LARGEST_MOVE = 0.5  # of a parameter, or of this where it is near 0
 _NEAR_ZERO = 0.2
-_SPAN = 2.0  # standard errors, of the differences that make slopes
+_SPAN = 2.0  # standard errors, of the differences that make slopes, and how long these hold
 _Z95 = 1.959963984540054
 
 
@@ -134,9 +134,9 @@ class CellMovie:
         move, covariance = np.full(len(free), np.inf), np.linalg.pinv(information, hermitian=True)
         while steps < _MOST_STEPS and np.any(np.abs(move) > tolerance * _errors(covariance)):
             steps += 1
-            slopes = runs.slopes(here, spans)
+            if np.any(np.abs(move) > _SPAN * _errors(covariance)):
+                inverse = np.linalg.pinv(runs.slopes(here, spans))
             look = runs.look(here)
-            inverse = np.linalg.pinv(slopes)
             covariance = (1 + 1 / num_replicates) * inverse @ look.covariance @ inverse.T
             sizes = np.maximum(np.abs(here[free]), _NEAR_ZERO)
             spans = np.minimum(_SPAN * _errors(covariance), _LARGEST_MOVE * sizes)
