@@ -17,6 +17,7 @@ from tumble.simulators._base import (
     SupportsScore,
 )
 from tumble.simulators._black_box import CallFunction, CallWithChoices
+from tumble.simulators._checkerboard import Checkerboard
 from tumble.simulators._default import default_simulator
 from tumble.simulators._direct import DirectMethod
 from tumble.simulators._external import RunProgram
@@ -38,6 +39,7 @@ __all__ = [
     "Batch",
     "CallFunction",
     "CallWithChoices",
+    "Checkerboard",
     "DirectMethod",
     "FiniteStateProjection",
     "Langevin",
