@@ -75,8 +75,8 @@ def law(page: Page, engines: dict[str, Engine], runs: int) -> None:
         at once, at the volumes of the beginning of a round."""
     )
     page.text(
-        """Two differences of definition of glazier. It refuses a copy that would empty a cell, which
-        happens in none of these runs. And its serial engine takes the medium for a cell of type 1
+        """glazier differs in two ways. It refuses a copy that would empty a cell, of no consequence
+        for cells of a hundred sites. And its serial engine takes the medium for a cell of type 1
         where it looks up contacts: the energy that is given for contact with the medium has no
         effect (runs at 0.5 and 0.8 are the same, bit for bit), that between cells of type 1 is used
         instead. So both are 0.5 here, and equal in the table of speed."""
