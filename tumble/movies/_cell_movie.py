@@ -129,9 +129,9 @@ class CellMovie:
         pilot, information = self._pilot(theta, free)
         data = self._looked_at(pilot)[1][free]
         runs = _Runs(self, pilot, free, num_replicates, Stream.from_seed(seed).child("cell movie"))
-        spans = _SPAN * _errors(np.linalg.pinv(information, hermitian=True))
+        covariance: Any = np.linalg.pinv(information, hermitian=True)
         here, steps, tolerance = pilot.copy(), 0, 1 / math.sqrt(num_replicates)
-        move, covariance = np.full(len(free), np.inf), np.linalg.pinv(information, hermitian=True)
+        move, spans = np.full(len(free), np.inf), _SPAN * _errors(covariance)
         while steps < _MOST_STEPS and np.any(np.abs(move) > tolerance * _errors(covariance)):
             steps += 1
             if np.any(np.abs(move) > _SPAN * _errors(covariance)):

@@ -112,8 +112,12 @@ def _board(model: CellularPotts) -> _Board:
             columns[:, k] = np.where(inside, flat, sites.shape[1])
         return columns
 
-    terms = [model.term(kind) for kind in (Adhesion, Perimeter)]
-    read = [model.grid.neighborhood, *(t.neighborhood if t else None for t in terms)]
+    adhesion, perimeter = model.term(Adhesion), model.term(Perimeter)
+    read = [
+        model.grid.neighborhood,
+        adhesion.neighborhood if adhesion else None,
+        perimeter.neighborhood if perimeter else None,
+    ]
     offsets = np.array([o for n in read if n for o in n.offsets(num_axes)])
     stride = 1 + int(np.abs(offsets).max())
     if periodic and any(n % stride for n in shape):
