@@ -31,9 +31,10 @@ class Checkerboard(AbstractSimulator, SupportsFrames):
     had before. So in a step each site makes one attempt in the mean, as it does in the definition.
 
     Guarantee: none. It is another process: copies of a round do not see what the others do to the
-    volumes of their cells, and a site does not make two attempts in a round. How far means are off
-    is measured beside `Metropolis` (benchmarks, `cellular_potts.py`); larger ``parts`` bring it
-    nearer, as long as cells have many sites.
+    volumes of their cells, and a site does not make two attempts in a round. Measured on cells of
+    130 sites (400 runs, benchmarks, `cellular_potts.py`): contacts, mean volumes and shapes agree
+    with `Metropolis` within 2 %, but the mean of (V − V*)² is 21 ± 6 % too large. With ``parts=4``
+    it is 4 ± 5 % off, which does not decide whether it is within 2 %.
 
     Arguments: ``parts``, default 1. Lattices on a torus need a multiple of 1 + the reach of the
     neighborhoods along each axis: an even number of sites for `Moore`.
