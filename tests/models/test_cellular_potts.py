@@ -119,7 +119,7 @@ def test_law_after_some_attempts_is_that_of_the_enumerated_chain(name):
     counts = np.bincount(frames.reshape(runs, -1) @ base, minlength=len(states))
     assert not np.any(counts[chance == 0])
     assert abs(z_of_counts(counts, chance * runs)) < 4
-    # A factor of 0.94 on the chance to accept uphill is found by this one, on three models.
+    # A factor of 0.94 on the chance to accept uphill is found, on two of the models.
     assert abs(made.mean() - copies) < 4 * made.std() / np.sqrt(runs)
 
 
