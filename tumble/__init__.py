@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from tumble._parameters import Parameter, Ref
     from tumble._problem import Problem
     from tumble._results import ResultCode, SampleCode
+    from tumble._segment import Segmentation, segment
     from tumble._simulate import simulate
     from tumble._trajectory import Trajectory
     from tumble.diagnostics import audit_gradient, posterior_predictive
@@ -91,8 +92,10 @@ _HOMES = {
     "losses": "tumble.losses",
     "objectives": "tumble.objectives",
     "optimizers": "tumble.optimizers",
+    "Segmentation": "tumble._segment",
     "posterior_predictive": "tumble.diagnostics",
     "structure": "tumble.structure",
+    "segment": "tumble._segment",
     # interfaces
     "ImportedModel": "tumble.formats",
     "formats": "tumble.formats",
@@ -120,6 +123,7 @@ __all__ = [
     "Ref",
     "ResultCode",
     "SampleCode",
+    "Segmentation",
     "Trajectory",
     "TumbleError",
     "__version__",
@@ -148,6 +152,7 @@ __all__ = [
     "read_data",
     "read_sbml",
     "report",
+    "segment",
     "simulate",
     "simulators",
     "structure",
