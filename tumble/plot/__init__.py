@@ -5,6 +5,7 @@ from tumble.plot._cells import cells, render
 from tumble.plot._convergence import convergence, waterfall
 from tumble.plot._fit_band import fit_band
 from tumble.plot._parameters import parameters
+from tumble.plot._segmentation import segmentation
 
 __all__ = [
     "audit_plot",
@@ -15,3 +16,4 @@ __all__ = [
     "render",
     "waterfall",
 ]
+__all__ = ["audit_plot", "convergence", "fit_band", "parameters", "segmentation", "waterfall"]
