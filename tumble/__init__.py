@@ -49,7 +49,7 @@ if TYPE_CHECKING:
         write_antimony,
         write_sbml,
     )
-    from tumble.io import read_data
+    from tumble.io import read_data, read_images, read_masks, read_tracks
     from tumble.models import BlackBox, ExternalProgram, ReactionNetwork
 
 __version__ = "0.1.0"
@@ -103,7 +103,10 @@ _HOMES = {
     "plot": "tumble.plot",
     "read_antimony": "tumble.formats",
     "read_data": "tumble.io",
+    "read_images": "tumble.io",
+    "read_masks": "tumble.io",
     "read_sbml": "tumble.formats",
+    "read_tracks": "tumble.io",
     "report": "tumble.report",
     "write_antimony": "tumble.formats",
     "write_sbml": "tumble.formats",
@@ -150,7 +153,10 @@ __all__ = [
     "priors",
     "read_antimony",
     "read_data",
+    "read_images",
+    "read_masks",
     "read_sbml",
+    "read_tracks",
     "report",
     "segment",
     "simulate",

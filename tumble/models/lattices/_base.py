@@ -41,7 +41,7 @@ class AbstractLattice(AbstractBlackBox):
     parameters: Any = ()
     outputs: Any = ()
     initial: Any = ()
-    step_time: ClassVar[float] = 1.0
+    step_time: float = 1.0
 
     renews: ClassVar[bool] = False
     """Whether steps do not depend on each other, so that a score is that of the last step alone."""
