@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tumble.io._atomic import replacing
     from tumble.io._images import read_images, read_masks
+    from tumble.io._lattice_movie import lattice_movie
     from tumble.io._read_run_config import load_run_config
     from tumble.io._restore_fit import restore_fit
     from tumble.io._result_file import fit_tree, load_fit, save_fit
@@ -22,6 +23,7 @@ _HOMES = {
     "RunFileError": "_yaml",
     "RunFolder": "_run_folder",
     "fit_tree": "_result_file",
+    "lattice_movie": "_lattice_movie",
     "load_fit": "_result_file",
     "load_run_config": "_read_run_config",
     "read_data": "_tables",
@@ -40,6 +42,7 @@ __all__ = [
     "RunFileError",
     "RunFolder",
     "fit_tree",
+    "lattice_movie",
     "load_fit",
     "load_run_config",
     "read_data",

@@ -36,6 +36,21 @@ class Movies:
     stats: Mapping[str, float]
     interrupted: bool = False
 
+    def lattices(self, sample: int) -> dict[str, Any]:
+        """Return the arrays of a run that have sites, [time, ...], by name.
+
+        Numbers and positions, which change over time as well, have none. The name of a state that
+        is one array is empty.
+        """
+        import jax
+
+        found = {}
+        for path, leaf in jax.tree_util.tree_flatten_with_path(self.states)[0]:
+            name = ".".join(str(getattr(at, "key", getattr(at, "idx", at))) for at in path)
+            if np.ndim(leaf) in (4, 5):
+                found[name] = np.asarray(leaf)[sample]
+        return found
+
     def _repr_html_(self) -> str:
         """Return a player of the first run, or the text where there is no lattice to be seen."""
         try:

@@ -43,10 +43,10 @@ class Coloring:
         if whole and len(found) <= len(_COLORS):
             found = np.unique(frames)
         if whole and len(found) <= len(_COLORS):
-            chosen = [_COLORS[k] for k in range(len(found))]
-            if len(found) == 1 and found[0]:
-                chosen = [_COLORS[1]]
-            return cls(tuple(chosen), tuple(float(v) for v in found))
+            # A number has the same color in every panel, if there is one for it.
+            named = found.min() >= 0 and found.max() < len(_COLORS)
+            places = found.astype(int) if named else range(len(found))
+            return cls(tuple(_COLORS[k] for k in places), tuple(float(v) for v in found))
         return cls(_scale(), (), low, high)
 
     def indices(self, frames: np.ndarray) -> np.ndarray:

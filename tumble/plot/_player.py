@@ -139,8 +139,6 @@ def _panels(frames: Any, sample: int) -> tuple[dict[str, Any], list[str], list[s
 
 def _of_movies(movies: Movies, sample: int) -> tuple[dict[str, Any], Any]:
     """Return the arrays of one run that are lattices, by name, and the times."""
-    import jax
-
     codes = np.asarray(movies.codes)
     if codes.ndim != 1:
         raise DataError(
@@ -149,12 +147,7 @@ def _of_movies(movies: Movies, sample: int) -> tuple[dict[str, Any], Any]:
         )
     if sample >= len(codes):
         raise DataError(f"`sample` is {sample}, but there are {len(codes)} runs.")
-    paths = jax.tree_util.tree_flatten_with_path(movies.states)[0]
-    found = {}
-    for path, leaf in paths:
-        name = "".join(str(getattr(step, "key", getattr(step, "idx", step))) for step in path)
-        if np.ndim(leaf) in (3, 4, 5):
-            found[name] = np.asarray(leaf)[sample]
+    found = movies.lattices(sample)
     if not found:
         raise DataError(
             "`frames` holds no lattice: its states are numbers or positions; plot these over time."
