@@ -79,9 +79,8 @@ def test_too_much_is_thinned_out_and_says_so():
     assert len(player.fragment) < 12_000 + 12_000
     times = content(player)["times"]
     assert times[:2] == ["t = 0", f"t = {stride}"]
-    np.testing.assert_array_equal(
-        decoded(content(player)["panels"][0], 30), decoded(content(play(frames))["panels"][0], 30)[::stride]
-    )  # fmt: skip
+    thin, whole = (decoded(content(p)["panels"][0], 30) for p in (player, play(frames)))
+    np.testing.assert_array_equal(thin, whole[::stride])
     with pytest.raises(DataError, match="a single frame of 30 x 30 takes"):
         play(frames, max_bytes=500)
 

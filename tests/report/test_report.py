@@ -229,7 +229,8 @@ def test_a_lattice_plays_in_its_report(tmp_path):
     page = fit.report(tmp_path / "report.html").read_text(encoding="utf-8")
     assert "5 transitions: the frame that was seen, and one step simulated" in Page(page).text
     assert "5 transitions of SusceptibleInfected(8 x 8 sites, Moore, Periodic)" in Page(page).text
-    assert page.count('<div class="tumble-player"') == 1 and Page(page).links == ["data:,"]
+    assert page.count('<div class="tumble-player"') == 1
+    assert all(link.startswith(("#", "data:")) for link in Page(page).links)
     from tumble.io import fit_tree, lattice_movie
 
     movie = lattice_movie(fit)

@@ -151,8 +151,10 @@ def _times(config: RunConfig) -> Any:
     if times is not None:
         return np.asarray(times, dtype=float)
     entry, file = config.experiments[0], config.data_files[0]
-    if entry.data is None:
+    if entry.data is None and entry.tracks is None:
         raise ParameterError("the run file has no data to take times from; add `simulate.times`.")
+    if entry.tracks is not None and file is not None:
+        return entry.tracks.displacements(file, lambda line: None)["time"].values
     if file is None:
         last = max(entry.data.get("time", [1.0]))
     else:
