@@ -140,15 +140,15 @@ def make(family: str, given: Any, where: str) -> Any:
         settings = {known[0]: settings}
     settings = {str(k): as_number(v) for k, v in (settings or {}).items()}
     for key, value in settings.items():
-        if key in known and key in ALGORITHMS:
-            settings[key] = make(key, value, f"{where}.{name}.{key}")
-        elif not isinstance(value, (int, float, str)) or value != value:
-            raise RunFileError(f"`{where}.{name}.{key}` is {value!r}, expected a number or a name.")
         if key not in known:
             raise RunFileError(
                 f"`{where}.{name}` has {key!r}, but {name} takes "
                 f"{', '.join(known) or 'no settings'}.{did_you_mean(key, known)}"
             )
+        if key in ALGORITHMS:
+            settings[key] = make(key, value, f"{where}.{name}.{key}")
+        elif not isinstance(value, (int, float, str)) or value != value:
+            raise RunFileError(f"`{where}.{name}.{key}` is {value!r}, expected a number or a name.")
     try:
         return member(**settings)
     except TumbleError as error:

@@ -157,8 +157,8 @@ class RunFolder:
             input_name(i, str(config.experiments[i].file)): file
             for i, file in enumerate(config.data_files)
         }
-        for i, file in enumerate(config.movie_files):
-            copies[input_name(f"movie{i}", file.name)] = file
+        for i, movie in enumerate(config.movie_files):
+            copies[input_name(f"movie{i}", movie.name)] = movie
         if config.model_file is not None:
             copies[input_name("model", config.model_file.name)] = config.model_file
         for name, file in copies.items():
