@@ -67,6 +67,13 @@ def test_several_movies_and_gray_levels(write):
     np.testing.assert_array_equal(problem.experiments[0].data.values.ravel(), [2, 3, 2, 3])
 
 
+def test_the_first_movie_says_what_to_simulate(write):
+    config = load_run_config(write(MOVIE))
+    model, times = config.lattice.like_first(config.movie_files[0])
+    assert model == SusceptibleInfected(Grid((6, 7)))
+    np.testing.assert_array_equal(times, [0, 1, 2])
+
+
 def test_settings_of_grids(write):
     text = """
 model:

@@ -81,14 +81,10 @@ class LatticeEntry:
 
     def transitions(self, files: tuple[Path, ...]) -> Any:
         """Return the `Transitions` of the movies in ``files``. Raises a `TumbleError`."""
-        from tumble.models import Grid, Transitions
+        from tumble.models import Transitions
 
         movies = [entry.frames(file) for entry, file in zip(self.movies, files, strict=True)]
-        model = self.model
-        if self.fits_frames:
-            axes = len(model.grid.shape)
-            shape = movies[0].shape[-axes:]
-            model = replace(model, grid=Grid(shape, model.grid.neighborhood, model.grid.boundary))
+        model = self._sized(movies[0])
         found = Transitions(model, movies)
         try:
             _ = found.data
@@ -98,6 +94,22 @@ class LatticeEntry:
                 "its movies in Python, with a model that says how to read them (`from_frames`)."
             ) from None
         return found
+
+    def like_first(self, file: Path) -> tuple[Any, np.ndarray]:
+        """Return the lattice itself, and the times of the frames of the first movie."""
+        frames = self.movies[0].frames(file)
+        model = self._sized(frames)
+        return model, model.step_time * np.arange(len(frames))
+
+    def _sized(self, frames: np.ndarray) -> Any:
+        """Return the model on the grid of the frames, where the run file does not say."""
+        from tumble.models import Grid
+
+        if not self.fits_frames:
+            return self.model
+        grid = self.model.grid
+        shape = frames.shape[-len(grid.shape) :]
+        return replace(self.model, grid=Grid(shape, grid.neighborhood, grid.boundary))
 
 
 def is_lattice(given: Any) -> bool:
