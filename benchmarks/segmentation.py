@@ -32,6 +32,7 @@ _OURS: dict[str, Any] = {
     "tumble": tb.segment,
     "tumble, LocalOtsu()": lambda image: tb.segment(SegmentationLattice(image, LocalOtsu())),
     "tumble, binarized": lambda image: tb.segment(SegmentationLattice(image, binarize=True)),
+    "tumble, resampled": lambda image: tb.segment(SegmentationLattice(image, resample=True)),
     "published steps, λ_reg of Otsu's level": lambda image: tb.segment(_raw(image), **_PUBLISHED),
     "published, λ = (.005, .5, .6, .15)": lambda image: tb.segment(
         _raw(image), objective=StateMatching(regularization=0.6), **_PUBLISHED
