@@ -78,6 +78,9 @@ def test_stochastic_lattices_follow_the_seed():
     first, again, other = (tb.segment(lattice, seed=s, num_steps=5).pixels for s in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert np.any(first != other)
+    found = tb.segment(lattice)
+    assert dice(found.mask, truth) > 0.9  # at the level of the image, though states are darker
+    assert found.level == pytest.approx(tb.segment(image).level)
     hard = tb.segment(SegmentationLattice(image, binarize=True))
     assert dice(hard.mask, truth) > 0.9
 

@@ -76,11 +76,12 @@ class StateMatching:
         """Return λ_reg, a number or one for each pixel [*shape]."""
         if self.regularization is not None:
             return float(self.regularization)
-        return self._scale(lattice) * (1 - 2 * lattice.middle)
+        return self._scale(lattice) * (1 - 2 * lattice.middle * lattice.mean_factor)
 
     def level(self, lattice: SegmentationLattice) -> Any:
         """Return the level that λ_reg means, on the scale of the lattice's pixels."""
-        return (1 - self.regularization_of(lattice) / self._scale(lattice)) / 2
+        share = (1 - self.regularization_of(lattice) / self._scale(lattice)) / 2
+        return share / lattice.mean_factor  # states are darker than pixels by that much
 
     def value_and_slope(
         self, state: FloatArray, lattice: SegmentationLattice, regularization: Any

@@ -91,6 +91,11 @@ class SegmentationLattice:
         """The level on the scale of `pixels`: ½ where it is centered."""
         return 0.5 if self.centered else (self.gray_level - self._low) / self._range
 
+    @property
+    def mean_factor(self) -> float:
+        """The mean of what pixels are multiplied by: 1 without ``resample``."""
+        return float(self.pixels.mean()) if self.resample else 1.0
+
     @cached_property
     def pixels(self) -> FloatArray:
         """The scaled image [*shape]: x before the first step."""
