@@ -9,21 +9,14 @@ from tumble.plot._player import Player, play
 from tumble.plot._segmentation import segmentation
 
 __all__ = [
+    "Player",
     "audit_plot",
     "cells",
     "convergence",
     "fit_band",
     "parameters",
-    "render",
-    "waterfall",
-]
-__all__ = ["audit_plot", "convergence", "fit_band", "parameters", "segmentation", "waterfall"]
-    "Player",
-    "audit_plot",
-    "convergence",
-    "fit_band",
-    "parameters",
     "play",
+    "render",
     "segmentation",
     "waterfall",
 ]
