@@ -17,8 +17,10 @@ from tumble.models.lattices._grid import (
 from tumble.models.lattices._infection_counts import Estimated, InfectionCounts
 from tumble.models.lattices._lattice_gas import FitzHughNagumoLatticeGas
 from tumble.models.lattices._lattice_gas_movie import LatticeGasFit, LatticeGasMovie
+from tumble.models.lattices._levels import AbstractLevel, LocalOtsu, Otsu
 from tumble.models.lattices._potts import Ising, Potts
 from tumble.models.lattices._predator_prey import PredatorPrey
+from tumble.models.lattices._segmentation import SegmentationLattice
 from tumble.models.lattices._susceptible_infected import SusceptibleInfected
 from tumble.models.lattices._susceptible_infected_recovered import SusceptibleInfectedRecovered
 from tumble.models.lattices._transitions import Transitions
@@ -27,6 +29,7 @@ from tumble.models.lattices._walks import PersistentWalk, PlainWalk, RestrictedP
 __all__ = [
     "AbstractBoundary",
     "AbstractLattice",
+    "AbstractLevel",
     "AbstractNeighborhood",
     "Estimated",
     "FitzHughNagumoLatticeGas",
@@ -38,7 +41,9 @@ __all__ = [
     "Ising",
     "LatticeGasFit",
     "LatticeGasMovie",
+    "LocalOtsu",
     "Moore",
+    "Otsu",
     "Periodic",
     "PersistentWalk",
     "PlainWalk",
@@ -46,6 +51,7 @@ __all__ = [
     "PredatorPrey",
     "Reflective",
     "RestrictedPottsWalk",
+    "SegmentationLattice",
     "SusceptibleInfected",
     "SusceptibleInfectedRecovered",
     "Transitions",
