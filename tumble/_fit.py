@@ -33,7 +33,13 @@ from tumble._progress import showing
 from tumble._random import Stream
 from tumble._results import ResultCode
 from tumble._typing import BoolArray, FloatArray, Params
-from tumble._uncertainty import SANDWICH_RUNS, data_errors, observed_information, sandwich
+from tumble._uncertainty import (
+    LOOK_RUNS,
+    SANDWICH_RUNS,
+    data_errors,
+    observed_information,
+    sandwich,
+)
 from tumble.gradients import AbstractEstimator, Auto
 from tumble.objectives import (
     AbstractObjective,
@@ -235,15 +241,15 @@ def _fit_outputs(run: FitRun, bound: BoundOutputs, warm_start: bool) -> FitResul
     def errors_of_data(z: FloatArray) -> FloatArray:
         branch = run.stream.child("precision")
         if surrogate is None:
-            num_runs = _runs_for_errors(run)
+            num_runs = min(LOOK_RUNS, _runs_for_errors(run))
             errors, runs = _errors_by_runs(run, bound, source.estimator, z, branch, num_runs)
         else:
             errors, runs = data_errors(bound, surrogate, z, branch, run.executor)
         run.spending.simulations += runs
         return errors
 
-    def curvature(z: FloatArray) -> FloatArray:
-        return np.eye(len(z)) if surrogate is None else surrogate.curvature(z)
+    def curvature(z: FloatArray) -> FloatArray | None:
+        return None if surrogate is None else surrogate.curvature(z)
 
     task = NoisyTask(run.problem.space, source.estimate, run.tolerance, curvature, errors_of_data)
     state, stop = run.loop(run.optimizer, task, starts, "simulation", Main(source))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -39,7 +39,7 @@ from tumble.simulators._lattice_runs import (
 
 # Runs go side by side in one call, as many as fit into a cache, and at most so many.
 _MOST_NUMBERS, _MOST_ROWS = 2**18, 1024
-_PER_SITE = 8
+_PER_SITE, _RATIO = 8, 4
 _TIME_SLACK = 1e-6  # of a step
 _INVALID = (
     "a draw got a probability outside 0 to 1, negative weights, or a rate or sd that makes no sense"
@@ -186,10 +186,8 @@ def _rows(
     per_call = _rows_per_call(model, batch, slopes)
     found = []
     with jax.enable_x64(True):
-        for first in range(0, len(batch.runs), per_call):
-            count = min(per_call, len(batch.runs) - first)
-            # Few sizes are compiled: the last rows may repeat others, which are cut off again.
-            size = min(per_call, 1 << (count - 1).bit_length())
+        for first, count, size in _pieces(len(batch.runs), per_call):
+            # The last rows may repeat others, which are cut off again.
             rows = first + np.minimum(np.arange(size), count - 1)
             setting = Setting(
                 np.asarray(batch.params[rows], dtype=float),
@@ -203,6 +201,17 @@ def _rows(
             some = jax.tree.map(lambda part, n=count: np.asarray(part)[:n], program(setting))
             found.append(some)
     return jax.tree.map(lambda *parts: np.concatenate(parts), *found)
+
+
+def _pieces(num_rows: int, largest: int) -> Iterator[tuple[int, int, int]]:
+    """Yield the first row, the rows and the size of each call: few sizes, as each is compiled."""
+    first, size = 0, largest
+    while first < num_rows:
+        left = num_rows - first
+        while size > 1 and left <= size // 2:
+            size = max(size // _RATIO, 1)
+        yield first, min(left, size), size
+        first += size
 
 
 def step_counts(model: Any, batch: Batch) -> IntArray:
