@@ -40,7 +40,7 @@ from tumble._uncertainty import (
     observed_information,
     sandwich,
 )
-from tumble.gradients import AbstractEstimator, Auto
+from tumble.gradients import AbstractEstimator, Auto, ExactMean
 from tumble.objectives import (
     AbstractObjective,
     BoundLikelihood,
@@ -92,7 +92,8 @@ def fit(
     - ``objective``: what to make small. Default by the kind of the data: `PathLikelihood` for one
       or few time series, `MomentMatching` for ten replicates or more, averages and snapshots, and
       for black boxes.
-    - ``gradient``: how gradients of simulated losses are estimated. Default `Auto`, which measures.
+    - ``gradient``: how gradients of simulated losses are estimated. Default `Auto`, which measures,
+      or `ExactMean` where the model knows the means that are compared.
       Path likelihoods bring their own.
     - ``optimizer``: a member of `tumble.optimizers` or any optax optimizer. Default `GaussNewton`
       for likelihoods, `StochasticGaussNewton` for simulated losses.
@@ -205,7 +206,8 @@ def _check_optimizer(optimizer: Any, bound: BoundLikelihood | BoundOutputs) -> A
 
 def _check_gradient(gradient: Any, bound: Any) -> AbstractEstimator | Auto:
     if gradient is None:
-        return Auto()
+        exact = ExactMean()
+        return exact if isinstance(bound, BoundOutputs) and exact.fits(bound) else Auto()
     if isinstance(gradient, AbstractEstimator) and isinstance(bound, BoundOutputs):
         gradient.check(bound)
     if not isinstance(gradient, (AbstractEstimator, Auto)):

@@ -27,6 +27,7 @@ _STEP_DECAY = 0.7  # averaging phase: step k is k**-0.7 of a full one (Polyak an
 _SIGNIFICANCE = 0.99
 _AGAIN = 0.9999  # asked of a gradient that ends the averaging, which looks many times
 _VAGUE = 0.2
+_EXACTLY = 0.1  # of the tolerance
 _GROWTH = 4  # of the runs a step, at most
 
 
@@ -133,7 +134,7 @@ class StochasticGaussNewton(AbstractOptimizer):
             after = self._take_back(task, state)
         elif not known:
             after = self._explore(task, state, estimate, free, more_runs=not is_first)
-        elif _stands_out(estimate, free, _AGAIN if state.count else _SIGNIFICANCE):
+        elif self._is_off(task, state, estimate, free):
             after = self._descend(task, state, estimate, free)
         elif (vagueness := self._vagueness(state, estimate, free)) > 1:
             grown = int(np.clip(vagueness**2, 2, _GROWTH) * state.num_runs)
@@ -240,6 +241,16 @@ class StochasticGaussNewton(AbstractOptimizer):
             mean=np.zeros_like(state.z),
             noise=np.zeros_like(state.noise),
         )
+
+    def _is_off(
+        self, task: NoisyTask, state: StochasticState, estimate: GradientEstimate, free: BoolArray
+    ) -> bool:
+        """Return whether the gradient says that this is not the minimum."""
+        if estimate.covariance.any():
+            return _stands_out(estimate, free, _AGAIN if state.count else _SIGNIFICANCE)
+        # Without noise every gradient stands out; one that asks for a tiny step is no matter.
+        step = damped_newton_step(estimate.gradient, state.curvature, free, 0.0, np.inf)
+        return bool(np.abs(step).max() > _EXACTLY * task.tolerance)
 
     def _vagueness(
         self, state: StochasticState, estimate: GradientEstimate, free: BoolArray

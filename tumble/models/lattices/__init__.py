@@ -19,6 +19,7 @@ from tumble.models.lattices._lattice_gas import FitzHughNagumoLatticeGas
 from tumble.models.lattices._lattice_gas_movie import LatticeGasFit, LatticeGasMovie
 from tumble.models.lattices._potts import Ising, Potts
 from tumble.models.lattices._predator_prey import PredatorPrey
+from tumble.models.lattices._random_transition import RandomTransition
 from tumble.models.lattices._susceptible_infected import SusceptibleInfected
 from tumble.models.lattices._susceptible_infected_recovered import SusceptibleInfectedRecovered
 from tumble.models.lattices._transitions import Transitions
@@ -44,6 +45,7 @@ __all__ = [
     "PlainWalk",
     "Potts",
     "PredatorPrey",
+    "RandomTransition",
     "Reflective",
     "RestrictedPottsWalk",
     "SusceptibleInfected",

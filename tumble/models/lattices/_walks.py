@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tumble._errors import ModelError, require_whole
-from tumble._typing import JaxArray
+from tumble._typing import IntArray, JaxArray
 from tumble.models.lattices._base import AbstractLattice
 
 _NUM_AROUND = 8
@@ -47,6 +47,10 @@ class PlainWalk(AbstractLattice):
     def observe(self, state: JaxArray) -> Mapping[str, JaxArray]:
         """See `AbstractLattice.observe`."""
         return {"msd": (state**2).sum()}
+
+    def mean(self, params: Mapping[str, JaxArray], steps: IntArray) -> Mapping[str, JaxArray]:
+        """See `AbstractLattice.mean`."""
+        return {"msd": self.num_axes * (1 - params["p_stay"]) * steps}
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,31 @@ class PersistentWalk(AbstractLattice):
     def observe(self, state: Any) -> Mapping[str, JaxArray]:
         """See `AbstractLattice.observe`."""
         return {"msd": self.pixel**2 * (state["x"] ** 2).sum()}
+
+    def mean(self, params: Mapping[str, JaxArray], steps: IntArray) -> Mapping[str, JaxArray]:
+        """See `AbstractLattice.mean`: moments along one axis, apart for moving and at rest.
+
+        Sides are as likely as each other, so with s the side, E[x s; moving or not] is enough.
+        """
+        import jax
+        import jax.numpy as jnp
+
+        start, stop = params["p_start"], params["p_stop"]
+        keeps = 1 - 2 * params["p_turn"]  # E[side · side before]
+
+        def advance(moments: Any, _: Any) -> Any:
+            share, ahead, square = moments  # [2]: at rest, moving; of 1, x s and x²
+            switch = jnp.array([[1 - start, start], [stop, 1 - stop]])
+            share, ahead, square = share @ switch, keeps * (ahead @ switch), square @ switch
+            moves = jnp.array([0.0, 1.0])
+            square = square + moves * (2 * ahead + share)
+            ahead = ahead + moves * share
+            return (share, ahead, square), square.sum()
+
+        first = jnp.array([0.0, 1.0]), jnp.zeros(2), jnp.zeros(2)
+        _, squares = jax.lax.scan(advance, first, None, length=int(np.max(steps)))
+        known = jnp.concatenate([jnp.zeros(1), squares])[np.asarray(steps)]
+        return {"msd": self.pixel**2 * self.num_axes * known}
 
 
 @dataclass(frozen=True)
