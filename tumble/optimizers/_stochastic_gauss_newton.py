@@ -20,13 +20,14 @@ from tumble.optimizers._base import (
     damped_newton_step,
     free_coordinates,
 )
-from tumble.optimizers._secant import Visit, secant_curvature
+from tumble.optimizers._secant import Visit, measured_curvature, secant_curvature
 
 _MEMORY, _FAR = 0.7, 0.4  # weight of the past in the running curvature, and where it fades
 _STEP_DECAY = 0.7  # averaging phase: step k is k**-0.7 of a full one (Polyak and Juditsky)
 _SIGNIFICANCE = 0.99
 _AGAIN = 0.9999  # asked of a gradient that ends the averaging, which looks many times
 _VAGUE = 0.2
+_PROBE, _KNOWN = 0.2, 0.05  # distance, and the error of a minimum at which that tells curvatures
 _EXACTLY = 0.1  # of the tolerance
 _GROWTH = 4  # of the runs a step, at most
 
@@ -36,7 +37,8 @@ class StochasticState(AbstractState):
     """The point and what is known around it.
 
     ``z`` [P]; ``curvature`` [P, P], NaN while it is not known, and the part of it due to noise,
-    ``blur`` [P, P]; ``visited``, the last point and its gradient; ``accepted`` z, its loss and
+    ``blur`` [P, P]; ``visited``, the last point and its gradient; whether the curvature was
+    ``surveyed``; ``accepted`` z, its loss and
     variance; ``damping``; ``num_runs`` of the next step; ``steps``; and, once averaging, the
     standard errors ``wanted`` [P], ``mean`` [P] of the ``count`` minima that single estimates point
     to, weighted by runs (sum ``weight``), and ``noise`` [P, P], the covariance of their weighted
@@ -47,6 +49,7 @@ class StochasticState(AbstractState):
     curvature: FloatArray
     blur: FloatArray
     visited: Visit
+    surveyed: int
     accepted: FloatArray
     accepted_loss: float
     accepted_variance: float
@@ -80,7 +83,8 @@ class StochasticGaussNewton(AbstractOptimizer):
 
     Where neither the loss nor a model of it gives a curvature, as of an expected loss, C is the
     BFGS matrix of the changes of the gradient that stand out of their noise. Until there is one,
-    steps downhill have half the largest length, with more and more runs.
+    steps downhill have half the largest length, with more and more runs. Where steps become short,
+    and all directions matter, C is measured by differences of gradients.
 
     Arguments: ``first_runs`` of the simulator a step, default 256; ``max_runs`` a step, default
     16,384; ``largest_step`` of any coordinate on the fit scale, default 0.7.
@@ -102,6 +106,7 @@ class StochasticGaussNewton(AbstractOptimizer):
             curvature=np.full((size, size), np.nan),
             blur=np.zeros((size, size)),
             visited=Visit.nowhere(size),
+            surveyed=0,
             accepted=z,
             accepted_loss=np.inf,
             accepted_variance=0.0,
@@ -120,7 +125,7 @@ class StochasticGaussNewton(AbstractOptimizer):
         """See `AbstractOptimizer.step`."""
         estimate = task.estimate(state.z, state.num_runs, state.steps)
         free = free_coordinates(task.space, state.z, estimate.gradient)
-        curvature, blur = self._curvature(task, state, estimate)
+        curvature, blur, guessed = self._curvature(task, state, estimate)
         known = bool(np.all(np.isfinite(curvature)))
         usable = np.isfinite(estimate.value) and np.all(np.isfinite(estimate.gradient))
         is_first = state.visited.is_nowhere
@@ -134,6 +139,8 @@ class StochasticGaussNewton(AbstractOptimizer):
             after = self._take_back(task, state)
         elif not known:
             after = self._explore(task, state, estimate, free, more_runs=not is_first)
+        elif guessed and not state.surveyed and _newton(state, estimate, free) < _PROBE:
+            after = self._survey(task, state, estimate, free)
         elif self._is_off(task, state, estimate, free):
             after = self._descend(task, state, estimate, free)
         elif (vagueness := self._vagueness(state, estimate, free)) > 1:
@@ -162,15 +169,17 @@ class StochasticGaussNewton(AbstractOptimizer):
 
     def _curvature(
         self, task: NoisyTask, state: StochasticState, estimate: GradientEstimate
-    ) -> tuple[FloatArray, FloatArray]:
+    ) -> tuple[FloatArray, FloatArray, bool]:
+        """Return the curvature, the part of it that is noise, and whether it is a guess."""
         fresh, blur = estimate.curvature, estimate.curvature_noise
         if fresh is None or blur is None:
             fresh, blur = task.curvature(state.z), np.zeros_like(state.blur)
         if fresh is None:
             here = Visit(state.z, estimate.gradient, estimate.covariance)
-            return secant_curvature(state.curvature, state.visited, here), blur
+            guess = secant_curvature(state.curvature, state.visited, here)
+            return state.curvature if state.surveyed else guess, blur, True
         if np.any(np.isnan(state.curvature)):
-            return fresh, blur
+            return fresh, blur, False
         # A running mean of what was seen nearby; while averaging, an ever longer one.
         moved = np.nan_to_num(np.abs(state.z - state.visited.z).max())
         memory = _MEMORY * np.exp(-((moved / _FAR) ** 2))
@@ -178,7 +187,29 @@ class StochasticGaussNewton(AbstractOptimizer):
         return (
             (1 - weight) * state.curvature + weight * fresh,
             (1 - weight) * state.blur + weight * blur,
+            False,
         )
+
+    def _survey(
+        self,
+        task: NoisyTask,
+        state: StochasticState,
+        estimate: GradientEstimate,
+        free: BoolArray,
+    ) -> StochasticState:
+        """Measure the curvature, and ask for more runs where they were too few for that."""
+
+        def gradient(z: FloatArray) -> FloatArray:  # with the random numbers of this step
+            return task.estimate(z, state.num_runs, state.steps - 1).gradient
+
+        found = measured_curvature(gradient, state.z, task.space, _PROBE)
+        if np.all(np.isfinite(found)):
+            state = replace(state, curvature=found)
+        vagueness = self._vagueness(state, estimate, free) * _VAGUE / _KNOWN
+        if vagueness <= 1:
+            return replace(state, surveyed=1)
+        grown = int(np.clip(vagueness**2, 2, _GROWTH) * state.num_runs)
+        return replace(state, num_runs=min(self.max_runs, grown))
 
     def _has_risen(self, state: StochasticState, estimate: GradientEstimate) -> bool:
         noise = np.sqrt(state.accepted_variance + estimate.value_variance)
@@ -229,9 +260,11 @@ class StochasticGaussNewton(AbstractOptimizer):
             state.damping,
             self.largest_step,
         )
+        is_far = np.abs(step).max() > _PROBE
         return replace(
             state,
             z=np.asarray(task.space.clip(state.z + step)),
+            surveyed=0 if is_far else state.surveyed,
             accepted=state.z,
             accepted_loss=estimate.value,
             accepted_variance=estimate.value_variance,
@@ -249,8 +282,7 @@ class StochasticGaussNewton(AbstractOptimizer):
         if estimate.covariance.any():
             return _stands_out(estimate, free, _AGAIN if state.count else _SIGNIFICANCE)
         # Without noise every gradient stands out; one that asks for a tiny step is no matter.
-        step = damped_newton_step(estimate.gradient, state.curvature, free, 0.0, np.inf)
-        return bool(np.abs(step).max() > _EXACTLY * task.tolerance)
+        return _newton(state, estimate, free) > _EXACTLY * task.tolerance
 
     def _vagueness(
         self, state: StochasticState, estimate: GradientEstimate, free: BoolArray
@@ -307,6 +339,12 @@ class StochasticGaussNewton(AbstractOptimizer):
             num_runs=grown,
             stop=stop,
         )
+
+
+def _newton(state: StochasticState, estimate: GradientEstimate, free: BoolArray) -> float:
+    """Return how far away the minimum seems to be."""
+    step = damped_newton_step(estimate.gradient, state.curvature, free, 0.0, np.inf)
+    return float(np.abs(step).max())
 
 
 def _on_the_way(state: StochasticState, estimate: GradientEstimate) -> FloatArray:

@@ -102,6 +102,16 @@ class Transitions(AbstractLattice):
         other.before = arrays
         return other
 
+    def followed_by(self, states: Any) -> Transitions:
+        """Return the transitions from the same frames to other ``states`` [K, ...]."""
+        import jax
+
+        other = copy(self)
+        other.after = jax.tree.map(
+            lambda old, new: np.asarray(new).astype(old.dtype), self.after, states
+        )
+        return other
+
     def __eq__(self, other: object) -> bool:
         """Whether both run by the same program, which is given the frames."""
         return isinstance(other, Transitions) and self._program == other._program
