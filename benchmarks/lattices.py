@@ -6,7 +6,7 @@ import os
 import subprocess
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ class Rumor(AbstractLattice):
     As a user would write it: it is the example of the guide.
     """
 
-    grid: Grid = Grid((24, 24))
+    grid: Grid = field(default_factory=lambda: Grid((24, 24)))
     parameters = ("p_hear", "p_stop")
     outputs = ("telling", "heard")
 
