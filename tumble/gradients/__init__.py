@@ -23,6 +23,7 @@ from tumble.gradients._estimate import (
     without_noise,
 )
 from tumble.gradients._exact_mean import ExactMean
+from tumble.gradients._field_gradient import FieldGradient, field_gradient
 from tumble.gradients._gaussian_smoothing import GaussianSmoothing
 from tumble.gradients._mean_field import MeanField
 from tumble.gradients._pathwise import Pathwise
@@ -51,6 +52,7 @@ __all__ = [
     "CrossFitted",
     "Equivalence",
     "ExactMean",
+    "FieldGradient",
     "GaussianDirections",
     "GaussianSmoothing",
     "GradientEstimate",
@@ -71,6 +73,7 @@ __all__ = [
     "Verdict",
     "assemble",
     "equivalence_test",
+    "field_gradient",
     "gauss_newton",
     "require_estimators",
     "require_valid",
