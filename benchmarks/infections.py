@@ -96,7 +96,8 @@ def ways(page: Page, num: int, size: int, steps: int, seeds: int, frames: bool) 
         the distance from the best point of a fine grid, of the same objective on the same movies,
         or from the truth for a β that varies. Seconds are of one processor; those of the first
         fit of a kind hold the compilation. To read the movies takes {made},
-        to count them {counted}. Fits by simulation are of a `RandomTransition`, start from {_START["beta"]} and have no
+        to count them {counted}. Fits by simulation are of a `RandomTransition`, start from
+        {_START["beta"]} and have no
         options; one with `Pathwise()` goes to another place."""
     )
     page.table(["way", "β", "off", "seconds", ""], rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from tumble._problem import Problem
 from tumble._progress import showing
 from tumble._random import Stream, run_ids
 from tumble._typing import FloatArray
-from tumble.models import Transitions
+from tumble.models import RandomTransition, Transitions
 from tumble.objectives import BoundLikelihood
 from tumble.optimizers import DeterministicTask, GaussNewton
 from tumble.simulators import Batch, SupportsFrames
@@ -73,8 +74,8 @@ def bootstrap(
 
     Data come from the problem's simulator (exact by default) with measurement noise, in the shape
     of the observed ones, missing entries included. For path likelihoods all refits run side by
-    side. For the likelihood of movies (`TransitionLikelihood`) the data are frames: each transition
-    is simulated anew from the frame before it, as observed.
+    side. For the likelihood of movies (`TransitionLikelihood`), and for a `RandomTransition`, the
+    data are frames: each transition is simulated anew from the frame before it, as observed.
 
     Arguments: ``num_datasets``, default 100; ``tolerance`` of each refit of a simulated loss, as in
     `fit`; ``seed``, ``executor``, ``progress``.
@@ -92,10 +93,17 @@ def bootstrap(
     bound = fit.objective.bind(fit.problem)
     if isinstance(bound, BoundLikelihood) and isinstance(fit.problem.model, Transitions):
         return _of_movies(fit, bound, num_datasets, stream, progress)
-    problems = simulated_problems(fit.problem, fit.theta, num_datasets, stream, executor)
+    problems: Iterable[Problem]
+    if isinstance(fit.problem.model, RandomTransition):  # one at a time: frames are large
+        streams = [stream.child("movies", i) for i in range(num_datasets)]
+        problems = (simulated_movies(fit.problem, fit.theta, branch) for branch in streams)
+    else:
+        problems = simulated_problems(fit.problem, fit.theta, num_datasets, stream, executor)
     with showing(progress, "bootstrap") as bar:
         if isinstance(bound, BoundLikelihood):
-            zs = refit_side_by_side(bound, problems, np.tile(fit.fit_scale, (num_datasets, 1)))
+            zs = refit_side_by_side(
+                bound, list(problems), np.tile(fit.fit_scale, (num_datasets, 1))
+            )
             good = np.isfinite(zs).all(1)
             return Bootstrap(
                 fit, np.asarray(fit.problem.space.from_fit(zs[good])), int((~good).sum())
@@ -133,23 +141,25 @@ def _of_movies(
 
 
 def simulated_movies(problem: Problem, theta: FloatArray, stream: Stream) -> Problem:
-    """Return a problem of `Transitions` whose frames after each transition are simulated at θ."""
+    """Return a problem of movies whose frames after each transition are simulated at θ."""
+    import jax
+
     model, simulator = problem.model, problem.simulator
+    movie = model.transitions if isinstance(model, RandomTransition) else model
     if not isinstance(simulator, SupportsFrames):
         raise CapabilityError(
             f"{type(simulator).__name__} keeps no frames, of which the likelihood of movies is "
             "made; leave out `simulator`."
         )
     params = np.asarray(problem.bindings[0].model_params(theta), dtype=float)
-    times = np.arange(1.0, model.num_transitions + 1)
+    times = np.arange(1.0, movie.num_transitions + 1)
     batch = Batch(params[None], np.zeros((1, 0), np.int64), times, stream, run_ids(1))
-    states, codes = simulator.record_frames(model, batch)
+    states, codes = simulator.record_frames(movie, batch)
     if np.any(codes != 0):
         raise SimulationError("runs at the estimate failed, so movies cannot be simulated there.")
-    import jax
-
     after = jax.tree.map(lambda leaf: leaf[0], states["state"])
-    return replace(problem, model=model.followed_by(after))
+    other = movie.followed_by(after)
+    return replace(problem, model=other if movie is model else model.among(other))
 
 
 def simulated_problems(

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from tests.models.lattices.test_members import MOVIES
-from tumble import Parameter, Problem, fit, simulate
+from tumble import Parameter, Problem, bootstrap, fit, simulate
+from tumble._bootstrap import simulated_movies
 from tumble._random import Stream
 from tumble.gradients import AlternativePath, CoupledDifference, ScoreFunction
 from tumble.models import Grid, InfectionCounts, RandomTransition, SusceptibleInfected
@@ -71,6 +72,21 @@ def test_a_fit_by_simulation_ends_where_the_expected_loss_is_least():
     assert abs(found.params["beta"] - best) < 4 * 0.01 * best * (1 - best)
     assert found.optimizer == StochasticGaussNewton.__name__
     assert len(found.history) < 40
+
+
+def test_the_bootstrap_simulates_frames():
+    """The data are zeros whatever happened: what was seen is in the model."""
+    problem = bound_loss().problem
+    found = fit(problem, objective=ExpectedLoss(), start={"beta": 0.3}, warm_start=False,
+                tolerance=0.05, seed=1)  # fmt: skip
+    again = simulated_movies(problem, found.theta, Stream.from_seed(5))
+    assert np.array_equal(again.model.transitions.before, MODEL.transitions.before)
+    mean = again.model.transitions.data["infected"] - MODEL.transitions.before.sum((1, 2))
+    p = 1 - (1 - found.theta) ** np.arange(1, 9)
+    expected, variance = COUNTS.trials @ p, COUNTS.trials @ (p * (1 - p))
+    assert abs((mean - expected).sum()) < 4 * np.sqrt(variance.sum())
+    refits = bootstrap(found, num_datasets=2, tolerance=0.2, seed=0)
+    assert refits.num_failed == 0 and np.all(np.abs(refits.thetas - found.theta) < 0.15)
 
 
 def test_programs_are_shared_and_movies_are_not():

@@ -38,11 +38,9 @@ class RandomTransition(AbstractLattice):
     renews = True
 
     def __init__(self, model: AbstractLattice, movies: Any) -> None:
-        self.transitions = Transitions(model, movies)
         self.parameters, self.outputs = model.parameters, model.outputs
         self.species, self.initial = model.outputs, ()
-        seen = self.transitions.data
-        self._seen = np.stack([seen[name] for name in self.outputs], axis=-1)
+        self._set(Transitions(model, movies))
 
     @property
     def model(self) -> AbstractLattice:
@@ -53,6 +51,12 @@ class RandomTransition(AbstractLattice):
     def num_transitions(self) -> int:
         """K."""
         return len(self._seen)
+
+    def among(self, transitions: Transitions) -> RandomTransition:
+        """Return the same for other transitions of the model."""
+        other = copy(self)
+        other._set(transitions)
+        return other
 
     @property
     def data(self) -> dict[str, FloatArray]:
@@ -103,3 +107,8 @@ class RandomTransition(AbstractLattice):
 
     def __repr__(self) -> str:
         return f"RandomTransition: one of {self.num_transitions} of {self.model!r}"
+
+    def _set(self, transitions: Transitions) -> None:
+        seen = transitions.data
+        self.transitions = transitions
+        self._seen = np.stack([seen[name] for name in self.outputs], axis=-1)
