@@ -185,13 +185,18 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2, help="fits by simulation")
     parser.add_argument("--repeats", type=int, default=200, help="data sets of a β that varies")
     parser.add_argument("--runs", type=int, default=16_000, help="of a gradient")
+    parser.add_argument("--parts", nargs="*", default=["small", "large", "gradients", "coverage"])
     options = parser.parse_args()
     page = Page("infections", "An infection in movies")
     page.text(f"Options: `{settings(options)}`.")
-    ways(page, 500, 25, 15, options.seeds, True)
-    ways(page, 100, 64, 30, 1, False)
-    gradients(page, 500, 25, 15, options.runs)
-    coverage(page, 500, 25, 15, options.repeats)
+    if "small" in options.parts:
+        ways(page, 500, 25, 15, options.seeds, True)
+    if "large" in options.parts:
+        ways(page, 100, 64, 30, 1, False)
+    if "gradients" in options.parts:
+        gradients(page, 500, 25, 15, options.runs)
+    if "coverage" in options.parts:
+        coverage(page, 500, 25, 15, options.repeats)
     page.finish(options.save)
 
 

@@ -173,12 +173,16 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1, help="fits of each target and start")
     parser.add_argument("--repeats", type=int, default=200, help="data sets of tracks")
     parser.add_argument("--simulated", type=int, default=10, help="of them fitted by simulation")
+    parser.add_argument("--parts", nargs="*", default=["cells", "signs", "persistent"])
     options = parser.parse_args()
     page = Page("walks", "Walks")
     page.text(f"Options: `{settings(options)}`.")
-    cells(page, options.seeds)
-    signs(page, options.runs)
-    persistent(page, options.repeats, options.simulated)
+    if "cells" in options.parts:
+        cells(page, options.seeds)
+    if "signs" in options.parts:
+        signs(page, options.runs)
+    if "persistent" in options.parts:
+        persistent(page, options.repeats, options.simulated)
     page.finish(options.save)
 
 
