@@ -119,38 +119,35 @@ def _tracks(seed: int) -> tb.Problem:
     return tb.Problem(PersistentWalk(), [experiment], dict.fromkeys(_TRUTH, _UNKNOWN))
 
 
-def persistent(page: Page, repeats: int, simulated: int) -> None:
-    """Print what tracks tell of two probabilities, by exact means and by simulation."""
-    rows = []
-    for way, gradient, count in (("exact means (default)", None, repeats),
-                                 ("simulation", Auto(), simulated)):  # fmt: skip
-        found = []
-        for seed in range(count):
-            problem = _tracks(seed)
-            began = time.process_time()
-            fit = tb.fit(problem, objective=TrajectoryMatching(), gradient=gradient,
-                         num_starts=2, seed=seed)  # fmt: skip
-            found.append(([(e.value, *e.interval) for e in fit.estimates],
-                          time.process_time() - began))  # fmt: skip
-            if seed % 10 == 9:
-                progress(f"{way}: {seed + 1} of {count}")
-        for k, (name, truth) in enumerate(_TRUTH.items()):
-            values, lower, upper = np.array([f[0][k] for f in found]).T
-            held = int(((lower < truth) & (truth < upper)).sum())
-            rows.append([way, name, truth, f"{values.mean():.4f}", f"{values.std(ddof=1):.4f}",
-                         f"{(upper - lower).mean():.4f}", f"{held} of {count}",
-                         float(np.median([f[1] for f in found]))])  # fmt: skip
+def persistent(page: Page, title: str, gradient: Any, repeats: int) -> None:
+    """Print what tracks tell of two probabilities."""
+    found = []
+    for seed in range(repeats):
+        problem = _tracks(seed)
+        began = time.process_time()
+        fit = tb.fit(problem, objective=TrajectoryMatching(), gradient=gradient, num_starts=2,
+                     seed=seed)  # fmt: skip
+        took = time.process_time() - began
+        found.append(([(e.value, *e.interval) for e in fit.estimates], took))
+        if seed % 10 == 9:
+            progress(f"{title}: {seed + 1} of {repeats}")
     bounds = _cramer_rao(500)
-    page.heading("Two probabilities from displacements")
+    rows = []
+    for k, (name, truth) in enumerate(_TRUTH.items()):
+        values, lower, upper = np.array([f[0][k] for f in found]).T
+        held = int(((lower < truth) & (truth < upper)).sum())
+        rows.append([name, truth, f"{values.mean():.4f}", f"{values.std(ddof=1):.4f}",
+                     f"{bounds[k]:.4f}", f"{(upper - lower).mean():.4f}", f"{held} of {repeats}",
+                     float(np.median([f[1] for f in found]))])  # fmt: skip
+    page.heading(title)
     page.text(
         f"""Persistent walkers: 500 tracks at 20 times spaced by their logarithms, fitted by
-        `TrajectoryMatching()`, data sets of seeds 0, 1, …. The mean square displacement is known in
-        closed form, and `fit` uses it; with `gradient=Auto()` it simulates. For a normal law of the
-        mean displacements, with their covariance known, no estimate has a smaller sd than
-        {bounds[0]:.4f} and {bounds[1]:.4f} (Cramér–Rao). Of 200 intervals of 95 %, 181 to 197 hold
-        the truth (the central 99 % of the binomial law)."""
+        `TrajectoryMatching()`, {repeats} data sets of seeds 0, 1, …. *Bound* is the smallest sd
+        that an estimate can have that sees mean displacements alone, for a normal law of these
+        (Cramér–Rao). Of 200 intervals of 95 %, 181 to 197 hold the truth (the central 99 % of the
+        binomial law)."""
     )
-    page.table(["way", "", "truth", "mean", "sd", "mean width", "hold it", "processor seconds"],
+    page.table(["", "truth", "mean", "sd", "bound", "mean width", "hold it", "processor seconds"],
                rows)  # fmt: skip
 
 
@@ -173,7 +170,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1, help="fits of each target and start")
     parser.add_argument("--repeats", type=int, default=200, help="data sets of tracks")
     parser.add_argument("--simulated", type=int, default=10, help="of them fitted by simulation")
-    parser.add_argument("--parts", nargs="*", default=["cells", "signs", "persistent"])
+    parser.add_argument("--parts", nargs="*", default=["cells", "signs", "tracks", "simulated"])
     options = parser.parse_args()
     page = Page("walks", "Walks")
     page.text(f"Options: `{settings(options)}`.")
@@ -181,8 +178,11 @@ def main() -> None:
         cells(page, options.seeds)
     if "signs" in options.parts:
         signs(page, options.runs)
-    if "persistent" in options.parts:
-        persistent(page, options.repeats, options.simulated)
+    if "tracks" in options.parts:
+        persistent(page, "Two probabilities from tracks", None, options.repeats)
+    if "simulated" in options.parts:
+        persistent(page, "The same by simulation, as if the mean were not known", Auto(),
+                   options.simulated)  # fmt: skip
     page.finish(options.save)
 
 
