@@ -96,9 +96,9 @@ def ratios(page: Page, runs: int) -> None:
 
 
 def _cell(biased: float, own: float, exact: float, error: float) -> str:
-    if abs(exact) < 3 * error and abs(biased) < 3 * own + 1e-12:
+    if abs(exact) <= 3 * error and abs(biased) <= 3 * own:
         return "none"
-    if abs(exact) < 3 * error:
+    if abs(exact) <= 3 * error:
         return f"({biased:.2g} for {exact:.2g} ± {error:.1g})"
     ratio = biased / exact
     text = f"{ratio:.2f}" if abs(ratio) < 100 else f"{ratio:.1e}"
