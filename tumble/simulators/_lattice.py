@@ -78,7 +78,7 @@ class LatticeSteps(
 
     def work_of_run(self, model: AbstractLattice, batch: Batch) -> float:
         """See `AbstractSimulator.work_of_run`: numbers of the state, times steps."""
-        return float(_state_size(model, batch) * _step_counts(model, batch).sum())
+        return float(_state_size(model, batch) * step_counts(model, batch).sum())
 
     def sample(self, model: AbstractLattice, batch: Batch, *, executor: Any = None) -> Sample:
         """See `AbstractSimulator.sample`."""
@@ -221,7 +221,7 @@ def _rows(
     """Call a program for all rows of a batch, some at a time, and put what it returns together."""
     import jax
 
-    counts = _step_counts(model, batch)
+    counts = step_counts(model, batch)
     per_call = _rows_per_call(model, batch, slopes)
     found = []
     with jax.enable_x64(True):
@@ -268,7 +268,7 @@ def steps_until(model: Any, times: FloatArray, start: float) -> IntArray:
     return whole.astype(np.int64)
 
 
-def _step_counts(model: Any, batch: Batch) -> IntArray:
+def step_counts(model: Any, batch: Batch) -> IntArray:
     """Return the steps from one observation to the next [T]. Raises `DataError`."""
     return np.diff(steps_until(model, batch.times, batch.start), prepend=0)
 
@@ -277,7 +277,7 @@ def _rows_per_call(model: Any, batch: Batch, slopes: bool) -> int:
     """Return how many runs go side by side; a power of two."""
     size = _state_size(model, batch)
     per_run = max(size, 1) * _PER_SITE * (1 + (len(model.parameters) if slopes else 0))
-    num_steps = max(int(_step_counts(model, batch).sum()), 1)
+    num_steps = max(int(step_counts(model, batch).sum()), 1)
     numbers = _MOST_NUMBERS * max(_FEW_STEPS // num_steps, 1)
     fitting = int(np.clip(numbers // per_run, 1, _MOST_ROWS))
     return 1 << (fitting.bit_length() - 1)
