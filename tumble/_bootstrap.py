@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from tumble._errors import ParameterError, SimulationError, TumbleError
+from tumble._errors import CapabilityError, ParameterError, SimulationError, TumbleError
 from tumble._fit import fit as run_fit
 from tumble._fit_result import FitResult
 from tumble._problem import Problem
 from tumble._progress import showing
-from tumble._random import Stream
+from tumble._random import Stream, run_ids
 from tumble._typing import FloatArray
+from tumble.models import RandomTransition, Transitions
 from tumble.objectives import BoundLikelihood
 from tumble.optimizers import DeterministicTask, GaussNewton
+from tumble.simulators import Batch, SupportsFrames
 
 
 @dataclass(frozen=True, repr=False)
@@ -71,7 +74,8 @@ def bootstrap(
 
     Data come from the problem's simulator (exact by default) with measurement noise, in the shape
     of the observed ones, missing entries included. For path likelihoods all refits run side by
-    side.
+    side. For the likelihood of movies (`TransitionLikelihood`), and for a `RandomTransition`, the
+    data are frames: each transition is simulated anew from the frame before it, as observed.
 
     Arguments: ``num_datasets``, default 100; ``tolerance`` of each refit of a simulated loss, as in
     `fit`; ``seed``, ``executor``, ``progress``.
@@ -86,11 +90,20 @@ def bootstrap(
     if num_datasets < 2:
         raise ParameterError(f"`num_datasets` is {num_datasets}, expected at least 2.")
     stream = Stream.from_seed(seed).child("bootstrap")
-    problems = simulated_problems(fit.problem, fit.theta, num_datasets, stream, executor)
+    bound = fit.objective.bind(fit.problem)
+    if isinstance(bound, BoundLikelihood) and isinstance(fit.problem.model, Transitions):
+        return _of_movies(fit, bound, num_datasets, stream, progress)
+    problems: Iterable[Problem]
+    if isinstance(fit.problem.model, RandomTransition):  # one at a time: frames are large
+        streams = [stream.child("movies", i) for i in range(num_datasets)]
+        problems = (simulated_movies(fit.problem, fit.theta, branch) for branch in streams)
+    else:
+        problems = simulated_problems(fit.problem, fit.theta, num_datasets, stream, executor)
     with showing(progress, "bootstrap") as bar:
-        bound = fit.objective.bind(fit.problem)
         if isinstance(bound, BoundLikelihood):
-            zs = refit_side_by_side(bound, problems, np.tile(fit.fit_scale, (num_datasets, 1)))
+            zs = refit_side_by_side(
+                bound, list(problems), np.tile(fit.fit_scale, (num_datasets, 1))
+            )
             good = np.isfinite(zs).all(1)
             return Bootstrap(
                 fit, np.asarray(fit.problem.space.from_fit(zs[good])), int((~good).sum())
@@ -110,6 +123,43 @@ def bootstrap(
     if len(thetas) < 2:
         raise SimulationError("fewer than two bootstrap data sets could be refitted.")
     return Bootstrap(fit, np.stack(thetas), num_datasets - len(thetas))
+
+
+def _of_movies(
+    fit: FitResult, bound: BoundLikelihood, num_datasets: int, stream: Stream, progress: Any
+) -> Bootstrap:
+    """Refit movies one after another: frames are large."""
+    found = []
+    with showing(progress, "bootstrap") as bar:
+        for i in range(num_datasets):
+            bar.update(i / num_datasets, f"refit {i + 1} of {num_datasets}")
+            problem = simulated_movies(fit.problem, fit.theta, stream.child("movies", i))
+            found.append(refit_side_by_side(bound, [problem], fit.fit_scale[None])[0])
+    zs = np.array(found)
+    good = np.isfinite(zs).all(1)
+    return Bootstrap(fit, np.asarray(fit.problem.space.from_fit(zs[good])), int((~good).sum()))
+
+
+def simulated_movies(problem: Problem, theta: FloatArray, stream: Stream) -> Problem:
+    """Return a problem of movies whose frames after each transition are simulated at θ."""
+    import jax
+
+    model, simulator = problem.model, problem.simulator
+    movie = model.transitions if isinstance(model, RandomTransition) else model
+    if not isinstance(simulator, SupportsFrames):
+        raise CapabilityError(
+            f"{type(simulator).__name__} keeps no frames, of which the likelihood of movies is "
+            "made; leave out `simulator`."
+        )
+    params = np.asarray(problem.bindings[0].model_params(theta), dtype=float)
+    times = np.arange(1.0, movie.num_transitions + 1)
+    batch = Batch(params[None], np.zeros((1, 0), np.int64), times, stream, run_ids(1))
+    states, codes = simulator.record_frames(movie, batch)
+    if np.any(codes != 0):
+        raise SimulationError("runs at the estimate failed, so movies cannot be simulated there.")
+    after = jax.tree.map(lambda leaf: leaf[0], states["state"])
+    other = movie.followed_by(after)
+    return replace(problem, model=other if movie is model else model.among(other))
 
 
 def simulated_problems(

@@ -33,8 +33,14 @@ from tumble._progress import showing
 from tumble._random import Stream
 from tumble._results import ResultCode
 from tumble._typing import BoolArray, FloatArray, Params
-from tumble._uncertainty import SANDWICH_RUNS, data_errors, observed_information, sandwich
-from tumble.gradients import AbstractEstimator, Auto
+from tumble._uncertainty import (
+    LOOK_RUNS,
+    SANDWICH_RUNS,
+    data_errors,
+    observed_information,
+    sandwich,
+)
+from tumble.gradients import AbstractEstimator, Auto, ExactMean
 from tumble.objectives import (
     AbstractObjective,
     BoundLikelihood,
@@ -86,7 +92,8 @@ def fit(
     - ``objective``: what to make small. Default by the kind of the data: `PathLikelihood` for one
       or few time series, `MomentMatching` for ten replicates or more, averages and snapshots, and
       for black boxes.
-    - ``gradient``: how gradients of simulated losses are estimated. Default `Auto`, which measures.
+    - ``gradient``: how gradients of simulated losses are estimated. Default `Auto`, which measures,
+      or `ExactMean` where the model knows the means that are compared.
       Path likelihoods bring their own.
     - ``optimizer``: a member of `tumble.optimizers` or any optax optimizer. Default `GaussNewton`
       for likelihoods, `StochasticGaussNewton` for simulated losses.
@@ -199,7 +206,8 @@ def _check_optimizer(optimizer: Any, bound: BoundLikelihood | BoundOutputs) -> A
 
 def _check_gradient(gradient: Any, bound: Any) -> AbstractEstimator | Auto:
     if gradient is None:
-        return Auto()
+        exact = ExactMean()
+        return exact if isinstance(bound, BoundOutputs) and exact.fits(bound) else Auto()
     if isinstance(gradient, AbstractEstimator) and isinstance(bound, BoundOutputs):
         gradient.check(bound)
     if not isinstance(gradient, (AbstractEstimator, Auto)):
@@ -235,15 +243,15 @@ def _fit_outputs(run: FitRun, bound: BoundOutputs, warm_start: bool) -> FitResul
     def errors_of_data(z: FloatArray) -> FloatArray:
         branch = run.stream.child("precision")
         if surrogate is None:
-            num_runs = _runs_for_errors(run)
+            num_runs = min(LOOK_RUNS, _runs_for_errors(run))
             errors, runs = _errors_by_runs(run, bound, source.estimator, z, branch, num_runs)
         else:
             errors, runs = data_errors(bound, surrogate, z, branch, run.executor)
         run.spending.simulations += runs
         return errors
 
-    def curvature(z: FloatArray) -> FloatArray:
-        return np.eye(len(z)) if surrogate is None else surrogate.curvature(z)
+    def curvature(z: FloatArray) -> FloatArray | None:
+        return None if surrogate is None else surrogate.curvature(z)
 
     task = NoisyTask(run.problem.space, source.estimate, run.tolerance, curvature, errors_of_data)
     state, stop = run.loop(run.optimizer, task, starts, "simulation", Main(source))

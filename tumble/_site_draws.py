@@ -25,12 +25,14 @@ _CALLS = 64
 _MOST = 500.0
 _ONE = np.uint64(0x3FF0000000000000)  # the bits of 1.0
 _LESS_ONE = 1.0 - 2.0**-53
+_FEW, _MOST_STEPS = 64, np.uint32(2**31)
 _FIRST_EXTRA = 32  # calls from here on are of relaxations and of what chooses alternatives
 
 
 class SeenDraw(NamedTuple):
-    """One call of a draw: its law, the outcomes [...] as drawn and the arguments."""
+    """A call of a draw: its number, its law, the outcomes [...] as drawn and the arguments."""
 
+    call: int
     law: AbstractLaw
     outcome: JaxArray
     args: tuple[JaxArray, ...]
@@ -169,7 +171,8 @@ class SiteDraws(AbstractSiteDraws):
             flat = drawn.ravel()
             other = flat.at[self._forced.site].set(self._forced.outcome.astype(flat.dtype))
             drawn = jnp.where(here, other, flat).reshape(drawn.shape)
-        self.seen.append(SeenDraw(law, drawn, args))
+        if not even:  # else no parameter matters to it
+            self.seen.append(SeenDraw(call, law, drawn, args))
         shown = drawn
         if hot:
             shown = (drawn[..., None] == jnp.arange(args[0].shape[-1])).astype(args[0].dtype)
@@ -218,12 +221,19 @@ def _uniforms(
     import jax
     import jax.numpy as jnp
 
-    block = jnp.arange(math.prod(shape), dtype=jnp.uint32)
-    draw = (block, step * np.uint32(_CALLS) + np.uint32(call))
-    high, low, _, _ = philox_words(key, run, draw)
-    bits = high.astype(jnp.uint64) << np.uint64(20) | low.astype(jnp.uint64) >> np.uint64(12)
-    ones = jax.lax.bitcast_convert_type(bits | _ONE, jnp.float64)
-    return (ones - _LESS_ONE).reshape(shape)
+    def made() -> JaxArray:
+        block = jnp.arange(math.prod(shape), dtype=jnp.uint32)
+        draw = (block, step * np.uint32(_CALLS) + np.uint32(call))
+        high, low, _, _ = philox_words(key, run, draw)
+        bits = high.astype(jnp.uint64) << np.uint64(20) | low.astype(jnp.uint64) >> np.uint64(12)
+        ones = jax.lax.bitcast_convert_type(bits | _ONE, jnp.float64)
+        return (ones - _LESS_ONE).reshape(shape)
+
+    if math.prod(shape) > _FEW or jax.default_backend() != "cpu":
+        return made()
+    # The few draws of a walker enter its next state in many places, in each of which XLA would make
+    # them anew, but for this condition, which always holds.
+    return jax.lax.cond(step < _MOST_STEPS, made, lambda: jnp.zeros(shape))
 
 
 def _relaxed(

@@ -17,7 +17,9 @@ _DIFFERENCE = 1e-3  # of the gradient, on the fit scale; the gradient itself is 
 SANDWICH_RUNS = 4096
 """Runs for the covariance of features, and at first for their Jacobian."""
 
-_LOOK_RUNS = 1024
+LOOK_RUNS = 1024
+"""Runs for a first look at these."""
+
 _MOST_TIMES = 16  # as many runs for the Jacobian as at first
 _LARGEST_NOISE = 0.1  # of the product of Jacobians
 _LARGEST_BYTES = 2**26
@@ -121,7 +123,7 @@ def data_errors(
     slopes = surrogate.slopes(z)
     if not np.all(np.isfinite(slopes)):
         return nothing
-    simulated = _simulated_features(bound, z, _LOOK_RUNS, stream, executor)
+    simulated = _simulated_features(bound, z, LOOK_RUNS, stream, executor)
     moments = np.concatenate([f.mean(0).ravel() for f in simulated])
     if isinstance(bound.loss, AbstractKinkedLoss):
         covariance = _shifts_of_data(bound.loss, bound, slopes, simulated, stream)
@@ -131,7 +133,7 @@ def data_errors(
         pulled = times(mixed, slopes)
         covariance = bread @ _scores_of_data(bound, pulled, pulled, simulated) @ bread
     errors = np.sqrt(np.maximum(np.diag(covariance), 0.0))
-    return errors, _LOOK_RUNS * len(bound.problem.experiments)
+    return errors, LOOK_RUNS * len(bound.problem.experiments)
 
 
 def _scores_of_data(

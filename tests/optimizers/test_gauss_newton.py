@@ -1,5 +1,6 @@
 """The optimizers on losses with known minima."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -18,6 +19,7 @@ from tumble.optimizers import (
     Optax,
     StochasticGaussNewton,
 )
+from tumble.optimizers._secant import Visit, secant_curvature
 
 SPACE = ParameterSpace({n: Parameter(-5, 5, scale="linear") for n in ("a", "b")})
 
@@ -152,6 +154,59 @@ def test_data_that_say_little_are_not_followed_closely(optimizer, words):
     assert np.all(np.sqrt(np.diag(solution.noise)) <= 0.05)
     # An error of 0.001 in both takes 4 · 10⁶ runs: sd² / 0.001².
     assert sum(r.num_runs for r in reports) < 200_000
+
+
+def test_a_curvature_that_nobody_knows_is_found_on_the_way():
+    for seed in range(20):
+        task = noisy_quadratic(MATRIX, MINIMUM, 2.0, seed, 0.02, curvature=False)
+        task = replace(task, curvature=lambda z: None)
+        solution, state, reports = run(StochasticGaussNewton(), task, [[4.0, 4.0]])
+        assert state.stop.code is ResultCode.NOISE_LIMITED
+        assert np.all(np.abs(solution.z - MINIMUM) < 0.1)  # five times the tolerance
+        assert len(reports) < 60
+
+
+def test_a_secant_is_the_curvature_of_a_parabola_and_noise_is_not_taken_for_one():
+    def visit(z, noise=0.0):
+        z = np.array([z])
+        return Visit(z, 3.0 * (z - 1.0), np.array([[noise**2]]))
+
+    unknown = np.full((1, 1), np.nan)
+    assert np.isnan(secant_curvature(unknown, Visit.nowhere(1), visit(0.0))).all()
+    known = secant_curvature(unknown, visit(0.0), visit(0.5))
+    assert np.allclose(known, 3.0)
+    assert np.isnan(secant_curvature(unknown, visit(0.0, 0.5), visit(0.5, 0.5))).all()
+    downward = Visit(np.array([0.5]), np.array([-9.0]), np.zeros((1, 1)))
+    assert secant_curvature(known, visit(0.0), downward) is known
+    full = secant_curvature(
+        np.diag([2.0, 5.0]),
+        Visit(np.zeros(2), np.zeros(2), np.zeros((2, 2))),
+        Visit(np.array([1.0, 1.0]), np.array([4.0, 1.0]), np.zeros((2, 2))),
+    )
+    assert np.allclose(full @ [1.0, 1.0], [4.0, 1.0]) and np.allclose(full, full.T)
+
+
+def test_steps_take_the_runs_that_are_missing():
+    """An error of 0.02 in both takes 10⁴ runs: few steps, and not many times as many runs."""
+    for seed in range(10):
+        task = noisy_quadratic(MATRIX, MINIMUM, 2.0, seed, 0.02)
+        _, _, reports = run(StochasticGaussNewton(), task, [[2.0, -1.0]])
+        assert len(reports) <= 10
+        assert sum(r.num_runs for r in reports) < 25_000
+
+
+def test_without_noise_the_minimum_is_reached():
+    def estimate(z, num_runs, step):
+        gap = z - MINIMUM
+        none = np.zeros((2, 2))
+        return GradientEstimate(
+            0.5 * gap @ MATRIX @ gap, 0.0, MATRIX @ gap, none, MATRIX, none, 1, 0.0, 0.0
+        )
+
+    task = NoisyTask(SPACE, estimate, 0.01, lambda z: None, lambda z: np.zeros(2))
+    solution, state, _ = run(StochasticGaussNewton(), task, [[4.0, 4.0]])
+    assert state.stop.code is ResultCode.NOISE_LIMITED
+    assert np.all(np.abs(solution.z - MINIMUM) < 0.002)
 
 
 def test_a_gradient_that_fails_shortens_the_step():

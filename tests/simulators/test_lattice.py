@@ -21,6 +21,7 @@ from tumble.gradients import (
 from tumble.models import AbstractLattice, Grid, SusceptibleInfected, VonNeumann
 from tumble.objectives import ExpectedLoss, MomentMatching
 from tumble.simulators import Batch, LatticeSteps
+from tumble.simulators._lattice import _pieces
 
 RING = SusceptibleInfected(Grid((5,), VonNeumann()))
 TIMES = [1.0, 2.0, 4.0]
@@ -322,3 +323,17 @@ def test_names_are_checked():
         class Twice(AbstractLattice):
             parameters = ("p",)
             outputs = ("p",)
+
+
+def test_rows_are_called_in_few_sizes():
+    """Each size is compiled, so there are few; none is more than twice what is needed."""
+    sizes = set()
+    for num_rows in range(1, 3000, 7):
+        pieces = list(_pieces(num_rows, 1024))
+        firsts = [first for first, _, _ in pieces]
+        counts = [count for _, count, _ in pieces]
+        assert firsts == [sum(counts[:i]) for i in range(len(counts))]
+        assert sum(counts) == num_rows
+        assert all(count <= size <= max(2 * count, 1) for _, count, size in pieces)
+        sizes |= {size for _, _, size in pieces}
+    assert sizes == {1024, 256, 64, 16, 4, 1}

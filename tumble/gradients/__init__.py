@@ -22,6 +22,7 @@ from tumble.gradients._estimate import (
     gauss_newton,
     without_noise,
 )
+from tumble.gradients._exact_mean import ExactMean
 from tumble.gradients._field_gradient import FieldGradient, field_gradient
 from tumble.gradients._gaussian_smoothing import GaussianSmoothing
 from tumble.gradients._mean_field import MeanField
@@ -50,6 +51,7 @@ __all__ = [
     "CoupledDifference",
     "CrossFitted",
     "Equivalence",
+    "ExactMean",
     "FieldGradient",
     "GaussianDirections",
     "GaussianSmoothing",

@@ -120,11 +120,11 @@ class Pathwise(AbstractEstimator):
         sample = simulator.sample_relaxed(binding.model, batch, self.relaxation, executor=executor)
         require_valid(sample, binding.model)
         slopes = sample.slopes @ (binding.model_slopes * problem.space.slope(z))
-        features, jacobians = _along(objective, experiment, sample.states, slopes, z)
+        features, jacobians = features_along(objective, experiment, sample.states, slopes, z)
         return features, jacobians, int(sample.events.sum())
 
 
-def _along(
+def features_along(
     objective: BoundOutputs, experiment: int, states: Any, slopes: FloatArray, z: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Return features [n, T, K], and how they change in z as states do by slopes [n, T, S, P]."""

@@ -48,14 +48,14 @@ class NoisyTask:
 
     ``estimate(z [P], num_runs, step) -> GradientEstimate`` draws fresh runs in each ``step``;
     ``tolerance`` is the standard error, on the fit scale, at which the estimate is precise enough;
-    ``curvature(z [P]) -> [P, P]`` is asked where estimates bring none; ``data_errors(z [P])`` are
-    the standard errors [P] that the data leave anyway, 0 where unknown.
+    ``curvature(z [P]) -> [P, P]``, or None, is asked where estimates bring none;
+    ``data_errors(z [P])`` are the standard errors [P] that the data leave anyway, 0 where unknown.
     """
 
     space: ParameterSpace
     estimate: Callable[[FloatArray, int, int], GradientEstimate]
     tolerance: float
-    curvature: Callable[[FloatArray], FloatArray]
+    curvature: Callable[[FloatArray], FloatArray | None]
     data_errors: Callable[[FloatArray], FloatArray]
 
     def precision(self, z: FloatArray) -> FloatArray:

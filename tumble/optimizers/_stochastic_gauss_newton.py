@@ -20,28 +20,36 @@ from tumble.optimizers._base import (
     damped_newton_step,
     free_coordinates,
 )
+from tumble.optimizers._secant import Visit, measured_curvature, secant_curvature
 
-_MEMORY = 0.7  # weight of the past in the running curvature
+_MEMORY, _FAR = 0.7, 0.4  # weight of the past in the running curvature, and where it fades
 _STEP_DECAY = 0.7  # averaging phase: step k is k**-0.7 of a full one (Polyak and Juditsky)
 _SIGNIFICANCE = 0.99
 _AGAIN = 0.9999  # asked of a gradient that ends the averaging, which looks many times
 _VAGUE = 0.2
+_PROBE, _KNOWN = 0.2, 0.05  # distance, and the error of a minimum at which that tells curvatures
+_EXACTLY = 0.1  # of the tolerance
+_GROWTH = 4  # of the runs a step, at most
 
 
 @dataclass(frozen=True)
 class StochasticState(AbstractState):
     """The point and what is known around it.
 
-    ``z`` [P]; ``curvature`` [P, P] and the part of it due to noise, ``blur`` [P, P]; ``accepted``
-    z, its loss and variance; ``damping``; ``num_runs`` of the next step; ``steps``; and, once
-    averaging, the standard errors ``wanted`` [P], ``mean`` [P] of the ``count`` minima that single
-    estimates point to, weighted by runs (sum ``weight``), and ``noise`` [P, P], the covariance of
-    their weighted summed gradients.
+    ``z`` [P]; ``curvature`` [P, P], NaN while it is not known, and the part of it due to noise,
+    ``blur`` [P, P]; ``visited``, the last point and its gradient; whether the curvature was
+    ``surveyed``; ``accepted`` z, its loss and
+    variance; ``damping``; ``num_runs`` of the next step; ``steps``; and, once averaging, the
+    standard errors ``wanted`` [P], ``mean`` [P] of the ``count`` minima that single estimates point
+    to, weighted by runs (sum ``weight``), and ``noise`` [P, P], the covariance of their weighted
+    summed gradients.
     """
 
     z: FloatArray
     curvature: FloatArray
     blur: FloatArray
+    visited: Visit
+    surveyed: int
     accepted: FloatArray
     accepted_loss: float
     accepted_variance: float
@@ -62,15 +70,21 @@ class StochasticGaussNewton(AbstractOptimizer):
     """Damped Gauss–Newton steps while the gradient stands out of its noise, then averaged ones.
 
     Definition: while gᵀ Cov⁻¹ g exceeds the 99 % point of χ², a step −(C + λ diag C)⁻¹ g is taken
-    (with the curvature of a majorant for C where the loss has kinks),
-    and taken back half way (with ten times the damping) when the loss has risen by more than four
-    standard errors. A gradient that does not stand out is not followed: where C⁻¹ Cov C⁻¹ says
-    that it would leave a parameter uncertain by more than 0.2, the runs are doubled. Otherwise
-    steps shrink as k^-0.7, the minima z − C⁻¹ g that the estimates point to are averaged, weighted
-    by their runs, and the runs a step double every third step; a gradient that stands out again
-    (99.99 %) starts the descent anew. It stops when the standard error of the average, which is
-    known from the gradients' own covariance, is for every parameter at most ``tolerance`` or a
-    tenth of the error that the data leave, whichever is larger.
+    (with the curvature of a majorant for C where the loss has kinks), and taken back half way (with
+    ten times the damping) when the loss has risen by more than four standard errors. A gradient
+    that does not stand out is not followed: where C⁻¹ Cov C⁻¹ says that it would leave a parameter
+    uncertain by more than 0.2, the next step has two to four times as many runs. Otherwise steps
+    shrink as k^-0.7, the minima z − C⁻¹ g that the estimates point to are averaged, weighted by
+    their runs, and a step takes the runs that are missing, up to four times as many as the one
+    before; a gradient that stands out again (99.99 %) starts the descent anew. It stops when the
+    standard error of the average, which is known from the gradients' own covariance, is for every
+    parameter at most ``tolerance`` or a tenth of the error that the data leave, whichever is
+    larger.
+
+    Where neither the loss nor a model of it gives a curvature, as of an expected loss, C is the
+    BFGS matrix of the changes of the gradient that stand out of their noise. Until there is one,
+    steps downhill have half the largest length, with more and more runs. Where steps become short,
+    and all directions matter, C is measured by differences of gradients.
 
     Arguments: ``first_runs`` of the simulator a step, default 256; ``max_runs`` a step, default
     16,384; ``largest_step`` of any coordinate on the fit scale, default 0.7.
@@ -91,6 +105,8 @@ class StochasticGaussNewton(AbstractOptimizer):
             z=z,
             curvature=np.full((size, size), np.nan),
             blur=np.zeros((size, size)),
+            visited=Visit.nowhere(size),
+            surveyed=0,
             accepted=z,
             accepted_loss=np.inf,
             accepted_variance=0.0,
@@ -109,17 +125,27 @@ class StochasticGaussNewton(AbstractOptimizer):
         """See `AbstractOptimizer.step`."""
         estimate = task.estimate(state.z, state.num_runs, state.steps)
         free = free_coordinates(task.space, state.z, estimate.gradient)
-        curvature, blur = self._curvature(task, state, estimate)
+        curvature, blur, guessed = self._curvature(task, state, estimate)
+        known = bool(np.all(np.isfinite(curvature)))
+        usable = np.isfinite(estimate.value) and np.all(np.isfinite(estimate.gradient))
+        is_first = state.visited.is_nowhere
+        if usable:
+            here = Visit(state.z, estimate.gradient, estimate.covariance)
+            state = replace(state, visited=here)
         state = replace(
             state, curvature=curvature, blur=blur, loss=estimate.value, steps=state.steps + 1
         )
-        usable = np.isfinite(estimate.value) and np.all(np.isfinite(estimate.gradient))
-        if not usable or (state.count == 0 and self._has_risen(state, estimate)):
+        if not usable or (known and state.count == 0 and self._has_risen(state, estimate)):
             after = self._take_back(task, state)
-        elif _stands_out(estimate, free, _AGAIN if state.count else _SIGNIFICANCE):
+        elif not known:
+            after = self._explore(task, state, estimate, free, more_runs=not is_first)
+        elif guessed and not state.surveyed and _newton(state, estimate, free) < _PROBE:
+            after = self._survey(task, state, estimate, free)
+        elif self._is_off(task, state, estimate, free):
             after = self._descend(task, state, estimate, free)
-        elif self._is_vague(state, estimate, free):
-            after = replace(state, num_runs=min(self.max_runs, 2 * state.num_runs))
+        elif (vagueness := self._vagueness(state, estimate, free)) > 1:
+            grown = int(np.clip(vagueness**2, 2, _GROWTH) * state.num_runs)
+            after = replace(state, num_runs=min(self.max_runs, grown))
         else:
             after = self._average(task, state, estimate, free)
         report = Report(
@@ -138,22 +164,52 @@ class StochasticGaussNewton(AbstractOptimizer):
         if state.count:
             inverse = np.linalg.pinv(_sharp(state), hermitian=True)
             noise = inverse @ state.noise @ inverse / state.weight**2
-        return Solution(z, state.loss, np.array([state.loss]), noise, _sharp(state))
+        curvature = _sharp(state) if np.all(np.isfinite(state.curvature)) else None
+        return Solution(z, state.loss, np.array([state.loss]), noise, curvature)
 
     def _curvature(
         self, task: NoisyTask, state: StochasticState, estimate: GradientEstimate
-    ) -> tuple[FloatArray, FloatArray]:
+    ) -> tuple[FloatArray, FloatArray, bool]:
+        """Return the curvature, the part of it that is noise, and whether it is a guess."""
         fresh, blur = estimate.curvature, estimate.curvature_noise
         if fresh is None or blur is None:
             fresh, blur = task.curvature(state.z), np.zeros_like(state.blur)
+        if fresh is None:
+            here = Visit(state.z, estimate.gradient, estimate.covariance)
+            guess = secant_curvature(state.curvature, state.visited, here)
+            return state.curvature if state.surveyed else guess, blur, True
         if np.any(np.isnan(state.curvature)):
-            return fresh, blur
-        # A running mean; while averaging, an ever longer one.
-        weight = max(1 - _MEMORY, 0.0) if state.count == 0 else 1 / (state.count + 2)
+            return fresh, blur, False
+        # A running mean of what was seen nearby; while averaging, an ever longer one.
+        moved = np.nan_to_num(np.abs(state.z - state.visited.z).max())
+        memory = _MEMORY * np.exp(-((moved / _FAR) ** 2))
+        weight = 1 - memory if state.count == 0 else 1 / (state.count + 2)
         return (
             (1 - weight) * state.curvature + weight * fresh,
             (1 - weight) * state.blur + weight * blur,
+            False,
         )
+
+    def _survey(
+        self,
+        task: NoisyTask,
+        state: StochasticState,
+        estimate: GradientEstimate,
+        free: BoolArray,
+    ) -> StochasticState:
+        """Measure the curvature, and ask for more runs where they were too few for that."""
+
+        def gradient(z: FloatArray) -> FloatArray:  # with the random numbers of this step
+            return task.estimate(z, state.num_runs, state.steps - 1).gradient
+
+        found = measured_curvature(gradient, state.z, task.space, _PROBE)
+        if np.all(np.isfinite(found)):
+            state = replace(state, curvature=found)
+        vagueness = self._vagueness(state, estimate, free) * _VAGUE / _KNOWN
+        if vagueness <= 1:
+            return replace(state, surveyed=1)
+        grown = int(np.clip(vagueness**2, 2, _GROWTH) * state.num_runs)
+        return replace(state, num_runs=min(self.max_runs, grown))
 
     def _has_risen(self, state: StochasticState, estimate: GradientEstimate) -> bool:
         noise = np.sqrt(state.accepted_variance + estimate.value_variance)
@@ -170,6 +226,26 @@ class StochasticGaussNewton(AbstractOptimizer):
         middle = (state.z + state.accepted) / 2
         return replace(state, z=middle, damping=state.damping * 10)
 
+    def _explore(
+        self,
+        task: NoisyTask,
+        state: StochasticState,
+        estimate: GradientEstimate,
+        free: BoolArray,
+        more_runs: bool,
+    ) -> StochasticState:
+        """Go downhill by half the largest step, to learn the curvature."""
+        slope = estimate.gradient * free
+        length = self.largest_step / 2 / max(float(np.abs(slope).max()), 1e-300)
+        return replace(
+            state,
+            z=np.asarray(task.space.clip(state.z - length * slope)),
+            accepted=state.z,
+            accepted_loss=estimate.value,
+            accepted_variance=estimate.value_variance,
+            num_runs=min(self.max_runs, 2 * state.num_runs) if more_runs else state.num_runs,
+        )
+
     def _descend(
         self,
         task: NoisyTask,
@@ -184,9 +260,11 @@ class StochasticGaussNewton(AbstractOptimizer):
             state.damping,
             self.largest_step,
         )
+        is_far = np.abs(step).max() > _PROBE
         return replace(
             state,
             z=np.asarray(task.space.clip(state.z + step)),
+            surveyed=0 if is_far else state.surveyed,
             accepted=state.z,
             accepted_loss=estimate.value,
             accepted_variance=estimate.value_variance,
@@ -197,14 +275,27 @@ class StochasticGaussNewton(AbstractOptimizer):
             noise=np.zeros_like(state.noise),
         )
 
-    def _is_vague(
-        self, state: StochasticState, estimate: GradientEstimate, free: BoolArray
+    def _is_off(
+        self, task: NoisyTask, state: StochasticState, estimate: GradientEstimate, free: BoolArray
     ) -> bool:
-        """Return whether more runs are needed, and allowed, before the estimate says anything."""
+        """Return whether the gradient says that this is not the minimum."""
+        if estimate.covariance.any():
+            return _stands_out(estimate, free, _AGAIN if state.count else _SIGNIFICANCE)
+        # Without noise every gradient stands out; one that asks for a tiny step is no matter.
+        return _newton(state, estimate, free) > _EXACTLY * task.tolerance
+
+    def _vagueness(
+        self, state: StochasticState, estimate: GradientEstimate, free: BoolArray
+    ) -> float:
+        """Return the error of the minimum that an estimate tells, in units of the largest allowed.
+
+        0 where averaging has begun, or more runs are not allowed.
+        """
+        if state.count or state.num_runs >= self.max_runs:
+            return 0.0
         inverse = np.linalg.pinv(_sharp(state), hermitian=True)
         spread = np.diag(inverse @ estimate.covariance @ inverse)
-        vague = np.any(np.sqrt(np.maximum(spread[free], 0.0)) > _VAGUE)
-        return bool(vague) and state.count == 0 and state.num_runs < self.max_runs
+        return float(np.sqrt(np.max(spread[free], initial=0.0)) / _VAGUE)
 
     def _average(
         self,
@@ -234,7 +325,9 @@ class StochasticGaussNewton(AbstractOptimizer):
                 "the gradient cannot be told from zero, and the simulation error of the averaged "
                 f"estimate is at most {task.in_words(wanted[free])}",
             )
-        grown = min(self.max_runs, 2 * state.num_runs) if count % 3 == 0 else state.num_runs
+        missing = weight * (np.max((errors / wanted)[free], initial=0.0) ** 2 - 1)
+        most = min(self.max_runs, _GROWTH * state.num_runs)
+        grown = int(np.clip(missing, min(state.num_runs, most), most))
         return replace(
             state,
             z=z,
@@ -246,6 +339,12 @@ class StochasticGaussNewton(AbstractOptimizer):
             num_runs=grown,
             stop=stop,
         )
+
+
+def _newton(state: StochasticState, estimate: GradientEstimate, free: BoolArray) -> float:
+    """Return how far away the minimum seems to be."""
+    step = damped_newton_step(estimate.gradient, state.curvature, free, 0.0, np.inf)
+    return float(np.abs(step).max())
 
 
 def _on_the_way(state: StochasticState, estimate: GradientEstimate) -> FloatArray:

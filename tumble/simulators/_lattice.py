@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
@@ -38,9 +38,10 @@ from tumble.simulators._lattice_runs import (
     scorer,
 )
 
-# Runs go side by side in one call, as many as fit into a cache, and at most so many.
-_MOST_NUMBERS, _MOST_ROWS = 2**18, 1024
-_PER_SITE = 8
+# Runs go side by side in one call, as many as fit into a cache, and at most so many; more of runs
+# of a few steps, which take no longer than to begin a call.
+_MOST_NUMBERS, _MOST_ROWS, _FEW_STEPS = 2**18, 1024, 16
+_PER_SITE, _RATIO = 8, 4
 _TIME_SLACK = 1e-6  # of a step
 _INVALID = (
     "a draw got a probability outside 0 to 1, negative weights, or a rate or sd that makes no sense"
@@ -190,7 +191,7 @@ class LatticeSteps(
         """
         import jax
 
-        rows = tuple(int(n) for n in np.cumsum(step_counts(model, batch)))
+        rows = tuple(int(n) for n in steps_until(model, batch.times, batch.start))
         setting = Setting(
             params, np.asarray(batch.initial[0], dtype=float), halves(batch.stream.key),
             halves(batch.runs[0]), None, model.arrays,
@@ -224,10 +225,9 @@ def _rows(
     per_call = _rows_per_call(model, batch, slopes)
     found = []
     with jax.enable_x64(True):
-        for first in range(0, len(batch.runs), per_call):
-            count = min(per_call, len(batch.runs) - first)
-            # Few sizes are compiled: the last rows may repeat others, which are cut off again.
-            size = min(per_call, 1 << (count - 1).bit_length())
+        arrays = jax.device_put(model.arrays)
+        for first, count, size in _pieces(len(batch.runs), per_call):
+            # The last rows may repeat others, which are cut off again.
             rows = first + np.minimum(np.arange(size), count - 1)
             setting = Setting(
                 np.asarray(batch.params[rows], dtype=float),
@@ -235,7 +235,7 @@ def _rows(
                 halves(batch.stream.key),
                 halves(batch.runs[rows]),
                 counts,
-                model.arrays,
+                arrays,
                 None if forced is None else ForcedDraw(*(part[rows] for part in forced)),
             )
             some = jax.tree.map(lambda part, n=count: np.asarray(part)[:n], program(setting))
@@ -243,25 +243,43 @@ def _rows(
     return jax.tree.map(lambda *parts: np.concatenate(parts), *found)
 
 
-def step_counts(model: Any, batch: Batch) -> IntArray:
-    """Return the steps from one observation to the next [T]. Raises `DataError`."""
-    steps = (np.asarray(batch.times) - batch.start) / model.step_time
+def _pieces(num_rows: int, largest: int) -> Iterator[tuple[int, int, int]]:
+    """Yield the first row, the rows and the size of each call: few sizes, as each is compiled."""
+    first, size = 0, largest
+    while first < num_rows:
+        left = num_rows - first
+        while size > 1 and left <= size // 2:
+            size = max(size // _RATIO, 1)
+        yield first, min(left, size), size
+        first += size
+
+
+def steps_until(model: Any, times: FloatArray, start: float) -> IntArray:
+    """Return the steps from the start to each time [T]. Raises `DataError`."""
+    steps = (np.asarray(times) - start) / model.step_time
     whole = np.rint(steps)
     odd = np.abs(steps - whole) > _TIME_SLACK * np.maximum(whole, 1)
     if np.any(odd):
         raise DataError(
-            f"the time {batch.times[np.argmax(odd)]:g} is not a whole number of steps of "
-            f"{model.step_time:g} after the start at {batch.start:g}; {type(model).__name__} goes "
+            f"the time {times[np.argmax(odd)]:g} is not a whole number of steps of "
+            f"{model.step_time:g} after the start at {start:g}; {type(model).__name__} goes "
             "in steps."
         )
-    return np.diff(whole, prepend=0.0).astype(np.int64)
+    return whole.astype(np.int64)
+
+
+def step_counts(model: Any, batch: Batch) -> IntArray:
+    """Return the steps from one observation to the next [T]. Raises `DataError`."""
+    return np.diff(steps_until(model, batch.times, batch.start), prepend=0)
 
 
 def _rows_per_call(model: Any, batch: Batch, slopes: bool) -> int:
     """Return how many runs go side by side; a power of two."""
     size = _state_size(model, batch)
     per_run = max(size, 1) * _PER_SITE * (1 + (len(model.parameters) if slopes else 0))
-    fitting = int(np.clip(_MOST_NUMBERS // per_run, 1, _MOST_ROWS))
+    num_steps = max(int(step_counts(model, batch).sum()), 1)
+    numbers = _MOST_NUMBERS * max(_FEW_STEPS // num_steps, 1)
+    fitting = int(np.clip(numbers // per_run, 1, _MOST_ROWS))
     return 1 << (fitting.bit_length() - 1)
 
 

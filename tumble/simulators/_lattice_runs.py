@@ -120,11 +120,11 @@ def place_finder(model: Any, num_places: int) -> Callable[..., Any]:
 
         def look(places: Places, seen: Seen, step: JaxArray) -> Places:
             draws = SiteDraws(setting.key, setting.run, step)
-            for call, (draw, slopes) in enumerate(zip(seen.draws, seen.slopes, strict=True)):
+            for draw, slopes in zip(seen.draws, seen.slopes, strict=True):
                 shape = draw.outcome.shape
                 count = int(np.prod(shape)) * draw.law.num_extra
-                extra = draws.extra_uniforms(call, (2 * num_places + count,))
-                places = _reservoir(places, draw, slopes, scales, extra, step, call)
+                extra = draws.extra_uniforms(draw.call, (2 * num_places + count,))
+                places = _reservoir(places, draw, slopes, scales, extra, step)
             return places
 
         whole = jnp.full(num_places, -1, jnp.int32)
@@ -259,17 +259,17 @@ def _plain_step(
 def _seen_step(model: Any, setting: Setting, state: Any, step: JaxArray) -> Any:
     import jax
 
-    laws: list[AbstractLaw] = []
+    drawn: list[tuple[int, AbstractLaw]] = []
 
     def arguments(params: JaxArray) -> Any:
         draw = SiteDraws(setting.key, setting.run, step, setting.forced)
         new = _next(model, setting, params, state, draw)
-        laws[:] = [seen.law for seen in draw.seen]
+        drawn[:] = [(seen.call, seen.law) for seen in draw.seen]
         args = tuple(seen.args for seen in draw.seen)
         return args, (new, args, [seen.outcome for seen in draw.seen], draw.valid)
 
     slopes, (new, args, outcomes, valid) = jax.jacfwd(arguments, has_aux=True)(setting.params)
-    draws = [SeenDraw(*seen) for seen in zip(laws, outcomes, args, strict=True)]
+    draws = [SeenDraw(*d, x, a) for d, x, a in zip(drawn, outcomes, args, strict=True)]
     return new, Seen(draws, slopes), valid
 
 
@@ -293,7 +293,6 @@ def _reservoir(
     scales: JaxArray,
     extra: JaxArray,
     step: JaxArray,
-    call: int,
 ) -> Places:
     """Let the alternatives of one draw take the places of those kept so far, by their lengths.
 
@@ -316,7 +315,7 @@ def _reservoir(
     length = jnp.where(taken, lengths[found], 1.0)
     forced = ForcedDraw(
         jnp.where(taken, step.astype(jnp.int32), places.forced.step),
-        jnp.where(taken, call, places.forced.call),
+        jnp.where(taken, draw.call, places.forced.call),
         jnp.where(taken, found // per_draw, places.forced.site).astype(jnp.int32),
         jnp.where(taken, outcomes[found], places.forced.outcome),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,7 +12,7 @@ from tumble._draw_laws import AbstractLaw
 from tumble._errors import CapabilityError
 from tumble._site_draws import AbstractSiteDraws
 from tumble._typing import FloatArray, JaxArray
-from tumble.models.lattices import Transitions
+from tumble.models.lattices import AbstractLattice, Transitions
 from tumble.simulators._base import SupportsLikelihood
 
 _CHUNK = 64  # transitions that are computed together
@@ -56,16 +56,13 @@ class MovieLikelihood:
 
         value, gradient = 0.0, np.zeros(len(theta))
         with jax.enable_x64(True):
-            for binding, program in zip(self.problem.bindings, self._programs, strict=True):
+            for binding in self.problem.bindings:
                 params = np.asarray(binding.model_params(theta), dtype=float)
+                program = _program(binding.model.model)
                 own, slopes = program(params, binding.model.before, binding.model.after)
                 value += float(own)
                 gradient += np.asarray(slopes) @ binding.model_slopes
         return value, gradient
-
-    @cached_property
-    def _programs(self) -> list[Any]:
-        return [_program(binding.model) for binding in self.problem.bindings]
 
 
 class _Replay(AbstractSiteDraws):
@@ -95,16 +92,15 @@ def _one_hot(labels: JaxArray, weights: JaxArray) -> JaxArray:
     return (labels[..., None] == jnp.arange(weights.shape[-1])).astype(weights.dtype)
 
 
-def _program(model: Transitions) -> Any:
+@lru_cache(maxsize=16)
+def _program(inner: AbstractLattice) -> Any:
     import jax
-
-    inner = model.model
 
     def log_p(params: JaxArray, before: Any, after: Any) -> JaxArray:
         named = {name: params[q] for q, name in enumerate(inner.parameters)}
 
         def one(pair: Any) -> JaxArray:
-            old, new = jax.tree.map(model.real, pair)
+            old, new = jax.tree.map(Transitions.real, pair)
             draw = _Replay(tuple(inner.outcomes(old, new)))
             inner.step(old, named, draw)
             return draw.log_p

@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from tumble import Experiment, Parameter, Problem, fit, simulate
+from tumble import Experiment, Parameter, Problem, bootstrap, fit, simulate
+from tumble._bootstrap import simulated_movies
 from tumble._errors import CapabilityError, DataError, ModelError
 from tumble._random import Stream
 from tumble.gradients import AlternativePath, CoupledDifference, ScoreFunction
@@ -24,7 +25,7 @@ from tumble.models import (
     WithinRadius,
 )
 from tumble.objectives import ExpectedLoss, MomentMatching, PathLikelihood
-from tumble.simulators import TransitionLikelihood
+from tumble.simulators import DirectMethod, TransitionLikelihood
 
 RING = Grid((4,), VonNeumann())
 SMALL = Grid((4, 4), VonNeumann())
@@ -260,6 +261,23 @@ def test_movies_are_fitted_by_simulation():
     # The same data, but their counts alone: not off by more than either's own error.
     assert abs(one.value - other.value) < 1.5 * other.standard_error
     assert 0.8 < other.standard_error / one.standard_error < 2
+
+
+def test_the_bootstrap_of_movies_simulates_frames():
+    """The likelihood sees frames; refits of the frames as observed would all be the same."""
+    found = fit(movie_problem(), num_starts=1, progress=False)
+    again = bootstrap(found, num_datasets=40, seed=0)
+    assert again.num_failed == 0
+    assert 0.7 < again.standard_errors[0] / np.sqrt(found.covariance[0, 0]) < 1.4
+    with pytest.raises(CapabilityError, match="keeps no frames"):
+        simulated_movies(Unseen(), found.theta, Stream.from_seed(0))
+
+
+class Unseen:
+    """A problem with a simulator that keeps no frames."""
+
+    model = movie_problem().model
+    simulator = DirectMethod()
 
 
 def test_transitions_start_from_the_frames():

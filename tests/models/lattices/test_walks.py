@@ -9,10 +9,11 @@ from tumble import Experiment, Parameter, Problem, simulate
 from tumble._random import Stream
 from tumble.gradients import AlternativePath, CoupledDifference, ScoreFunction
 from tumble.models import PersistentWalk, PlainWalk, RestrictedPottsWalk
-from tumble.models.lattices._walks import _AROUND, _BOX
 from tumble.objectives import MomentMatching
 
 STEP = 1e-20j
+BOX = list(itertools.product((-1, 0, 1), repeat=2))
+AROUND = [place for place in BOX if place != (0, 0)]
 
 
 def persistent_msd(p_start, p_stop, p_turn, times):
@@ -46,7 +47,7 @@ def shrinking(offset):
     """Return the probability that a cell of two pixels, ``offset`` apart, loses one of them."""
     cell = [(0, 0), tuple(offset)]
     lost = 0
-    for pixel, block, around in itertools.product(cell, _BOX, _AROUND):
+    for pixel, block, around in itertools.product(cell, BOX, AROUND):
         source = tuple(np.add(pixel, block))
         lost += source not in cell and tuple(np.add(source, around)) in cell
     return lost / (18 * 8)

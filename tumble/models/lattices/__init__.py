@@ -20,6 +20,7 @@ from tumble.models.lattices._lattice_gas_movie import LatticeGasFit, LatticeGasM
 from tumble.models.lattices._levels import AbstractLevel, LocalOtsu, Otsu
 from tumble.models.lattices._potts import Ising, Potts
 from tumble.models.lattices._predator_prey import PredatorPrey
+from tumble.models.lattices._random_transition import RandomTransition
 from tumble.models.lattices._segmentation import SegmentationLattice
 from tumble.models.lattices._susceptible_infected import SusceptibleInfected
 from tumble.models.lattices._susceptible_infected_recovered import SusceptibleInfectedRecovered
@@ -49,6 +50,7 @@ __all__ = [
     "PlainWalk",
     "Potts",
     "PredatorPrey",
+    "RandomTransition",
     "Reflective",
     "RestrictedPottsWalk",
     "SegmentationLattice",

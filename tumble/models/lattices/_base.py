@@ -8,7 +8,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tumble._errors import CapabilityError
-from tumble._typing import JaxArray
+from tumble._typing import IntArray, JaxArray
 from tumble.models._black_box import AbstractBlackBox, checked_names
 from tumble.models.lattices._grid import Grid
 
@@ -66,6 +66,22 @@ class AbstractLattice(AbstractBlackBox):
     @abc.abstractmethod
     def observe(self, state: Any) -> Mapping[str, JaxArray]:
         """Return the outputs, a number each."""
+
+    def mean(self, params: Mapping[str, JaxArray], steps: IntArray) -> Mapping[str, JaxArray]:
+        """Return the expected outputs [T] after numbers of ``steps`` [T], in `jax.numpy`.
+
+        For models where they are known exactly: fits of means then need no simulation
+        (`gradients.ExactMean`). Raises `CapabilityError` where they are not, as by default.
+        """
+        raise CapabilityError(
+            f"{type(self).__name__} does not say what its outputs are on average (`mean`); "
+            "leave out `gradient` to have one chosen that simulates."
+        )
+
+    @property
+    def has_mean(self) -> bool:
+        """Whether the model says what its outputs are on average."""
+        return type(self).mean is not AbstractLattice.mean
 
     @property
     def arrays(self) -> Any:

@@ -13,8 +13,10 @@ from tumble._typing import FloatArray
 from tumble.models.lattices._transitions import Transitions
 
 _EDGE = 1e-9
-_POINTS = 2001  # of the integral over β; likelihoods of a transition are some hundredths wide
+# Of the integral over β: so many points a standard deviation of the narrowest likelihood.
+_POINTS_A_WIDTH, _FEWEST_POINTS, _MOST_POINTS = 4, 401, 8001
 _DIFFERENCE = 1e-4
+_FRAMES = 1024
 
 
 class Estimated(NamedTuple):
@@ -46,12 +48,17 @@ class InfectionCounts:
         model: Any = transitions.model
         before, after = (np.asarray(x) == 1 for x in (transitions.before, transitions.after))
         # A site that is infected, or has no infected neighbor, counts as one of N = 0.
-        number = np.asarray(model.grid.sum_neighbors(before.astype(np.uint8))) * ~before
+        around = _around(model.grid, before.astype(np.uint8))
+        number = (around * ~before).reshape(len(before), -1)
         most = len(model.grid.offsets)
-        trials = [(number == n).reshape(len(before), -1).sum(1) for n in range(1, most + 1)]
-        number = number * after
-        infected = [(number == n).reshape(len(before), -1).sum(1) for n in range(1, most + 1)]
-        return cls(np.array(trials, dtype=float).T, np.array(infected, dtype=float).T)
+        of_row = number + (most + 1) * np.arange(len(before))[:, None]
+
+        def counts(which: Any) -> FloatArray:
+            found = np.bincount(of_row[which], minlength=(most + 1) * len(before))
+            return found.reshape(len(before), most + 1)[:, 1:].astype(float)
+
+        is_new = (after & ~before).reshape(number.shape)
+        return cls(counts(np.ones_like(is_new)), counts(is_new))
 
     def log_likelihood(self, beta: float) -> float:
         """Return log p(movies | β)."""
@@ -111,23 +118,44 @@ class InfectionCounts:
     @cached_property
     def _on_grid(self) -> tuple[FloatArray, FloatArray]:
         """Values of β [G] and the likelihoods there [K, G], in units of the largest of each row."""
-        beta = np.linspace(0, 1, _POINTS)
+        beta = np.linspace(0, 1, self._num_points)
         log_p = self._log_likelihoods(np.clip(beta, _EDGE, 1 - _EDGE))
-        return beta, log_p - log_p.max(1, keepdims=True)
+        return beta, np.exp(log_p - log_p.max(1, keepdims=True))
+
+    @property
+    def _num_points(self) -> int:
+        best = self.maximum_likelihood().value
+        p = self._chances(np.array([best]))[:, 0]
+        numbers = np.arange(1, len(p) + 1)
+        slopes = numbers * (1 - best) ** (numbers - 1)
+        information = self.trials @ (slopes**2 / np.maximum(p * (1 - p), _EDGE))
+        wanted = _POINTS_A_WIDTH * np.sqrt(information.max(initial=0.0))
+        return int(np.clip(wanted, _FEWEST_POINTS, _MOST_POINTS))
 
     def _varying_log_likelihood(self, mean: float, sd: float) -> float:
         """Return log p(movies | mean, sd), up to a constant."""
         from scipy.special import ndtr
 
-        beta, log_p = self._on_grid
+        beta, scaled = self._on_grid
         step = beta[1] - beta[0]
         # The normal law of each cell of the grid, and of all that lies beyond at its ends.
         edges = np.concatenate([[-np.inf], (beta[1:] + beta[:-1]) / 2, [np.inf]])
         weights = np.diff(ndtr((edges - mean) / sd))
-        likelihood = np.exp(log_p) @ weights
+        likelihood = scaled @ weights
         if not np.all(likelihood > 0) or sd < step / 4:
             return -np.inf
         return float(np.log(likelihood).sum())
+
+
+def _around(grid: Any, frames: Any) -> Any:
+    """Return sums over neighbors of frames [K, ...], in pieces of one size, compiled once."""
+    size = min(_FRAMES, len(frames))
+    found = []
+    for first in range(0, len(frames), size):
+        piece = frames[first : first + size]
+        full = np.resize(piece, (size, *piece.shape[1:]))
+        found.append(np.asarray(grid.sum_neighbors(full))[: len(piece)])
+    return np.concatenate(found)
 
 
 def _minimum(function: Callable[[float], float]) -> float:

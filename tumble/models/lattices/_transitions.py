@@ -73,16 +73,23 @@ class Transitions(AbstractLattice):
         """See `AbstractLattice.start`."""
         import jax.numpy as jnp
 
-        return {"next": jnp.uint32(0), "state": self._at(jnp.uint32(0))}
+        return {"next": jnp.uint32(0), "state": self.frame(jnp.uint32(0))}
 
     def step(self, state: Any, params: Mapping[str, JaxArray], draw: Any) -> Any:
         """See `AbstractLattice.step`."""
         k = state["next"]
-        return {"next": k + 1, "state": self.model.step(self._at(k), params, draw)}
+        return {"next": k + 1, "state": self.model.step(self.frame(k), params, draw)}
 
     def observe(self, state: Any) -> Mapping[str, JaxArray]:
         """See `AbstractLattice.observe`."""
         return self.model.observe(state["state"])
+
+    def frame(self, k: Any) -> Any:
+        """Return the state before transition k, in JAX."""
+        import jax
+        import jax.numpy as jnp
+
+        return jax.tree.map(lambda frames: self.real(jnp.asarray(frames)[k]), self.before)
 
     @property
     def arrays(self) -> Any:
@@ -93,6 +100,16 @@ class Transitions(AbstractLattice):
         """See `AbstractLattice.having`."""
         other = copy(self)
         other.before = arrays
+        return other
+
+    def followed_by(self, states: Any) -> Transitions:
+        """Return the transitions from the same frames to other ``states`` [K, ...]."""
+        import jax
+
+        other = copy(self)
+        other.after = jax.tree.map(
+            lambda old, new: np.asarray(new).astype(old.dtype), self.after, states
+        )
         return other
 
     def __eq__(self, other: object) -> bool:
@@ -115,12 +132,6 @@ class Transitions(AbstractLattice):
 
     def __repr__(self) -> str:
         return f"Transitions: {self.num_transitions} of {self.model!r}"
-
-    def _at(self, k: JaxArray) -> Any:
-        import jax
-        import jax.numpy as jnp
-
-        return jax.tree.map(lambda frames: self.real(jnp.asarray(frames)[k]), self.before)
 
     @staticmethod
     def real(frame: JaxArray) -> JaxArray:

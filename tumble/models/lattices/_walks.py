@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from tumble._errors import ModelError, is_number, require_whole, shown
-from tumble._typing import JaxArray
+from tumble._typing import IntArray, JaxArray
 from tumble.models.lattices._base import AbstractLattice
 
-_BOX = np.array([(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)])
-_AROUND = _BOX[np.any(_BOX != 0, axis=1)]
+_NUM_AROUND = 8
 
 
 @dataclass(frozen=True)
@@ -51,6 +50,10 @@ class PlainWalk(AbstractLattice):
     def observe(self, state: JaxArray) -> Mapping[str, JaxArray]:
         """See `AbstractLattice.observe`."""
         return {"msd": self.pixel**2 * (state**2).sum()}
+
+    def mean(self, params: Mapping[str, JaxArray], steps: IntArray) -> Mapping[str, JaxArray]:
+        """See `AbstractLattice.mean`."""
+        return {"msd": self.pixel**2 * self.num_axes * (1 - params["p_stay"]) * steps}
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,31 @@ class PersistentWalk(AbstractLattice):
         """See `AbstractLattice.observe`."""
         return {"msd": self.pixel**2 * (state["x"] ** 2).sum()}
 
+    def mean(self, params: Mapping[str, JaxArray], steps: IntArray) -> Mapping[str, JaxArray]:
+        """See `AbstractLattice.mean`: moments along one axis, apart for moving and at rest.
+
+        Sides are as likely as each other, so with s the side, E[x s; moving or not] is enough.
+        """
+        import jax
+        import jax.numpy as jnp
+
+        start, stop = params["p_start"], params["p_stop"]
+        keeps = 1 - 2 * params["p_turn"]  # E[side · side before]
+
+        def advance(moments: Any, _: Any) -> Any:
+            share, ahead, square = moments  # [2]: at rest, moving; of 1, x s and x²
+            switch = jnp.array([[1 - start, start], [stop, 1 - stop]])
+            share, ahead, square = share @ switch, keeps * (ahead @ switch), square @ switch
+            moves = jnp.array([0.0, 1.0])
+            square = square + moves * (2 * ahead + share)
+            ahead = ahead + moves * share
+            return (share, ahead, square), square.sum()
+
+        first = jnp.array([0.0, 1.0]), jnp.zeros(2), jnp.zeros(2)
+        _, squares = jax.lax.scan(advance, first, None, length=int(np.max(steps)))
+        known = jnp.concatenate([jnp.zeros(1), squares])[np.asarray(steps)]
+        return {"msd": self.pixel**2 * self.num_axes * known}
+
 
 @dataclass(frozen=True)
 class RestrictedPottsWalk(AbstractLattice):
@@ -122,21 +150,26 @@ class RestrictedPottsWalk(AbstractLattice):
     def __post_init__(self) -> None:
         require_whole("width", self.width, 3)
 
-    def start(self, params: Mapping[str, JaxArray], draw: Any) -> JaxArray:
-        """See `AbstractLattice.start`: both pixels [2, 2], the same one where there is one."""
+    def start(self, params: Mapping[str, JaxArray], draw: Any) -> Any:
+        """See `AbstractLattice.start`: row and column of both pixels, the same if there is one."""
         import jax.numpy as jnp
 
-        return jnp.zeros((2, 2)) + self.width // 2
+        middle = jnp.zeros(()) + self.width // 2
+        return (middle, middle), (middle, middle)
 
-    def step(self, state: JaxArray, params: Mapping[str, JaxArray], draw: Any) -> JaxArray:
+    def step(self, state: Any, params: Mapping[str, JaxArray], draw: Any) -> Any:
         """See `AbstractLattice.step`."""
         import jax.numpy as jnp
 
+        # Numbers rather than arrays of two: they make vectors over the runs.
         one, other = state
-        first = draw.choose([0.5, 0.5]) == 0
-        block, around = draw.choose(9), draw.choose(8)
-        source = self._inside(jnp.where(first, one, other) + jnp.asarray(_BOX, float)[block])
-        target = self._inside(source + jnp.asarray(_AROUND, float)[around])
+        # One draw of pixel, place in its block, and neighbor: they are all even. Without a sign,
+        # they are faster to divide.
+        attempt = draw.choose(2 * 9 * _NUM_AROUND).astype(jnp.uint32)
+        around, attempt = attempt % _NUM_AROUND, attempt // _NUM_AROUND
+        around = around + (around >= _NUM_AROUND // 2)  # the middle of a block is no neighbor
+        source = self._from(_either(attempt < 9, one, other), attempt % 9)
+        target = self._from(source, around)
         from_cell = _same(source, one) | _same(source, other)
         to_one, to_other = _same(target, one), _same(target, other)
         single = _same(one, other)
@@ -144,22 +177,25 @@ class RestrictedPottsWalk(AbstractLattice):
         shrinks = ~single & ~from_cell & (to_one | to_other)
         # Where nothing grows there is nothing to accept, and no score.
         accepted = draw.flip(jnp.where(grows, params["p"], 0.0))
-        grown = jnp.stack([one, target])
-        left = jnp.where(to_one, other, one)
-        shrunk = jnp.stack([left, left])
-        state = state + accepted * (grown - state)
-        return jnp.where(shrinks, shrunk, state)
+        grown = tuple(x + accepted * (y - x) for x, y in zip(other, target, strict=True))
+        left = _either(to_one, other, one)
+        return _either(shrinks, left, one), _either(shrinks, left, grown)
 
-    def observe(self, state: JaxArray) -> Mapping[str, JaxArray]:
+    def observe(self, state: Any) -> Mapping[str, JaxArray]:
         """See `AbstractLattice.observe`."""
-        return {"msd": ((state - self.width // 2) ** 2).sum() / 2}
+        middle = self.width // 2
+        return {"msd": sum((x - middle) ** 2 for pixel in state for x in pixel) / 2}
 
-    def _inside(self, site: JaxArray) -> JaxArray:
-        """Return the mirror image of a site that lies outside."""
+    def _from(self, site: Any, place: JaxArray) -> Any:
+        """Return the site at the places 0 … 8 of the block around a site, or its mirror image."""
+        row, column = site
+        return self._inside(row + place // 3 - 1), self._inside(column + place % 3 - 1)
+
+    def _inside(self, x: JaxArray) -> JaxArray:
         import jax.numpy as jnp
 
-        site = jnp.where(site < 0, -1 - site, site)
-        return jnp.where(site >= self.width, 2 * self.width - 1 - site, site)
+        x = jnp.where(x < 0, -1 - x, x)
+        return jnp.where(x >= self.width, 2 * self.width - 1 - x, x)
 
 
 def _check_units(walk: PlainWalk | PersistentWalk) -> None:
@@ -170,5 +206,11 @@ def _check_units(walk: PlainWalk | PersistentWalk) -> None:
             raise ModelError(f"`{name}` is {shown(value)}, expected a {what} > 0.")
 
 
-def _same(one: JaxArray, other: JaxArray) -> JaxArray:
-    return (one == other).all()
+def _same(one: Any, other: Any) -> JaxArray:
+    return (one[0] == other[0]) & (one[1] == other[1])
+
+
+def _either(condition: JaxArray, one: Any, other: Any) -> Any:
+    import jax.numpy as jnp
+
+    return tuple(jnp.where(condition, x, y) for x, y in zip(one, other, strict=True))
