@@ -16,6 +16,7 @@ from tumble.models.lattices._grid import (
 )
 from tumble.models.lattices._infection_counts import Estimated, InfectionCounts
 from tumble.models.lattices._lattice_gas import FitzHughNagumoLatticeGas
+from tumble.models.lattices._lattice_gas_frame import LatticeGasFrame, LatticeGasRatios
 from tumble.models.lattices._lattice_gas_movie import LatticeGasFit, LatticeGasMovie
 from tumble.models.lattices._potts import Ising, Potts
 from tumble.models.lattices._predator_prey import PredatorPrey
@@ -37,7 +38,9 @@ __all__ = [
     "InfectionCounts",
     "Ising",
     "LatticeGasFit",
+    "LatticeGasFrame",
     "LatticeGasMovie",
+    "LatticeGasRatios",
     "Moore",
     "Periodic",
     "PersistentWalk",
