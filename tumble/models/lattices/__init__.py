@@ -20,6 +20,7 @@ from tumble.models.lattices._lattice_gas_frame import LatticeGasFrame, LatticeGa
 from tumble.models.lattices._lattice_gas_movie import LatticeGasFit, LatticeGasMovie
 from tumble.models.lattices._potts import Ising, Potts
 from tumble.models.lattices._predator_prey import PredatorPrey
+from tumble.models.lattices._restarts import Restarts
 from tumble.models.lattices._susceptible_infected import SusceptibleInfected
 from tumble.models.lattices._susceptible_infected_recovered import SusceptibleInfectedRecovered
 from tumble.models.lattices._transitions import Transitions
@@ -48,6 +49,7 @@ __all__ = [
     "Potts",
     "PredatorPrey",
     "Reflective",
+    "Restarts",
     "RestrictedPottsWalk",
     "SusceptibleInfected",
     "SusceptibleInfectedRecovered",
