@@ -7,6 +7,7 @@ from tumble import outputs, simulate
 from tumble._errors import DataError, ModelError, ParameterError
 from tumble.models import FitzHughNagumoLatticeGas, Grid, LatticeGasMovie
 from tumble.models.lattices._lattice_gas import AXIS, DIAGONAL, OFFSETS
+from tumble.models.lattices._lattice_gas_closure import carried
 
 TRUTH = {"k1": 0.98, "k2": 0.1, "k3": 0.2, "D_A": 0.1, "D_B": 0.4}
 
@@ -90,14 +91,44 @@ def movie(seed, interval=250, frames=8, params=TRUTH):
 
 def test_a_movie_tells_the_parameters():
     model, frames = movie(1)
-    found = LatticeGasMovie(model, frames, 250).fit(
-        {"k1": 0.5, "k2": 0.2, "k3": 0.1, "D_A": 0.3, "D_B": 0.7}
-    )
+    found = LatticeGasMovie(model, frames, 250).fit()
     assert found.converged
+    assert (found.num_starts, found.num_agreeing) == (4, 4)
     for name, truth in TRUTH.items():
         off = np.log(found.params[name] / truth)
         assert abs(off) < 3.5 * found.standard_errors[name]
         assert found.standard_errors[name] < 0.5
+    # All particles of a kind move at once: no estimate knows D better than the number of moves.
+    for name in ("D_A", "D_B"):
+        steps = 7 * 250 * TRUTH[name]
+        least = np.sqrt((1 - TRUTH[name]) / steps)
+        assert 0.7 * least < found.standard_errors[name] < 2.5 * least
+
+
+def test_fits_end_at_the_same_point_from_other_starts():
+    model, frames = movie(1)
+    problem = LatticeGasMovie(model, frames, 250)
+    ends = [
+        problem.fit(start, repeats=0)
+        for start in (None, {"k1": 0.5, "k2": 0.2, "k3": 0.1, "D_A": 0.3, "D_B": 0.7},
+                      {"k1": 0.355, "k2": 0.91, "k3": 0.059, "D_A": 0.35, "D_B": 0.73})
+    ]  # fmt: skip
+    assert [end.num_starts for end in ends] == [4, 1, 1]
+    for end in ends[1:]:
+        assert end.converged
+        for name, value in ends[0].params.items():
+            # The movie tells k1 and k2 apart least, so that the search ends first along their sum.
+            assert abs(end.params[name] / value - 1) < 0.05 * ends[0].standard_errors[name] + 2e-3
+
+
+def test_steps_of_the_equations_are_short_enough():
+    """Other capacities have other fastest waves: nothing may grow that decays."""
+    model = FitzHughNagumoLatticeGas(Grid((12, 12)), capacity=8, stripe=(4, 6))
+    frame = np.random.default_rng(0).integers(0, 9, (2, 1, 12, 12)).astype(float)
+    means, _ = carried(model, 200, np.log([0.9, 0.1, 0.2, 1.0, 1.0]), frame)
+    assert means.min() > 0
+    assert means.max() < 8
+    assert means.std() < frame.std()
 
 
 def test_the_closure_carries_means():
@@ -129,6 +160,10 @@ def test_the_closure_carries_means():
          DataError, "0 to 50"),
         (lambda: LatticeGasMovie(FitzHughNagumoLatticeGas(), np.zeros((2, 2, 64, 64)), 0),
          ParameterError, "interval"),
+        (lambda: LatticeGasMovie(FitzHughNagumoLatticeGas(), np.zeros((2, 2, 64, 64)), 5).fit(
+            num_starts=0), ParameterError, "num_starts"),
+        (lambda: LatticeGasMovie(FitzHughNagumoLatticeGas(), np.zeros((2, 2, 64, 64)), 5).fit(
+            repeats=1), ParameterError, "repeats"),
         (lambda: LatticeGasMovie(FitzHughNagumoLatticeGas(), np.zeros((2, 2, 64, 64)), 5).fit(
             {"k1": 1.0}), ParameterError, "start"),
     ],

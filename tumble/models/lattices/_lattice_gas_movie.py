@@ -26,7 +26,7 @@ _RINGS = 16  # of wave numbers that share a spectrum
 _LONG_WAVES = 0.12  # periods a site, of the waves of which the first start is made
 _BOX = (0.02, 1.0)  # where starts are looked for
 _PILOT = 4  # transitions that choose between starts
-_ALIKE = 0.02  # of the logarithm of a parameter: starts that end that close agree
+_ALIKE = 0.1  # of −log p: starts that end that close agree
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class LatticeGasFit:
     """What a movie says: ``params`` by name; ``steps`` of the search, and whether it ``converged``.
 
     ``standard_errors`` by name, relative. ``num_starts`` were tried, of which ``num_agreeing``
-    ended at the same point of a part of the movie, which was then the start of the whole.
+    ended with as good a fit of a part of the movie as the best, where the fit of the whole began.
     """
 
     params: Mapping[str, float]
@@ -200,7 +200,7 @@ class LatticeGasMovie:
         some = sorted(set(np.linspace(0, last, min(_PILOT, last + 1)).astype(int).tolist()))
         ends = [self._search(z, some) for z in starts]
         best = min(ends, key=lambda end: end.at.loss)
-        agree = sum(bool(np.abs(end.z - best.z).max() < _ALIKE) for end in ends)
+        agree = sum(end.at.loss < best.at.loss + _ALIKE for end in ends)
         return best.z, agree
 
     def _by_regression(self) -> FloatArray:

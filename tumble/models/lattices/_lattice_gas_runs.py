@@ -28,7 +28,7 @@ def runs_from(
     """
     import jax
 
-    key = halves(stream.key)
+    frames, key = np.asarray(frames, dtype=float), halves(stream.key)
     with jax.enable_x64(True):
         found = [
             np.stack(_program(model)(values, frames[:, t], interval, key, halves(t)))
