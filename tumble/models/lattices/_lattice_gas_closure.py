@@ -13,7 +13,7 @@ from tumble.models.lattices._lattice_gas import DIAGONAL, FitzHughNagumoLatticeG
 from tumble.models.lattices._lattice_gas_drift import spread
 
 _FASTEST = 1 + 4 * DIAGONAL  # how fast a wave decays at most, in units of D / N
-_SHARE = 0.8  # of the time of the fastest decay, in one step of the equations
+_STEP = 1.0  # times of the fastest decay that a step of the equations takes
 
 
 def carried(
@@ -23,7 +23,8 @@ def carried(
 
     Mean increments are linear in the counts but for the cubic reaction, which takes the variance of
     A, for which there is an equation of its own: neighbors are taken for independent, and third
-    moments for zero. Steps of Heun's method, as short as the fastest wave asks for.
+    moments for zero. Steps of the classical method of Runge and Kutta, as long as the fastest wave
+    allows.
 
     Arguments: ``interval``, in steps of the lattice; ``z`` [P], logarithms of the parameters;
     ``frames`` [2, T, *shape] of A and B. Returns means [2, T, *shape] and their slopes
@@ -33,7 +34,7 @@ def carried(
 
     values = np.exp(z)
     moves, rates = values[3:].max() / model.capacity, model.rate / 6 * values[:3].sum()
-    count = max(2, int(np.ceil(interval * (_FASTEST * moves + rates) / _SHARE)))
+    count = max(4, int(np.ceil(interval * (_FASTEST * moves + rates) / _STEP)))
     # Frame by frame: what a frame needs fits into a cache, and any number shares one program.
     means, slopes = np.empty(frames.shape), np.empty((len(z), *frames.shape))
     with jax.enable_x64(True):
@@ -52,14 +53,17 @@ def _program(model: FitzHughNagumoLatticeGas) -> Any:
     def means(z: JaxArray, frame: JaxArray, count: JaxArray, span: JaxArray) -> Any:
         params = dict(zip(model.parameters, jnp.exp(z), strict=True))
 
+        def slope_at(state: Any, slope: Any, share: float) -> Any:
+            there = (s + share * span * k for s, k in zip(state, slope, strict=True))
+            return _increments(model, tuple(there), params)
+
         def advance(_: Any, state: Any) -> Any:
-            """Make a step of Heun's method."""
             first = _increments(model, state, params)
-            there = tuple(s + span * f for s, f in zip(state, first, strict=True))
-            second = _increments(model, there, params)
-            return tuple(
-                s + span / 2 * (f + g) for s, f, g in zip(state, first, second, strict=True)
-            )
+            second = slope_at(state, first, 0.5)
+            third = slope_at(state, second, 0.5)
+            last = slope_at(state, third, 1.0)
+            slopes = zip(state, first, second, third, last, strict=True)
+            return tuple(s + span / 6 * (k + 2 * l + 2 * m + n) for s, k, l, m, n in slopes)
 
         state = frame[0], frame[1], jnp.zeros_like(frame[0])
         found = jnp.stack(jax.lax.fori_loop(0, count, advance, state)[:2])

@@ -19,9 +19,9 @@ from tumble.models.lattices._lattice_gas_runs import runs_from
 
 _ITERATIONS = 40
 _LARGEST_STEP = 0.5  # of the logarithm of a parameter
-_TOLERANCE = 1e-3
+_ENOUGH = 1e-4  # of −log p: less to be gained than that ends a search
+_SLACK = 1e-2  # of −log p: what the number of steps of the equations makes of it
 _FIRST_DAMPING = 1e-3
-_SLACK = 1e-9  # rounding
 _RINGS = 16  # of wave numbers that share a spectrum
 _LONG_WAVES = 0.12  # periods a site, of the waves of which the first start is made
 _BOX = (0.02, 1.0)  # where starts are looked for
@@ -57,6 +57,12 @@ class _Look(NamedTuple):
     normal: FloatArray
     filters: FloatArray
     white: Any
+
+    @property
+    def gain(self) -> float:
+        """How much lower the loss would be if it were quadratic."""
+        newton = np.linalg.pinv(self.normal, hermitian=True) @ self.slope
+        return float(self.slope @ newton) / 2 if np.isfinite(self.loss) else np.inf
 
 
 class _Found(NamedTuple):
@@ -112,7 +118,7 @@ class LatticeGasMovie:
         start: Mapping[str, float] | None = None,
         *,
         num_starts: int = 4,
-        repeats: int = 4,
+        repeats: int = 3,
         seed: int = 0,
     ) -> LatticeGasFit:
         """Return the parameters at which frames are carried best to those that follow.
@@ -127,7 +133,7 @@ class LatticeGasMovie:
         know of: that all particles of a kind move at once, and that noise differs between sites.
 
         Arguments: ``start``, positive values of all parameters, from which alone the search then
-        goes; ``num_starts``, default 4; ``repeats``, default 4, or 0 for errors of independent
+        goes; ``num_starts``, default 4; ``repeats``, default 3, or 0 for errors of independent
         waves, which take no simulation and are right but for a factor of about 2; their ``seed``.
         Raises `ParameterError`.
         """
@@ -221,19 +227,18 @@ class LatticeGasMovie:
 
     def _search(self, z: FloatArray, transitions: list[int]) -> _Found:
         """Return the end of damped Gauss–Newton steps from z [P] on some transitions."""
-        here, at, move = z, self._looked_at(z, transitions), np.full(len(z), np.inf)
-        damping, steps = _FIRST_DAMPING, 0
-        while steps < _ITERATIONS and np.abs(move).max() > _TOLERANCE:
+        here, at, damping, steps = z, self._looked_at(z, transitions), _FIRST_DAMPING, 0
+        while steps < _ITERATIONS and at.gain > _ENOUGH:
             steps += 1
             stiff = at.normal + damping * np.diag(np.diag(at.normal))
             move = -np.linalg.pinv(stiff, hermitian=True) @ at.slope
             move *= min(1.0, _LARGEST_STEP / max(np.abs(move).max(), 1e-300))
             there = self._looked_at(here + move, transitions)
-            if there.loss < at.loss + _SLACK * abs(at.loss):
+            if there.loss < at.loss + _SLACK:
                 here, at, damping = here + move, there, damping / 10
             else:
                 damping *= 10
-        return _Found(here, at, steps, bool(np.abs(move).max() <= _TOLERANCE))
+        return _Found(here, at, steps, at.gain <= _ENOUGH)
 
     def _looked_at(self, z: FloatArray, transitions: list[int]) -> _Look:
         """Return loss, slope and normal matrix at z [P].
