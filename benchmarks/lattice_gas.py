@@ -95,7 +95,8 @@ def main() -> None:
         many movies all four starts ended alike. Options: `{settings(options)}`."""
     )
     page.table(
-        ["movies", *TRUTH, "all within 10 %", "seconds", "longest", "not converged", "starts agree"],
+        ["movies", *TRUTH, "all within 10 %", "seconds", "longest", "not converged",
+         "starts agree"],
         rows,
     )  # fmt: skip
     seconds = with_errors(options.errors)
@@ -107,9 +108,9 @@ def main() -> None:
     page.heading("One frame")
     rows, printed = of_frames(options.frames, options.errors)
     page.text(
-        f"""{options.frames} frames 50,000 steps after the stripe, at the published parameters: three
-        ratios by `LatticeGasFrame`. Relative errors: their standard deviation, what was aimed at,
-        their mean, their root mean square, and the standard error that a fit states (median of
+        f"""{options.frames} frames 50,000 steps after the stripe, at the published parameters:
+        three ratios by `LatticeGasFrame`. Relative errors: their standard deviation, what was
+        aimed at, their mean, their root mean square, and the standard error that a fit states (median of
         {options.errors}). The pattern still grows after 50,000 steps, which shows in the means."""
     )
     page.table(["", "sd", "target", "mean", "rms", "stated"], rows)
