@@ -110,8 +110,9 @@ def main() -> None:
     page.text(
         f"""{options.frames} frames 50,000 steps after the stripe, at the published parameters:
         three ratios by `LatticeGasFrame`. Relative errors: their standard deviation, what was
-        aimed at, their mean, their root mean square, and the standard error that a fit states (median of
-        {options.errors}). The pattern still grows after 50,000 steps, which shows in the means."""
+        aimed at, their mean, their root mean square, and the standard error that a fit states
+        (median of {options.errors}). The pattern still grows after 50,000 steps, which shows in
+        the means."""
     )
     page.table(["", "sd", "target", "mean", "rms", "stated"], rows)
     page.text("What a fit prints:")

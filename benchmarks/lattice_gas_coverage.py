@@ -38,7 +38,7 @@ def main() -> None:
     """Print the page."""
     parser = arguments(__doc__)
     parser.add_argument("--repeats", type=int, default=200)
-    parser.add_argument("--size", type=int, default=32)
+    parser.add_argument("--size", type=int, default=24)
     parser.add_argument(
         "--rows", type=Path, help="a file of rows, from which a stopped run goes on"
     )

@@ -5,9 +5,11 @@ import pytest
 
 from tumble import outputs, simulate
 from tumble._errors import DataError, ModelError, ParameterError
+from tumble._random import Stream
 from tumble.models import FitzHughNagumoLatticeGas, Grid, LatticeGasMovie
 from tumble.models.lattices._lattice_gas import AXIS, DIAGONAL, OFFSETS
 from tumble.models.lattices._lattice_gas_closure import carried
+from tumble.models.lattices._lattice_gas_runs import runs_from
 
 TRUTH = {"k1": 0.98, "k2": 0.1, "k3": 0.2, "D_A": 0.1, "D_B": 0.4}
 
@@ -49,6 +51,37 @@ def test_mean_increments_are_those_of_the_definition():
         assert set(np.unique(reacted)) <= {-1, 0, 1}
         error = change[k].std(0) / np.sqrt(len(change[k])) + 1e-9
         assert np.all(np.abs(change[k].mean(0) - moved[k]) < 4.5 * error)
+
+
+def test_runs_from_frames_have_the_law_of_the_model():
+    """Mean and variance of one step at each site, exactly; and that moves are common to all."""
+    model = FitzHughNagumoLatticeGas(Grid((4, 4)), capacity=10, rate=0.3, stripe=(0, 0))
+    frame = np.random.default_rng(0).integers(0, 11, (2, 4, 4)).astype(float)
+    frames = np.repeat(frame[:, None], 12_000, axis=1)
+    n, m = frame
+    p = model.channels(n, m, TRUTH)
+    frozen = runs_from(model, np.array([0.98, 0.1, 0.2, 0.0, 0.0]), frames, 1, Stream(3)) - frames
+    for change, up, down in ((frozen[0], p[0] + p[2], p[1] + p[3]), (frozen[1], p[4], p[5])):
+        mean, square = 0.05 * (up - down), 0.05 * (up + down)
+        error = np.sqrt((square - mean**2) / 12_000) + 1e-12
+        assert np.all(np.abs(change.mean(0) - mean) < 4.5 * error)
+        error = np.sqrt((square - square**2) / 12_000) + 1e-12
+        assert np.all(np.abs((change**2).mean(0) - square) < 4.5 * error)
+    moved = runs_from(model, np.array([0.0, 0.0, 0.0, 0.5, 1.0]), frames, 1, Stream(4)) - frames
+    for change, q, chance in zip(moved, frame / 10, (0.5, 1.0), strict=True):
+        mean, square = np.zeros((4, 4)), np.zeros((4, 4))
+        for i, j in OFFSETS:
+            share = chance * (DIAGONAL if i and j else AXIS)
+            come = np.roll(q, (i, j), (0, 1))
+            mean += share * (come - q)
+            square += share * (come * (1 - q) + q * (1 - come))
+        error = np.sqrt((square - mean**2) / 12_000) + 1e-12
+        assert np.all(np.abs(change.mean(0) - mean) < 4.5 * error)
+        error = np.sqrt((square - square**2) / 12_000) + 1e-12
+        assert np.all(np.abs((change**2).mean(0) - square) < 4.5 * error)
+        assert np.all(change.sum((1, 2)) == 0)
+    stays = (moved[0] == 0).all((1, 2)).mean()
+    assert abs(stays - 0.5) < 4.5 * 0.5 / np.sqrt(12_000)
 
 
 def test_chances_are_probabilities():
