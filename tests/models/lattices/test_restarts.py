@@ -44,7 +44,7 @@ def test_stability_is_the_log_of_squared_change():
     model = Restarts(GAS, movie(), 7)
     found = LatticeSteps().sample(model, batch([[1.0]], run_ids(1))).states
     plain = From(GAS.grid, capacity=10, rate=0.2, stripe=(2, 3))
-    kept = LatticeSteps().sample_frames(plain, batch(np.zeros((1, 0)), run_ids(1))).frames
+    kept, _ = LatticeSteps().record_frames(plain, batch(np.zeros((1, 0)), run_ids(1)))
     after = np.stack([kept[k][0, 0] for k in "AB"])
     assert np.isclose(found[0, 0, -1], np.log(((after - movie()[1]) ** 2).sum()))
     frozen = LatticeSteps().sample(model, batch([[1.0]], run_ids(1), steps=0)).states
