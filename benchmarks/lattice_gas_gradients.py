@@ -20,7 +20,6 @@ from tumble.gradients import (
     GaussianSmoothing,
     Pathwise,
     ScoreFunction,
-    StraightThrough,
 )
 from tumble.models import FitzHughNagumoLatticeGas, Restarts
 from tumble.models.lattices._lattice_gas_closure import carried
@@ -101,20 +100,31 @@ def by_closure(first: np.ndarray, interval: int) -> tuple[np.ndarray, float]:
     return np.stack(found, -1)[None], seconds
 
 
+class _StraightThrough:
+    """The draws of a step, a flip having the derivative of its probability, in reverse as well."""
+
+    def __init__(self, step: Any, key: Any) -> None:
+        self._draws = SiteDraws(key, halves(0), step)
+        self.choose, self.pick = self._draws.choose, self._draws.pick
+
+    def flip(self, p: Any) -> Any:
+        import jax
+
+        return self._draws.flip(jax.lax.stop_gradient(p)) + p - jax.lax.stop_gradient(p)
+
+
 def in_reverse(first: np.ndarray, interval: int, checkpoints: bool) -> tuple[float, float]:
     """Return seconds and MB of one reverse straight-through gradient of the stability."""
     import jax
     import jax.numpy as jnp
 
-    relaxation = StraightThrough()
     key = halves(1)
 
     def loss(values: Any, frame: Any) -> Any:
         params = {name: values[p] for p, name in enumerate(_GAS.parameters)}
 
         def advance(state: Any, step: Any) -> Any:
-            draw = SiteDraws(key, halves(0), step, None, relaxation)
-            return _GAS.step(state, params, draw), None
+            return _GAS.step(state, params, _StraightThrough(step, key)), None
 
         def chunk(state: Any, steps: Any) -> Any:
             return jax.lax.scan(advance, state, steps)
