@@ -15,6 +15,7 @@ import tumble as tb
 from tumble.gradients import CoupledDifference, Pathwise
 from tumble.models import FitzHughNagumoLatticeGas, Grid, Restarts
 from tumble.objectives import LossOfExpectations, StabilityMatching
+from tumble.optimizers import Optax
 
 _FREE = {name: tb.Parameter(1e-3, 1.0, scale="log", start=TRUTH[name]) for name in TRUTH}
 _PLACES = {
@@ -68,13 +69,14 @@ def alone(page: Page, model: Restarts, steps: int) -> None:
     ):
         fit = tb.fit(
             problem, objective=LossOfExpectations(lambda m, y: m.mean()), gradient=gradient,
-            optimizer=optax.adam(0.05), start=TRUTH, warm_start=False, max_steps=steps,
+            optimizer=Optax(optax.adam(0.1), first_runs=24, max_runs=24), start=TRUTH,
+            warm_start=False, max_steps=steps,
         )  # fmt: skip
         rows.append([name, *(f"{fit.params[n]:.3f}" for n in TRUTH), f"{fit.loss:.2f}"])
         progress(f"{rows[-1]}")
     page.heading("Stability alone, followed")
     page.text(
-        f"""{steps} steps of Adam (0.05, on logarithms) on stability alone, from the truth, on
+        f"""{steps} steps of Adam (0.1, on logarithms) on stability alone, from the truth, on
         {len(model.starts["frame"])} frames of a smaller movie, {model.interval} steps apart. The
         right gradient lets diffusion die. Straight-through has another idea of D than
         the simulator, as [the table of gradients](lattice_gas_gradients.md) shows: it sees that
@@ -116,12 +118,12 @@ def main() -> None:
     """Print the page."""
     parser = arguments(__doc__)
     parser.add_argument("--size", type=int, default=24)
-    parser.add_argument("--frames", type=int, default=6)
-    parser.add_argument("--interval", type=int, default=300)
+    parser.add_argument("--frames", type=int, default=5)
+    parser.add_argument("--interval", type=int, default=200)
     parser.add_argument("--runs", type=int, default=12)
-    parser.add_argument("--adam", type=int, default=40)
-    parser.add_argument("--starts", type=int, default=2)
-    parser.add_argument("--steps", type=int, default=15)
+    parser.add_argument("--adam", type=int, default=20)
+    parser.add_argument("--starts", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=12)
     options = parser.parse_args()
     page = Page("stability_matching", "Stability of a pattern")
     page.text(f"Options: `{settings(options)}`.")
