@@ -5,7 +5,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tumble._typing import FloatArray
 
 
 class TumbleError(ValueError):
@@ -120,3 +123,24 @@ def first_line(error: BaseException) -> str:
     """Return the first line of what an error of others says, as a sentence."""
     text = next(iter(str(error).splitlines()), "").strip()[:200]
     return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def require_times(times: Any, start: float = 0.0) -> FloatArray:
+    """Return ``times`` as an array. Raises `ParameterError` unless they ascend from ``start``."""
+    import numpy as np
+
+    if not np.isfinite(start):
+        raise ParameterError(f"`start` is {start}, expected a finite time.")
+    try:
+        grid = np.atleast_1d(np.asarray(times, dtype=float))
+    except (TypeError, ValueError):
+        raise ParameterError(f"`times` is {times!r}, expected a list of times.") from None
+    if grid.ndim != 1 or grid.size == 0:
+        raise ParameterError(f"`times` has shape {grid.shape}, expected a list of times.")
+    if not np.all(np.isfinite(grid)) or np.any(np.diff(grid) < 0):
+        raise ParameterError("`times` must be finite and ascending.")
+    if grid[0] < start:
+        raise ParameterError(
+            f"`times` begin at {grid[0]:g}, before `start` = {start:g}; set start= as well."
+        )
+    return grid

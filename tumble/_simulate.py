@@ -8,7 +8,7 @@ from typing import Any, TypeVar, overload
 
 import numpy as np
 
-from tumble._errors import ModelError, ParameterError, require_known
+from tumble._errors import ModelError, ParameterError, require_known, require_times
 from tumble._progress import showing
 from tumble._random import Stream
 from tumble._trajectory import Trajectory
@@ -135,7 +135,7 @@ def _plan(
     common: bool,
 ) -> Plan:
     simulator.require_model(model)
-    grid = _check_times(times, start)
+    grid = require_times(times, start)
     counts = _check_initial(model, initial or {})
     inputs = {k: v for k, v in params.items() if isinstance(v, AbstractInput)}
     if inputs:
@@ -184,24 +184,6 @@ def _check_params(model: AbstractModel, params: Params) -> tuple[dict[str, Any],
         for m in range(next(iter(lengths), 1))
     ]
     return given, np.array(rows)
-
-
-def _check_times(times: Any, start: float) -> FloatArray:
-    if not np.isfinite(start):
-        raise ParameterError(f"`start` is {start}, expected a finite time.")
-    try:
-        grid = np.atleast_1d(np.asarray(times, dtype=float))
-    except (TypeError, ValueError):
-        raise ParameterError(f"`times` is {times!r}, expected a list of times.") from None
-    if grid.ndim != 1 or grid.size == 0:
-        raise ParameterError(f"`times` has shape {grid.shape}, expected a list of times.")
-    if not np.all(np.isfinite(grid)) or np.any(np.diff(grid) < 0):
-        raise ParameterError("`times` must be finite and ascending.")
-    if grid[0] < start:
-        raise ParameterError(
-            f"`times` begin at {grid[0]:g}, before `start` = {start:g}; set start= as well."
-        )
-    return grid
 
 
 def _check_initial(model: AbstractModel, initial: Mapping[str, int]) -> IntArray:

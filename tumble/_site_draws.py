@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import abc
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -110,7 +111,8 @@ class SiteDraws(AbstractSiteDraws):
     alone.
 
     Arguments: ``key``, ``run``, halves of 64-bit numbers; ``step``; ``forced``, an outcome to have
-    instead; ``relaxation``, by which outcomes carry pathwise derivatives.
+    instead; ``relaxation``, by which outcomes carry pathwise derivatives; ``backward``, whether
+    these are wanted from the end of a run to its beginning, which needs what is linear in slopes.
 
     References: Salmon et al., SC11 (2011), doi:10.1145/2063384.2063405 (generator); as for
     `tumble.choices.Choices`.
@@ -123,12 +125,13 @@ class SiteDraws(AbstractSiteDraws):
         step: JaxArray,
         forced: ForcedDraw | None = None,
         relaxation: AbstractRelaxation | None = None,
+        backward: bool = False,
     ) -> None:
         import jax.numpy as jnp
 
         super().__init__()
         self._key, self._run, self._step = key, run, step
-        self._forced, self._relaxation = forced, relaxation
+        self._forced, self._relaxation, self._backward = forced, relaxation, backward
         self._valid = jnp.asarray(True)
         self.seen: list[SeenDraw] = []
 
@@ -170,12 +173,13 @@ class SiteDraws(AbstractSiteDraws):
         shown = drawn
         if hot:
             shown = (drawn[..., None] == jnp.arange(args[0].shape[-1])).astype(args[0].dtype)
-        if self._relaxation is None or hot < law.categories:  # a label has no derivative
+        if self._relaxation is None or even or hot < law.categories:  # a label has no derivative
             return shown
         extra = None
         if law.categories and self._relaxation.noisy:
             extra = self.extra_uniforms(call, args[0].shape)
-        return _relaxed(self._relaxation, law, shown, (drawn, u, extra), args)
+        slopes = _linear_slopes if self._backward else _slopes
+        return _relaxed(self._relaxation, law, slopes, shown, (drawn, u, extra), args)
 
 
 def _drawn(law: AbstractLaw, u: JaxArray, args: tuple[JaxArray, ...]) -> tuple[Any, JaxArray]:
@@ -225,6 +229,7 @@ def _uniforms(
 def _relaxed(
     relaxation: AbstractRelaxation,
     law: AbstractLaw,
+    slopes: Callable[..., JaxArray],
     shown: JaxArray,
     drawn: tuple[JaxArray, JaxArray, JaxArray | None],
     args: tuple[JaxArray, ...],
@@ -234,7 +239,6 @@ def _relaxed(
     ``drawn``: the outcomes, the uniforms that they were made of and others for a noisy relaxation.
     """
     import jax
-    import jax.numpy as jnp
 
     @jax.custom_jvp
     def outcome(shown: JaxArray, drawn: Any, *given: JaxArray) -> JaxArray:
@@ -242,12 +246,48 @@ def _relaxed(
 
     @outcome.defjvp
     def along(given: Any, moved: Any) -> Any:
-        shown, (x, u, extra), *values = given
-        slopes = [slope[..., None] for slope in moved[2:]]
-        found = law.relaxed(x, u, values, slopes, relaxation, extra, jnp)
-        return shown, found[..., 0]
+        shown, drawn, *values = given
+        return shown, slopes(relaxation, law, drawn, values, moved[2:])
 
     return outcome(shown, drawn, *args)
+
+
+def _slopes(
+    relaxation: AbstractRelaxation, law: AbstractLaw, drawn: Any, args: Any, moved: Any
+) -> JaxArray:
+    """Return how outcomes move as their arguments do; where those rest, so do they."""
+    import jax.numpy as jnp
+
+    x, u, extra = drawn
+    moved = [slope[..., None] for slope in moved]
+    return jnp.asarray(law.relaxed(x, u, args, moved, relaxation, extra, jnp)[..., 0])
+
+
+def _linear_slopes(
+    relaxation: AbstractRelaxation, law: AbstractLaw, drawn: Any, args: Any, moved: Any
+) -> JaxArray:
+    """Return the same as a sum over arguments, each times a factor, so that it can be transposed.
+
+    A factor that is not defined makes the sum so, even where its argument rests.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    x, u, extra = drawn
+    # Else the compiler would multiply them out over all sites, which takes it minutes.
+    eye = jax.lax.optimization_barrier(
+        jnp.eye(moved[0].shape[-1] if law.categories else len(moved))
+    )
+    if law.categories:
+        units = [jnp.broadcast_to(eye, (*moved[0].shape, len(eye)))]
+        factors = law.relaxed(x, u, args, units, relaxation, extra, jnp)
+        return jnp.einsum("...ij,...j->...i", factors, moved[0])
+    units = [
+        jnp.broadcast_to(row, (*slope.shape, len(moved)))
+        for row, slope in zip(eye, moved, strict=True)
+    ]
+    factors = law.relaxed(x, u, args, units, relaxation, extra, jnp)
+    return jnp.asarray(sum(factors[..., k] * slope for k, slope in enumerate(moved)))
 
 
 def _poisson(u: JaxArray, mean: JaxArray) -> JaxArray:

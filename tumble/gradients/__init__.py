@@ -22,6 +22,7 @@ from tumble.gradients._estimate import (
     gauss_newton,
     without_noise,
 )
+from tumble.gradients._field_gradient import FieldGradient, field_gradient
 from tumble.gradients._gaussian_smoothing import GaussianSmoothing
 from tumble.gradients._mean_field import MeanField
 from tumble.gradients._pathwise import Pathwise
@@ -49,6 +50,7 @@ __all__ = [
     "CoupledDifference",
     "CrossFitted",
     "Equivalence",
+    "FieldGradient",
     "GaussianDirections",
     "GaussianSmoothing",
     "GradientEstimate",
@@ -69,6 +71,7 @@ __all__ = [
     "Verdict",
     "assemble",
     "equivalence_test",
+    "field_gradient",
     "gauss_newton",
     "require_estimators",
     "require_valid",

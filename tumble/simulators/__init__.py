@@ -22,7 +22,7 @@ from tumble.simulators._direct import DirectMethod
 from tumble.simulators._external import RunProgram
 from tumble.simulators._finite_state import FiniteStateProjection
 from tumble.simulators._langevin import Langevin
-from tumble.simulators._lattice import LatticeSteps
+from tumble.simulators._lattice import BackwardSample, LatticeSteps
 from tumble.simulators._linear_noise import LinearNoise
 from tumble.simulators._mean_field import MeanField
 from tumble.simulators._next_reaction import NextReactionMethod
@@ -33,6 +33,7 @@ from tumble.simulators._transition_likelihood import MovieLikelihood, Transition
 __all__ = [
     "AbstractSimulator",
     "AlternativeSample",
+    "BackwardSample",
     "Batch",
     "CallFunction",
     "CallWithChoices",

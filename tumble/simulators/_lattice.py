@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -30,6 +30,7 @@ from tumble.simulators._base import (
 )
 from tumble.simulators._lattice_runs import (
     Setting,
+    backward,
     place_finder,
     recorder,
     relaxed_sampler,
@@ -170,6 +171,43 @@ class LatticeSteps(
             states, codes, events, np.where((codes == 0)[:, None, None, None], slopes, 0.0),
             messages=_messages(codes),
         )  # fmt: skip
+
+    def backward(
+        self,
+        model: AbstractLattice,
+        params: tuple[FloatArray, ...],
+        batch: Batch,
+        loss: Callable[[Any], Any],
+        relaxation: AbstractRelaxation,
+    ) -> BackwardSample:
+        """Return the loss of one run and its slopes, from its end to its beginning.
+
+        Arguments: ``params``, in the order of the model's, each a number or an array that its steps
+        take in the place of one; ``batch`` of one run, whose parameters are not looked at; ``loss``
+        of the outputs [T, O], in `jax.numpy`. Its time and memory do not depend on how many
+        parameters there are; states are kept at √N of N steps. A derivative that is not defined is
+        NaN.
+        """
+        import jax
+
+        rows = tuple(int(n) for n in np.cumsum(step_counts(model, batch)))
+        setting = Setting(
+            params, np.asarray(batch.initial[0], dtype=float), halves(batch.stream.key),
+            halves(batch.runs[0]), None, model.arrays,
+        )  # fmt: skip
+        with jax.enable_x64(True):
+            value, slopes, valid = backward(model, rows, loss, relaxation)(setting)
+            return BackwardSample(
+                float(value), tuple(np.asarray(slope) for slope in slopes), bool(valid)
+            )
+
+
+class BackwardSample(NamedTuple):
+    """The ``loss`` of a run, its ``slopes`` by parameter, and whether its draws were ``valid``."""
+
+    loss: float
+    slopes: tuple[FloatArray, ...]
+    valid: bool
 
 
 def _rows(

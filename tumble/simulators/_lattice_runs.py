@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -135,7 +136,64 @@ def place_finder(model: Any, num_places: int) -> Callable[..., Any]:
     return _compiled(one, scales=True)
 
 
+@functools.lru_cache(maxsize=8)
+def backward(
+    model: Any, rows: tuple[int, ...], loss: Callable[[Any], Any], relaxation: AbstractRelaxation
+) -> Callable[[Setting], Any]:
+    """Return a program for one setting: the loss of outputs [T, O], its slopes and validity.
+
+    ``rows`` are the steps until each time. Params may be any arrays, one for each of the model's;
+    the slopes are like them. States are kept every √N of N steps and computed again in between.
+    """
+
+    def value(params: Any, setting: Setting) -> Any:
+        import jax
+        import jax.numpy as jnp
+
+        setting = setting._replace(params=params)
+        state, _, valid = _plain_step(model, setting, None, jnp.uint32(0), relaxation, True)
+        first = _observed(model, state)[None]
+
+        @jax.checkpoint
+        def advance(carry: Any, step: JaxArray) -> Any:
+            state, valid = carry
+            new, _, fine = _plain_step(model, setting, state, step, relaxation, True)
+            new = _alike(model, state, new)
+            return (new, valid & fine), _observed(model, new)
+
+        @jax.checkpoint
+        def through(carry: Any, some: JaxArray) -> Any:
+            return jax.lax.scan(advance, carry, some)
+
+        steps = jnp.arange(1, rows[-1] + 1, dtype=jnp.uint32)
+        chunk = _chunk(len(steps))
+        whole = len(steps) - len(steps) % chunk
+        carry, seen = jax.lax.scan(through, (state, valid), steps[:whole].reshape(-1, chunk))
+        parts = [first, seen.reshape(whole, -1)]
+        if whole < len(steps):
+            carry, rest = jax.lax.scan(advance, carry, steps[whole:])
+            parts.append(rest)
+        outputs = jnp.concatenate(parts)
+        return loss(outputs[np.asarray(rows)]), carry[1]
+
+    def one(setting: Setting) -> Any:
+        import jax
+
+        (found, valid), slopes = jax.value_and_grad(value, has_aux=True)(setting.params, setting)
+        return found, slopes, valid
+
+    import jax
+
+    return jax.jit(one)
+
+
 # -- private ---------------------------------------------------------------------------------------
+
+
+def _chunk(num_steps: int) -> int:
+    """Return about √N, and if possible a divisor of N: what is left over is compiled apart."""
+    root = max(math.isqrt(num_steps), 1)
+    return next((n for n in range(root, root // 2, -1) if num_steps % n == 0), root)
 
 
 class _Walked(NamedTuple):
@@ -189,8 +247,9 @@ def _plain_step(
     state: Any,
     step: JaxArray,
     relaxation: AbstractRelaxation | None = None,
+    backward: bool = False,
 ) -> Any:
-    draw = SiteDraws(setting.key, setting.run, step, setting.forced, relaxation)
+    draw = SiteDraws(setting.key, setting.run, step, setting.forced, relaxation, backward)
     state = _next(model, setting, setting.params, state, draw)
     if relaxation is not None:
         _require_real(model, state)
