@@ -9,6 +9,7 @@ import numpy as np
 from _lattice_gas_kernel import after, stripe
 from _lattice_gas_movies import TRUTH
 from _report import Page, arguments, progress, settings
+from scipy import stats
 
 import tumble as tb
 from tumble._philox import halves
@@ -29,7 +30,6 @@ _GAS = FitzHughNagumoLatticeGas()
 _STATISTICS = ("mean A", "sd A", "corr(A, B)", "wall", "stability")
 _OUTPUTS = ("A", "B", "var_A", "var_B", "cov_AB", "step_A", "wall", "stability")
 _STEP = 0.1  # of the logarithm, on both sides, of the reference
-_NORMAL = 1.96
 _VALUES = np.array(list(TRUTH.values()))
 
 
@@ -152,7 +152,9 @@ def verdict(found: np.ndarray, reference: np.ndarray) -> list[str]:
     mean, error = found.mean(0), _error(found)
     right, spread = reference.mean(0), _error(reference)
     margin = 0.1 * np.maximum(np.abs(right), 0.1 * np.linalg.norm(right, axis=1, keepdims=True))
-    half = _NORMAL * np.sqrt(error**2 + spread**2)
+    # Few samples: Student's law, with the degrees of freedom of the smaller one that has errors.
+    fewest = min(len(x) for x in (found, reference) if len(x) > 1)
+    half = stats.t.ppf(0.975, fewest - 1) * np.sqrt(error**2 + spread**2)
     low, high = mean - right - half, mean - right + half
     inside = (low > -margin) & (high < margin)
     outside = (low > margin) | (high < -margin)
