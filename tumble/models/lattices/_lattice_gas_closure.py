@@ -78,6 +78,8 @@ def _program(model: FitzHughNagumoLatticeGas) -> Any:
 
 def _increments(model: FitzHughNagumoLatticeGas, state: Any, params: Mapping[str, JaxArray]) -> Any:
     """Return the mean increments of a step of a, b and the variance v of a."""
+    import jax.numpy as jnp
+
     a, b, v = state
     top, sixth = float(model.capacity), model.rate / 6
     scale = (top - 1) * (top - 2)
@@ -86,11 +88,12 @@ def _increments(model: FitzHughNagumoLatticeGas, state: Any, params: Mapping[str
     cubic = a * (top - a) * (2 * a - top) + (3 * top - 6 * a) * v
     slope = (-6 * a * a + 6 * top * a - top * top) / scale
     shares = params["D_A"] / top, params["D_B"] / top
-    drift_a = shares[0] * spread(model, a) + sixth * (k1 * cubic / scale + k2 * (b - a))
-    drift_b = shares[1] * spread(model, b) + sixth * k3 * (top - a - b)
     share = a / top
     excited = share * (1 - share)
-    noise = params["D_A"] * (2 * excited + spread(model, excited))
+    spread_a, spread_b, spread_excited = spread(model, jnp.stack([a, b, excited]))
+    drift_a = shares[0] * spread_a + sixth * (k1 * cubic / scale + k2 * (b - a))
+    drift_b = shares[1] * spread_b + sixth * k3 * (top - a - b)
+    noise = params["D_A"] * (2 * excited + spread_excited)
     noise += sixth * sum(model.channels(a, b, params)[:4])
     drift_v = noise + 2 * v * (sixth * (k1 * slope - k2) - shares[0])
     return drift_a, drift_b, drift_v

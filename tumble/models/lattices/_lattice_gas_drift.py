@@ -31,11 +31,16 @@ def drift_terms(model: FitzHughNagumoLatticeGas, frames: FloatArray) -> tuple[An
 
 def spread(model: FitzHughNagumoLatticeGas, values: Any) -> Any:
     """Return the mean over where a move leads, less the value itself."""
-    grid = model.grid
-    beside = grid.seen_from(values, (0, 1)) + grid.seen_from(values, (0, -1))
-    rows = AXIS * values + DIAGONAL * beside
-    above = grid.seen_from(rows, (1, 0)) + grid.seen_from(rows, (-1, 0))
-    return AXIS * beside + above - values
+    widths = [(0, 0)] * (values.ndim - 2) + [(1, 1), (1, 1)]
+    wide = model.grid.boundary.padded(values, widths)  # once: each time costs a copy
+    rows, columns = values.shape[-2:]
+
+    def at(i: int, j: int) -> Any:
+        return wide[..., 1 + i : 1 + i + rows, 1 + j : 1 + j + columns]
+
+    axes = at(0, 1) + at(0, -1) + at(1, 0) + at(-1, 0)
+    corners = at(1, 1) + at(1, -1) + at(-1, 1) + at(-1, -1)
+    return AXIS * axes + DIAGONAL * corners - values
 
 
 def wave_radius(model: FitzHughNagumoLatticeGas) -> FloatArray:
