@@ -170,7 +170,7 @@ def _gradient_rows(
     rows = []
     for j, name in enumerate(case.model.params):
         difference = estimates[j] - exact[j]
-        if abs(difference) <= 1e-12 * abs(exact[j]):
+        if abs(difference) <= 1e-9 * abs(exact[j]):
             z = 0.0  # rounding
         else:
             z = difference / errors[j] if errors[j] > 0 else np.inf * difference

@@ -137,3 +137,16 @@ def sir_problem():
 
 
 SIR_PARAMS = np.array([0.1, 0.7, 0.8, 15.0, 2.4])
+
+
+def z_of_counts(counts, expected):
+    """How far counts are from what is expected of them, as χ² in its standard errors.
+
+    Cells of which less than 5 are expected are put together.
+    """
+    rare = expected < 5
+    counts = np.append(counts[~rare], counts[rare].sum())
+    expected = np.append(expected[~rare], expected[rare].sum())
+    counts, expected = counts[expected > 0], expected[expected > 0]
+    freedom = len(counts) - 1
+    return (((counts - expected) ** 2 / expected).sum() - freedom) / np.sqrt(2 * freedom)

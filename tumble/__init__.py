@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         io,
         losses,
         models,
+        movies,
         noise,
         objectives,
         optimizers,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         priors,
         report,
         simulators,
+        structure,
     )
     from tumble._bootstrap import bootstrap
     from tumble._budget import Budget
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from tumble._experiment import Experiment
     from tumble._fit import fit
     from tumble._fit_result import FitResult
+    from tumble._learn_structure import learn_structure
     from tumble._observable import Observable
     from tumble._parameters import Parameter, Ref
     from tumble._problem import Problem
@@ -71,6 +74,7 @@ _HOMES = {
     "choices": "tumble.choices",
     "inputs": "tumble.inputs",
     "models": "tumble.models",
+    "movies": "tumble.movies",
     "noise": "tumble.noise",
     "outputs": "tumble.outputs",
     "simulate": "tumble._simulate",
@@ -83,10 +87,12 @@ _HOMES = {
     "distances": "tumble.distances",
     "fit": "tumble._fit",
     "gradients": "tumble.gradients",
+    "learn_structure": "tumble._learn_structure",
     "losses": "tumble.losses",
     "objectives": "tumble.objectives",
     "optimizers": "tumble.optimizers",
     "posterior_predictive": "tumble.diagnostics",
+    "structure": "tumble.structure",
     # interfaces
     "ImportedModel": "tumble.formats",
     "formats": "tumble.formats",
@@ -127,8 +133,10 @@ __all__ = [
     "gradients",
     "inputs",
     "io",
+    "learn_structure",
     "losses",
     "models",
+    "movies",
     "noise",
     "objectives",
     "optimizers",
@@ -142,6 +150,7 @@ __all__ = [
     "report",
     "simulate",
     "simulators",
+    "structure",
     "write_antimony",
     "write_sbml",
 ]

@@ -17,6 +17,7 @@ from tumble.simulators._base import (
     SupportsScore,
 )
 from tumble.simulators._black_box import CallFunction, CallWithChoices
+from tumble.simulators._checkerboard import Checkerboard
 from tumble.simulators._default import default_simulator
 from tumble.simulators._direct import DirectMethod
 from tumble.simulators._external import RunProgram
@@ -25,6 +26,7 @@ from tumble.simulators._langevin import Langevin
 from tumble.simulators._lattice import BackwardSample, LatticeSteps
 from tumble.simulators._linear_noise import LinearNoise
 from tumble.simulators._mean_field import MeanField
+from tumble.simulators._metropolis import Metropolis
 from tumble.simulators._next_reaction import NextReactionMethod
 from tumble.simulators._particle_filter import ParticleFilter
 from tumble.simulators._tau_leaping import TauLeaping
@@ -37,12 +39,14 @@ __all__ = [
     "Batch",
     "CallFunction",
     "CallWithChoices",
+    "Checkerboard",
     "DirectMethod",
     "FiniteStateProjection",
     "Langevin",
     "LatticeSteps",
     "LinearNoise",
     "MeanField",
+    "Metropolis",
     "MovieLikelihood",
     "NextReactionMethod",
     "PairSample",

@@ -1,0 +1,126 @@
+"""Which reactions there are: against full enumeration, and on epidemics with a known answer."""
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+
+from tumble import Problem, ReactionNetwork, learn_structure, simulate
+from tumble._errors import ParameterError
+from tumble.structure import (
+    NetworkLikelihood,
+    NetworkPosterior,
+    NetworkPrior,
+    WindowSearch,
+    mass_action,
+)
+
+SIR = ReactionNetwork.from_text("S + I -> 2 I ; beta\nI -> R ; gamma")
+START = {"S": 1980, "I": 20, "R": 0}
+TRUTH = {"I + S -> 2 I", "I -> R"}
+
+
+def epidemic(library, num_times, num_samples, seed):
+    """Return a problem with simulated epidemics at evenly spaced times."""
+    data = simulate(
+        SIR, {"beta": 0.02, "gamma": 5.0}, initial=START,
+        times=np.linspace(0, 1, num_times)[1:], num_samples=num_samples, seed=seed,
+    )  # fmt: skip
+    return Problem(
+        library.network, data=data, initial=START, parameters=library.parameters(1e-6, 1e3)
+    )
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_one_epidemic_is_found_among_ninety_reactions(seed):
+    library = mass_action(["S", "I", "R"])
+    found = learn_structure(epidemic(library, 101, 1, seed), library=library)
+    assert found.result.ok
+    assert [law.weights for law in found.laws] == [{"S": 1, "I": 1, "R": 1}]
+    assert len(found.library) == 36
+    assert set(found.networks[0].equations) == TRUTH
+    assert {r.equation for r in found.reactions[:2]} == TRUTH
+    rates = dict(zip(found.networks[0].equations, found.networks[0].rates, strict=True))
+    assert abs(rates["I + S -> 2 I"] / 0.02 - 1) < 0.1
+    assert abs(rates["I -> R"] / 5 - 1) < 0.1
+    assert sum(n.probability for n in found.networks) == pytest.approx(1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_coarse_epidemics_are_found(seed):
+    library = mass_action(["S", "I", "R"])
+    found = learn_structure(epidemic(library, 21, 20, seed), library=library)
+    assert set(found.networks[0].equations) == TRUTH
+
+
+def test_probabilities_agree_with_full_enumeration():
+    """Of all 2,048 networks among 11 candidates."""
+    library = mass_action(
+        ["S", "I", "R"], conserve=["S + I + R"],
+        forbid=[e for e in mass_action(["S", "I", "R"], conserve=["S + I + R"]).equations
+                if e not in _ELEVEN],
+    )  # fmt: skip
+    assert len(library) == 11
+    data = simulate(
+        SIR, {"beta": 0.004, "gamma": 1.0}, initial={"S": 290, "I": 10, "R": 0},
+        times=np.linspace(0, 4, 9)[1:], num_samples=1, seed=4,
+    )  # fmt: skip
+    problem = Problem(
+        library.network, data=data, initial={"S": 290, "I": 10, "R": 0},
+        parameters=library.parameters(1e-6, 1e3),
+    )  # fmt: skip
+    prior = NetworkPrior(largest=4)
+    found = learn_structure(problem, library=library, prior=prior)
+    posterior = NetworkPosterior(NetworkLikelihood(problem, library), prior)
+    logs, networks = [], []
+    for size in range(prior.largest + 1):
+        for members in itertools.combinations(range(11), size):
+            start = {r: float(posterior.centers[r]) for r in members}
+            weighed = [
+                posterior.weigh(frozenset(members), {r: c + shift for r, c in start.items()})
+                for shift in (0.0, -3.0)
+            ]
+            logs.append(max(w.log_posterior for w in weighed))
+            networks.append(members)
+    shares = np.exp(np.array(logs) - max(logs))
+    shares /= shares.sum()
+    for r, equation in enumerate(library.equations):
+        exact = sum(p for p, members in zip(shares, networks, strict=True) if r in members)
+        assert abs(found.inclusion[equation] - exact) < 0.05, equation
+
+
+_ELEVEN = (
+    "I + S -> 2 I", "I -> R", "R -> S", "S -> I", "I -> S", "S -> R", "I + R -> 2 R",
+    "2 I -> I + R", "R + S -> I + R", "I + S -> I + R", "I + S -> 2 S",
+)  # fmt: skip
+
+
+def test_required_reactions_are_kept_and_known():
+    library = mass_action(["S", "I", "R"], require=["R -> S"])
+    found = learn_structure(epidemic(library, 41, 1, 2), library=library)
+    assert all("R -> S" in n.equations for n in found.networks)
+    assert found.inclusion["R -> S"] == pytest.approx(1)
+
+
+def test_result_is_readable(tmp_path):
+    library = mass_action(["S", "I", "R"], conserve=["S + I + R"])
+    found = learn_structure(epidemic(library, 41, 1, 5), library=library)
+    assert "S + I + R stayed the same through" in found.summary()
+    kept = json.loads(found.save(tmp_path / "structure.json").read_text())
+    assert kept["inclusion"].keys() == set(library.equations)
+    network = found.network
+    run = simulate(network, {}, initial=START, times=[1.0], num_samples=10, seed=0)
+    assert run.data.values.sum(-1).tolist() == [[2000.0]] * 10
+
+
+def test_what_is_wrong_is_said():
+    library = mass_action(["S", "I", "R"])
+    problem = epidemic(library, 5, 1, 1)
+    with pytest.raises(ParameterError, match=r"`prior` is 3, expected a NetworkPrior"):
+        learn_structure(problem, library=library, prior=3)
+    with pytest.raises(ParameterError, match=r"`spread` is -1"):
+        NetworkPrior(spread=-1)
+    with pytest.raises(ParameterError, match=r"`window` is 0"):
+        WindowSearch(window=0)

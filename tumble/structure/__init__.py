@@ -1,0 +1,24 @@
+"""Learning which reactions there are."""
+
+from tumble.structure._conserved import ObservedLaw, observed_laws
+from tumble.structure._library import ReactionLibrary, mass_action
+from tumble.structure._likelihood import LogLikelihood, NetworkLikelihood
+from tumble.structure._posterior import NetworkPosterior, NetworkPrior, Weighed
+from tumble.structure._result import LearntReaction, NetworkChoice, StructureResult
+from tumble.structure._search import WindowSearch
+
+__all__ = [
+    "LearntReaction",
+    "LogLikelihood",
+    "NetworkChoice",
+    "NetworkLikelihood",
+    "NetworkPosterior",
+    "NetworkPrior",
+    "ObservedLaw",
+    "ReactionLibrary",
+    "StructureResult",
+    "Weighed",
+    "WindowSearch",
+    "mass_action",
+    "observed_laws",
+]

@@ -1,0 +1,254 @@
+"""The likelihood of data under any network of a library."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tumble._binding import Binding
+from tumble._errors import CapabilityError, DataError
+from tumble._problem import Problem
+from tumble._typing import FloatArray, IntArray
+from tumble.noise import Exact
+from tumble.priors import AbstractPrior
+from tumble.structure._library import ReactionLibrary
+
+_ROUNDING = 1 / 12  # variance of rounding to whole numbers, see `tumble.noise.Exact`
+_SLACK = 1e-6
+
+
+class LogLikelihood(NamedTuple):
+    """``value``, ``slope`` [Q] and Fisher ``information`` [Q, Q] by the rates asked for."""
+
+    value: float
+    slope: FloatArray
+    information: FloatArray
+
+
+class _Series(NamedTuple):
+    """What the kernel wants to know of some series that begin alike."""
+
+    first: FloatArray  # [2, S]
+    spans: FloatArray
+    data: FloatArray  # [N, T, O]
+    scatter: FloatArray  # [T, O, O]
+    counts: IntArray  # [T]
+    look: FloatArray  # [O, 1 + S]
+    rounding: FloatArray
+    noise: FloatArray  # [O, 5]
+    known: dict[int, float]  # rates that this experiment has by its conditions
+
+
+@dataclass(frozen=True)
+class NetworkLikelihood:
+    """log p(data | rates) under the linear-noise approximation, for rates of a whole library.
+
+    Definition: as `tumble.simulators.LinearNoise`, a Kalman filter that starts afresh from the
+    filtered state at every observation; for snapshots, the likelihood of their cells given the mean
+    and the covariance at each time. A rate of 0 leaves a candidate out.
+
+    Guarantee: that of `LinearNoise`. Its slopes are exact derivatives of it, by any candidates,
+    also by those with rate 0.
+
+    Arguments: ``problem``, of which the model tells species alone; series, or snapshots of cells;
+    observables that are linear in the species, with noise whose mean is linear and variance
+    quadratic in them and that has no unknown parameters; initial values that are known, or drawn
+    from a distribution; ``library``. Raises `DataError`, `CapabilityError`.
+    """
+
+    problem: Problem
+    library: ReactionLibrary
+
+    def __post_init__(self) -> None:
+        if self.problem.kind not in ("series", "snapshots"):
+            raise DataError(
+                f"structure is learnt from series or snapshots, but the data are of kind "
+                f"{self.problem.kind!r}; give the replicates that were averaged."
+            )
+        species = self.problem.model.species
+        if tuple(species) != self.library.species:
+            raise DataError(
+                f"the problem has species {', '.join(species)}, but the library "
+                f"{', '.join(self.library.species)}; name the same ones in the same order."
+            )
+        _ = self._series
+
+    def evaluate(self, rates: FloatArray, wanted: Any) -> LogLikelihood:
+        """Return the log likelihood at rates [R], with slopes by those of ``wanted`` [Q]."""
+        from tumble.kernels._network_filter import filter_series
+
+        places = np.asarray(wanted, np.int64)
+        value, slope = np.zeros(1), np.zeros(len(places))
+        information = np.zeros((len(places),) * 2)
+        library = self.library
+        for series in self._series:
+            own, free = np.array(rates, dtype=float), np.ones(len(places))
+            for r, rate in series.known.items():
+                own[r] = rate
+                free[places == r] = 0.0
+            part, parts = np.zeros(len(places)), np.zeros((len(places),) * 2)
+            for data in series.data:
+                filter_series(
+                    library.reactants, library.change, own, places, series.first, series.spans,
+                    data, series.scatter, series.counts, series.look, series.rounding,
+                    series.noise, value, part, parts,
+                )  # fmt: skip
+            slope += part * free
+            information += parts * np.outer(free, free)
+        whole = np.isfinite(slope).all() and np.isfinite(information).all()
+        if not (np.isfinite(value[0]) and whole):
+            return LogLikelihood(-np.inf, np.zeros_like(slope), np.zeros_like(information))
+        return LogLikelihood(float(value[0]), slope, information)
+
+    # -- what the data look like -------------------------------------
+
+    @cached_property
+    def duration(self) -> float:
+        """The longest time that an experiment took."""
+        return max(float(s.spans.sum()) for s in self._series)
+
+    @cached_property
+    def scale(self) -> float:
+        """A typical large number of copies: the largest that was there at first, or seen."""
+        first = [s.first[0].max() for s in self._series]
+        seen = [np.nanmax(np.abs(s.data), initial=1.0) for s in self._series]
+        return float(max(*first, *seen, 1.0))
+
+    @property
+    def typical_states(self) -> FloatArray:
+        """States that were seen [M, S]; where none were, one with the typical count everywhere."""
+        if self.steps is None:
+            return np.full((1, len(self.library.species)), self.scale)
+        return self.steps[0]
+
+    @cached_property
+    def steps(self) -> tuple[FloatArray, FloatArray, FloatArray] | None:
+        """States [M, S] before and after each interval and its length [M], if states are seen."""
+        before, after, spans = [], [], []
+        for series in self._series:
+            table = series.look[:, 1:]
+            exact = not np.any(series.noise[:, 2:]) and not np.any(series.counts)
+            if not exact or np.linalg.matrix_rank(table) < table.shape[1]:
+                return None
+            values = (series.data - series.noise[:, 0]) / series.noise[:, 1] - series.look[:, 0]
+            path = values @ np.linalg.pinv(table).T
+            first = np.broadcast_to(series.first[0], (len(path), 1, path.shape[-1]))
+            path = np.concatenate([first, path], axis=1)
+            whole = np.isfinite(path).all(-1)
+            whole = whole[:, 1:] & whole[:, :-1] & (series.spans > 0)
+            before.append(path[:, :-1][whole])
+            after.append(path[:, 1:][whole])
+            spans.append(np.broadcast_to(series.spans, whole.shape)[whole])
+        return np.concatenate(before), np.concatenate(after), np.concatenate(spans)
+
+    @cached_property
+    def num_data(self) -> int:
+        """Numbers in the data."""
+        return self.problem.num_observations
+
+    @cached_property
+    def _series(self) -> tuple[_Series, ...]:
+        return tuple(
+            _series(binding, self.problem, self.library) for binding in self.problem.bindings
+        )
+
+
+def _series(binding: Binding, problem: Problem, library: ReactionLibrary) -> _Series:
+    middle = np.asarray(problem.space.from_fit((problem.space.lower + problem.space.upper) / 2))
+    values = binding.observed.values
+    look, noise = _looks(binding, middle)
+    size = values.shape[2]
+    scatter, counts = np.zeros((values.shape[1], size, size)), np.zeros(values.shape[1], np.int64)
+    if problem.kind == "snapshots":
+        scatter, counts, values = _summed_up(values)
+    rounding = np.array([_ROUNDING * bool(exact) for exact in binding.is_exact])
+    spans = np.diff(binding.times, prepend=binding.experiment.start)
+    return _Series(
+        _first(binding), spans, np.ascontiguousarray(values, dtype=float), scatter, counts, look,
+        rounding, noise, _known_rates(binding, library),
+    )  # fmt: skip
+
+
+def _first(binding: Binding) -> FloatArray:
+    """Return mean and variance of the initial state [2, S]. Raises `CapabilityError`."""
+    rows = []
+    for name in binding.model.initial_names:
+        given = binding.experiment.initial[name]
+        if isinstance(given, AbstractPrior):
+            rows.append((given.mean, given.variance))
+            continue
+        if not isinstance(given, (int, float, np.number)):
+            raise CapabilityError(
+                f"the initial value of {name!r} is unknown, but structure is learnt with known "
+                "ones; give a number, or its distribution such as priors.Poisson(20)."
+            )
+        rows.append((float(given), 0.0))
+    return np.array(rows).T.copy()
+
+
+def _looks(binding: Binding, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return what is observed [O, 1 + S] and its noise [O, 5]. Raises `CapabilityError`."""
+    if not binding.measurement_is_known:
+        raise CapabilityError(
+            "an observable or its noise has an unknown parameter, but structure is learnt with "
+            "known ones; give their values, as `fit` finds them, or use compare_models."
+        )
+    size = len(binding.model.species)
+    rng = np.random.default_rng(0)
+    states = np.concatenate([np.zeros((1, size)), np.eye(size), rng.uniform(0, 50, (1, size))])
+    seen = np.asarray(binding.observe(states, theta))
+    look = np.concatenate([seen[:1], seen[1:-1] - seen[:1]]).T.copy()
+    if not np.allclose(look[:, 0] + look[:, 1:] @ states[-1], seen[-1], rtol=_SLACK, atol=_SLACK):
+        raise CapabilityError(
+            "an observable is not linear in the species, but structure is learnt from linear ones."
+        )
+    x = np.array([0.0, 1.0, 2.0, 7.0])
+    grid = np.repeat(x[:, None], len(look), axis=1)
+    mean = np.asarray(binding.expected(grid, theta))
+    variance = np.asarray(binding.noise_variance(grid, theta))
+    square = (variance[2] - 2 * variance[1] + variance[0]) / 2
+    noise = np.stack(
+        [mean[0], mean[1] - mean[0], variance[0], variance[1] - variance[0] - square, square], 1
+    )
+    fits = np.allclose(noise[:, 0] + noise[:, 1] * 7, mean[3], rtol=_SLACK) and np.allclose(
+        noise[:, 2] + noise[:, 3] * 7 + noise[:, 4] * 49, variance[3], rtol=_SLACK
+    )
+    if not (fits and np.isfinite(noise).all() and np.all(noise[:, 1] != 0)):
+        names = {type(binding.observables[n].noise).__name__ for n in binding.observed.names}
+        raise CapabilityError(
+            f"the noise {', '.join(sorted(names - {Exact.__name__}))} has no linear mean and "
+            "quadratic variance, which learning structure needs; use Normal, Poisson or "
+            "NegativeBinomial."
+        )
+    return look, noise
+
+
+def _summed_up(values: FloatArray) -> tuple[FloatArray, IntArray, FloatArray]:
+    """Return covariances [T, O, O], numbers [T] and means [1, T, O] of snapshots [N, T, O]."""
+    scatter, counts, means = [], [], []
+    for t in range(values.shape[1]):
+        cells = values[np.isfinite(values[:, t]).all(1), t]
+        if len(cells) < 2:
+            raise DataError(f"the snapshot at time {t} has fewer than two complete cells.")
+        means.append(cells.mean(0))
+        scatter.append(np.atleast_2d(np.cov(cells.T, bias=True)))
+        counts.append(len(cells))
+    return np.array(scatter), np.array(counts, np.int64), np.array(means)[None]
+
+
+def _known_rates(binding: Binding, library: ReactionLibrary) -> dict[int, float]:
+    """Return the rates of candidates that an experiment's conditions give."""
+    names = library.network.parameters
+    known: dict[int, float] = {}
+    for name, value in binding.experiment.conditions.items():
+        if name not in names or not isinstance(value, (int, float)):
+            raise CapabilityError(
+                f"`conditions[{name!r}]` is {value!r}, but structure is learnt from experiments "
+                "that differ in initial values, or in rates of candidates that are known numbers."
+            )
+        index = library.network.rate_index
+        known |= {int(r): float(value) for r in np.flatnonzero(index == names.index(name))}
+    return known

@@ -1,0 +1,255 @@
+"""Networks of a library, weighed: the prior, the evidence, and what taking in a candidate gains."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from tumble._errors import ParameterError, require_whole, shown
+from tumble._typing import FloatArray
+from tumble.structure._library import ReactionLibrary
+from tumble.structure._likelihood import NetworkLikelihood
+
+Network = frozenset[int]
+"""Positions of the candidates that a network has."""
+
+_ITERATIONS, _HALVINGS = 60, 12
+_LARGEST_MOVE = 2.0  # of a logarithm
+_HOPE = 5.0  # times what the next step is to gain
+_TOLERANCE = 1e-3  # of the log posterior
+_GRID = np.linspace(-6.0, 6.0, 241)  # in standard deviations of the prior
+
+
+@dataclass(frozen=True)
+class NetworkPrior:
+    """What is thought of networks before the data are seen.
+
+    Definition: each candidate beyond the required ones makes a network half as probable, up to
+    ``largest``, and given their number all choices are equally probable; so a library that is
+    longer makes each of its candidates less probable. Logarithms of rates are independent and
+    normal, with standard deviation ``spread``, about the rate at which a candidate alone, with all
+    its reactants at the typical count n of the data, would fire n times during an experiment. Of
+    the data, the prior knows this count and the duration.
+
+    Arguments: ``largest``, default 8; ``spread``, default 2.5, by which 95 % of rates lie within
+    a factor of 130 of their median.
+
+    Reference: Chen, Chen, Biometrika 95 (2008), doi:10.1093/biomet/asn034 (sizes
+    before members).
+    """
+
+    largest: int = 8
+    spread: float = 2.5
+
+    def __post_init__(self) -> None:
+        require_whole("largest", self.largest)
+        if not (isinstance(self.spread, (int, float)) and 0 < self.spread < 20):
+            raise ParameterError(f"`spread` is {shown(self.spread)}, expected between 0 and 20.")
+
+    def log_probability(self, size: int, among: int) -> float:
+        """Return log p of a network of ``size`` of ``among`` candidates, beyond required ones."""
+        most = min(self.largest, among)
+        if size > most:
+            return -np.inf
+        total = math.log(sum(0.5**k for k in range(most + 1)))
+        return -size * math.log(2) - total - math.log(math.comb(among, size))
+
+    def centers(self, library: ReactionLibrary, scale: float, duration: float) -> FloatArray:
+        """Return the means of the logarithms of rates [R]."""
+        typical = library.combinations(np.full(len(library.species), max(scale, 2.0)))
+        return np.asarray(np.log(max(scale, 1.0) / (duration * np.maximum(typical, 1.0))))
+
+
+class Weighed(NamedTuple):
+    """A network with its rates (logarithms [k], in ascending order of candidates) and evidence.
+
+    ``log_evidence`` is log p(data | network), ``log_posterior`` that plus log p(network);
+    ``log_likelihood`` at the rates; ``precision`` [k, k] of the logarithms.
+    """
+
+    network: Network
+    log_rates: FloatArray
+    log_likelihood: float
+    log_evidence: float
+    log_posterior: float
+    precision: FloatArray
+
+    @property
+    def members(self) -> list[int]:
+        """The candidates in ascending order."""
+        return sorted(self.network)
+
+
+@dataclass(frozen=True)
+class NetworkPosterior:
+    """p(network, rates | data), evaluated a network at a time.
+
+    Definition: rates are integrated out by Laplace's method in their logarithms, with the Fisher
+    information of the linear-noise likelihood as its curvature.
+    """
+
+    likelihood: NetworkLikelihood
+    prior: NetworkPrior
+
+    @property
+    def library(self) -> ReactionLibrary:
+        """The candidates."""
+        return self.likelihood.library
+
+    @cached_property
+    def required(self) -> Network:
+        """What every network has."""
+        return frozenset(self.library.required)
+
+    @cached_property
+    def centers(self) -> FloatArray:
+        """Prior means of the logarithms of rates [R]."""
+        likelihood = self.likelihood
+        return self.prior.centers(self.library, likelihood.scale, likelihood.duration)
+
+    def log_prior(self, network: Network) -> float:
+        """Return log p(network)."""
+        free = len(self.library) - len(self.required)
+        return self.prior.log_probability(len(network - self.required), free)
+
+    def weigh(self, network: Network, start: dict[int, float], floor: float = -np.inf) -> Weighed:
+        """Return the network at its most probable rates, found from ``start`` (logarithms).
+
+        The search for them ends early where the log posterior will hardly come up to ``floor``.
+        """
+        members = sorted(network)
+        u = np.array([start.get(r, self.centers[r]) for r in members])
+        here = self._joint(members, u)
+        damping = 0.0
+        for _ in range(_ITERATIONS):
+            value, slope, precision, _ = here
+            if not np.isfinite(value):
+                break
+            stiff = precision + damping * np.diag(np.diag(precision))
+            move = _solved(stiff, slope)
+            if value + _HOPE * (slope @ move) < floor:
+                break
+            move *= min(1.0, _LARGEST_MOVE / max(np.abs(move).max(initial=0.0), 1e-300))
+            gained = False
+            for half in range(_HALVINGS):
+                there = self._joint(members, u + move * 0.5**half)
+                if there[0] > value - 1e-9:
+                    u, gained = u + move * 0.5**half, True
+                    break
+            damping = 0.0 if gained and half == 0 else max(10 * damping, 1e-2)
+            if not gained:
+                break
+            done = there[0] - value < _TOLERANCE
+            here = there
+            if done:
+                break
+        value, _, precision, log_likelihood = here
+        evidence = -np.inf
+        if np.isfinite(value):
+            evidence = value + 0.5 * (len(members) * math.log(2 * math.pi) - _log_det(precision))
+        return Weighed(
+            network, u, log_likelihood, evidence, evidence + self.log_prior(network), precision
+        )
+
+    def gains(self, weighed: Weighed) -> FloatArray:
+        """Return what taking in each candidate would add to the log posterior [R], about.
+
+        From the slopes of the log likelihood at rate 0 and its curvature there, other rates
+        adapting to it; -∞ for members. The prior on the rate is integrated over.
+        """
+        size = len(self.library)
+        members, others = weighed.members, sorted(set(range(size)) - weighed.network)
+        rates = np.zeros(size)
+        rates[members] = np.exp(weighed.log_rates)
+        order = [*members, *others]
+        found = self.likelihood.evaluate(rates, order)
+        k = len(members)
+        gain = np.full(size, -np.inf)
+        if not np.isfinite(found.value) or not others:
+            return gain
+        steep = np.concatenate([rates[members], np.ones(len(others))])
+        information = found.information * np.outer(steep, steep)
+        inner = information[:k, :k] + np.eye(k) / self.prior.spread**2
+        across = information[:k, k:]
+        solved = _solved(inner, across)
+        left = np.diag(information[k:, k:]) - np.einsum("ij,ij->j", across, solved)
+        left = np.maximum(left, 1e-12 * np.maximum(np.diag(information[k:, k:]), 1e-300))
+        step = self.log_prior(weighed.network | {others[0]}) - self.log_prior(weighed.network)
+        gain[others] = step + self._log_integrals(others, found.slope[k:], left)
+        return gain
+
+    def start_with(self, weighed: Weighed, extra: int | None = None) -> dict[int, float]:
+        """Return logarithms of rates from which to weigh a network like this one."""
+        start = dict(zip(weighed.members, weighed.log_rates.tolist(), strict=True))
+        if extra is not None:
+            start[extra] = self._first_guess(weighed, extra)
+        return start
+
+    def matched(self, weighed: Weighed, group: list[int], one: int) -> float:
+        """Return the logarithm of the rate at which ``one`` fires as often as a ``group`` does."""
+        states = self.likelihood.typical_states
+        h = self.library.combinations(states).sum(0)
+        rates = dict(zip(weighed.members, np.exp(weighed.log_rates), strict=True))
+        total = sum(rates[r] * h[r] for r in group)
+        guess = math.log(max(total, 1e-300) / max(h[one], 1e-300))
+        width = 3 * self.prior.spread
+        return float(np.clip(guess, self.centers[one] - width, self.centers[one] + width))
+
+    # -- private -----------------------------------------------------
+
+    def _joint(
+        self, members: list[int], u: FloatArray
+    ) -> tuple[float, FloatArray, FloatArray, float]:
+        """Return log p(data, rates), slope and precision by logarithms, and log p(data | rates)."""
+        rates = np.zeros(len(self.library))
+        with np.errstate(over="ignore"):
+            own = np.exp(np.minimum(u, 300.0))
+        rates[members] = own
+        found = self.likelihood.evaluate(rates, members)
+        away = (u - self.centers[members]) / self.prior.spread
+        prior = -0.5 * (away @ away) - len(u) * math.log(self.prior.spread * math.sqrt(2 * math.pi))
+        slope = found.slope * own - away / self.prior.spread
+        precision = found.information * np.outer(own, own)
+        precision = precision + np.eye(len(u)) / self.prior.spread**2
+        return float(found.value + prior), slope, precision, found.value
+
+    def _first_guess(self, weighed: Weighed, extra: int) -> float:
+        rates = np.zeros(len(self.library))
+        rates[weighed.members] = np.exp(weighed.log_rates)
+        found = self.likelihood.evaluate(rates, [extra])
+        if not np.isfinite(found.value) or found.slope[0] <= 0:
+            return float(self.centers[extra] - 2 * self.prior.spread)
+        guess = math.log(found.slope[0] / max(found.information[0, 0], 1e-300))
+        width = 3 * self.prior.spread
+        return float(np.clip(guess, self.centers[extra] - width, self.centers[extra] + width))
+
+    def _log_integrals(self, others: list[int], slope: FloatArray, bend: FloatArray) -> FloatArray:
+        """Return log ∫ exp(g θ − b θ²/2) p(θ) dθ of each candidate."""
+        rates = np.exp(self.centers[others][:, None] + self.prior.spread * _GRID)
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = slope[:, None] * rates - 0.5 * bend[:, None] * rates**2 - 0.5 * _GRID**2
+        values = np.where(np.isfinite(values), values, -np.inf)
+        top = values.max(1)
+        width = (_GRID[1] - _GRID[0]) / math.sqrt(2 * math.pi)
+        return np.asarray(top + np.log(np.exp(values - top[:, None]).sum(1) * width))
+
+
+def _solved(matrix: FloatArray, right: FloatArray) -> FloatArray:
+    """Solve for a positive matrix [k, k], which may have been rounded to a singular one."""
+    if not len(matrix):
+        return right
+    scale = np.sqrt(np.diag(matrix))
+    even = matrix / np.outer(scale, scale) + 1e-10 * np.eye(len(matrix))
+    wide = scale[:, None] if right.ndim == 2 else scale
+    return np.asarray(np.linalg.solve(even, right / wide) / wide)
+
+
+def _log_det(matrix: FloatArray) -> float:
+    """Return log |matrix| of a positive matrix [k, k], which may have been rounded as above."""
+    scale = np.sqrt(np.diag(matrix))
+    even = matrix / np.outer(scale, scale) + 1e-10 * np.eye(len(matrix))
+    return float(np.linalg.slogdet(even)[1] + 2 * np.log(scale).sum())
