@@ -79,7 +79,8 @@ def main() -> None:
         derivative of the variance of A at the end by all of them, of one run, straight through
         (`gradients.field_gradient`). States are kept at √N of N steps and computed again in
         between. Beside it the run alone. Seconds are those of a first call, with compilation.
-        ["sites", "steps", "run, s", "gradient, s", "run, GiB", "gradient, GiB", "states, GiB"],
+        Memory is the most that the process ever had, with Python and JAX in it.
+        {settings(options)}"""
     )
     page.table(
         ["sites", "steps", "run, s", "gradient, s", "run, GiB", "gradient, GiB", "all states, GiB"],

@@ -485,3 +485,19 @@ def test_the_cache_is_optional(tmp_path, monkeypatch):
     )
     assert process.returncode == 0, process.stderr
     assert cache_folder() == tmp_path / "file" / "tumble"
+
+
+@pytest.mark.slow
+def test_a_movie_from_a_file_to_its_report(tumble):
+    assert tumble("example", "infection", "--to", "movie").exit_code == 0
+    checked = tumble("check", "movie/run.yaml")
+    assert "19 transitions of SusceptibleInfected(40 x 40 sites, Moore, Periodic)" in checked.stdout
+    fitted = tumble("fit", "movie/run.yaml", "--output", "out")
+    assert fitted.exit_code == 0 and "beta" in fitted.stdout
+    assert {p.name for p in Path("out/inputs").iterdir()} == {"movie0-infection.tif"}
+    page = Path("out/report.html").read_text(encoding="utf-8")
+    assert '<div class="tumble-player"' in page and "one step simulated at the estimate" in page
+    Path("movie/infection.tif").unlink()  # the folder of the run is complete by itself
+    simulated = tumble("simulate", "out", "--num-samples", "3", "--output", "runs.csv")
+    assert simulated.exit_code == 0
+    assert len(Path("runs.csv").read_text().splitlines()) == 1 + 3 * 20

@@ -14,7 +14,8 @@ PAGES = [page for page in sorted(FOLDER.glob("*.md")) if FENCE.search(page.read_
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_consoles(page):
+def test_consoles(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where a page may write files
     text = "\n".join(match.group(1) for match in FENCE.finditer(page.read_text()))
     test = doctest.DocTestParser().get_doctest(text, {}, page.stem, str(page), 0)
     said: list[str] = []

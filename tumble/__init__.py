@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from tumble._parameters import Parameter, Ref
     from tumble._problem import Problem
     from tumble._results import ResultCode, SampleCode
+    from tumble._segment import Segmentation, segment
     from tumble._simulate import simulate
     from tumble._trajectory import Trajectory
     from tumble.diagnostics import audit_gradient, posterior_predictive
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
         write_antimony,
         write_sbml,
     )
-    from tumble.io import read_data
+    from tumble.io import read_data, read_images, read_masks, read_tracks
     from tumble.models import BlackBox, ExternalProgram, ReactionNetwork
 
 __version__ = "0.1.0"
@@ -91,8 +92,10 @@ _HOMES = {
     "losses": "tumble.losses",
     "objectives": "tumble.objectives",
     "optimizers": "tumble.optimizers",
+    "Segmentation": "tumble._segment",
     "posterior_predictive": "tumble.diagnostics",
     "structure": "tumble.structure",
+    "segment": "tumble._segment",
     # interfaces
     "ImportedModel": "tumble.formats",
     "formats": "tumble.formats",
@@ -100,7 +103,10 @@ _HOMES = {
     "plot": "tumble.plot",
     "read_antimony": "tumble.formats",
     "read_data": "tumble.io",
+    "read_images": "tumble.io",
+    "read_masks": "tumble.io",
     "read_sbml": "tumble.formats",
+    "read_tracks": "tumble.io",
     "report": "tumble.report",
     "write_antimony": "tumble.formats",
     "write_sbml": "tumble.formats",
@@ -120,6 +126,7 @@ __all__ = [
     "Ref",
     "ResultCode",
     "SampleCode",
+    "Segmentation",
     "Trajectory",
     "TumbleError",
     "__version__",
@@ -146,8 +153,12 @@ __all__ = [
     "priors",
     "read_antimony",
     "read_data",
+    "read_images",
+    "read_masks",
     "read_sbml",
+    "read_tracks",
     "report",
+    "segment",
     "simulate",
     "simulators",
     "structure",

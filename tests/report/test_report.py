@@ -214,3 +214,39 @@ def test_numbers_in_words():
         "2.2 h",
     ]
     assert show_count(1234567) == "1\u202f234\u202f567"
+
+
+def test_a_lattice_plays_in_its_report(tmp_path):
+    import tumble as tb
+    from tumble.models import Grid, PlainWalk, SusceptibleInfected, Transitions
+    from tumble.outputs import Frames
+
+    model = SusceptibleInfected(Grid((8, 8)))
+    kept = tb.simulate(model, {"beta": 0.3}, times=range(6), seed=1, outputs=Frames())
+    steps = Transitions(model, list(kept.states))
+    unknown = {"beta": tb.Parameter(0.01, 0.9, scale="logit")}
+    fit = tb.fit(tb.Problem(steps, data=steps.data, parameters=unknown), num_starts=1)
+    page = fit.report(tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "5 transitions: the frame that was seen, and one step simulated" in Page(page).text
+    assert "5 transitions of SusceptibleInfected(8 x 8 sites, Moore, Periodic)" in Page(page).text
+    assert page.count('<div class="tumble-player"') == 1
+    assert all(link.startswith(("#", "data:")) for link in Page(page).links)
+    from tumble.io import fit_tree, lattice_movie
+
+    movie = lattice_movie(fit)
+    assert list(movie.data_vars) == ["seen", "simulated"] and movie["seen"].dtype == np.uint8
+    np.testing.assert_array_equal(movie["seen"], kept.states[0, 1:])
+    assert (movie["simulated"] >= kept.states[0, :-1]).all()  # from the frames before
+    save_fit(fit_tree(fit, movie=movie), tmp_path / "fit.nc")
+    again = write_report(tmp_path / "fit.nc", tmp_path / "again.html").read_text(encoding="utf-8")
+    assert again.count('<div class="tumble-player"') == 1
+    # A run of the lattice itself, and a walk, of which there is nothing to see.
+    whole = replace(fit, problem=tb.Problem(model, data={"time": [2.0, 5.0], "infected": [5, 9]},
+                                            parameters=unknown))  # fmt: skip
+    run = lattice_movie(whole)
+    np.testing.assert_array_equal(run["time"], np.arange(6))
+    assert run["state"].shape == (6, 8, 8) and run["state"][0].sum() == 1
+    walk = tb.Problem(PlainWalk(), data={"time": [2.0], "msd": [3.0]},
+                      parameters={"p_stay": unknown["beta"]})  # fmt: skip
+    assert lattice_movie(replace(fit, problem=walk)) is None
+    assert lattice_movie(make_fit(noise=0.5)) is None

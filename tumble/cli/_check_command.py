@@ -16,6 +16,9 @@ def run_check(path: Path, quiet: bool, json: bool) -> None:
     """Read a model, and print what it holds and what is odd."""
     from tumble.formats import find_oddities
 
+    if _is_lattice(path):
+        _check_lattice(path, quiet, json)
+        return
     model = _read(path)
     odd = find_oddities(model)
     if json:
@@ -24,6 +27,31 @@ def run_check(path: Path, quiet: bool, json: bool) -> None:
         print(to_json(_record(model, odd), indent=2))
     elif not quiet:
         _show(model, odd, path)
+
+
+def _is_lattice(path: Path) -> bool:
+    from tumble.io import load_run_config
+
+    return path.suffix.lower() in _RUN_FILES and load_run_config(path).lattice is not None
+
+
+def _check_lattice(path: Path, quiet: bool, json: bool) -> None:
+    """Read a run file of a lattice with its data, and print what it holds."""
+    from tumble.io import load_run_config, to_json
+
+    problem = load_run_config(path).problem(say=lambda line: None)
+    model = problem.model
+    record = {
+        "model": model.to_text(),
+        "outputs": list(model.species),
+        "parameters": list(model.parameters),
+        "observations": problem.num_observations,
+    }
+    if json:
+        print(to_json(record, indent=2))
+    elif not quiet:
+        for name, value in record.items():
+            print(f"{name}: {', '.join(value) if isinstance(value, list) else value}")
 
 
 def _read(path: Path) -> ImportedModel:

@@ -145,12 +145,12 @@ def _write(
 ) -> None:
     from dataclasses import replace
 
-    from tumble.io import fit_tree, save_fit
+    from tumble.io import fit_tree, lattice_movie, save_fit
     from tumble.report import write_report
 
     noted = replace(fit, warnings=(*fit.warnings, *notes))
-    tree = fit_tree(noted, audit=audited, predictive=predictive, title=config.title,
-                    settings=_settings(options))  # fmt: skip
+    tree = fit_tree(noted, audit=audited, predictive=predictive, movie=lattice_movie(noted),
+                    title=config.title, settings=_settings(options))  # fmt: skip
     save_fit(tree, folder.result_path)
     write_report(tree, folder.report_path)
     stopped = fit.result.name == "INTERRUPTED"

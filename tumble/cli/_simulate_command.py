@@ -105,11 +105,17 @@ def _simulate(
     entry = config.experiments[0]
     sources = {name: entry.conditions.get(name, name) for name in config.model.parameters}
     simulator = config.simulator and make("simulator", config.simulator, "simulator")
+    model, times = config.model, config.simulate.times
+    if config.lattice is not None and config.lattice.movies:
+        model, frames = config.lattice.like_first(config.movie_files[0])
+        times = frames if times is None else _times(config)
+    else:
+        times = _times(config)
     return simulate(
-        config.model,
+        model,
         {name: _number(source, values) for name, source in sources.items()},
         initial={name: _count(value, values) for name, value in entry.initial.items()},
-        times=_times(config),
+        times=times,
         num_samples=num_samples,
         seed=seed,
         outputs=outputs,
@@ -151,8 +157,10 @@ def _times(config: RunConfig) -> Any:
     if times is not None:
         return np.asarray(times, dtype=float)
     entry, file = config.experiments[0], config.data_files[0]
-    if entry.data is None:
+    if entry.data is None and entry.tracks is None:
         raise ParameterError("the run file has no data to take times from; add `simulate.times`.")
+    if entry.tracks is not None and file is not None:
+        return entry.tracks.displacements(file, lambda line: None)["time"].values
     if file is None:
         last = max(entry.data.get("time", [1.0]))
     else:

@@ -1,6 +1,7 @@
 """Diagnostics: how far an answer can be trusted."""
 
 from tumble.diagnostics._audit import AuditRow, GradientAudit, audit_fit, audit_gradient
+from tumble.diagnostics._overlap import dice, jaccard
 from tumble.diagnostics._posterior_predictive import (
     PosteriorPredictive,
     PredictiveBand,
@@ -14,5 +15,7 @@ __all__ = [
     "PredictiveBand",
     "audit_fit",
     "audit_gradient",
+    "dice",
+    "jaccard",
     "posterior_predictive",
 ]

@@ -20,6 +20,7 @@ from tumble.gradients import (
     require_valid,
 )
 from tumble.losses import times
+from tumble.models import ReactionNetwork
 from tumble.objectives import BoundLikelihood, BoundOutputs
 from tumble.simulators import FiniteStateProjection, ParticleFilter, SupportsScore
 
@@ -203,6 +204,12 @@ def likelihood_reference(bound: BoundLikelihood, z: FloatArray) -> AbstractRefer
 
     Raises `CapabilityError` where there is neither.
     """
+    if not all(isinstance(b.model, ReactionNetwork) for b in bound.problem.bindings):
+        raise CapabilityError(
+            f"the likelihood through {type(bound.through).__name__} is exact, and there is no "
+            "other way to compute it that could be its reference; gradients of simulated moments "
+            "can be audited: objective=objectives.MomentMatching()."
+        )
     exact = ExactLikelihood(
         bound.problem, FiniteStateProjection(_STATES_FOR_LIKELIHOOD, max_jumps=_JUMPS)
     )

@@ -1,4 +1,4 @@
-"""Files: tables of data, run files, run folders and results."""
+"""Files: tables of data, images and tracks, run files, run folders and results."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tumble.io._atomic import replacing
+    from tumble.io._images import read_images, read_masks
+    from tumble.io._lattice_movie import lattice_movie
     from tumble.io._read_run_config import load_run_config
     from tumble.io._restore_fit import restore_fit
     from tumble.io._result_file import fit_tree, load_fit, save_fit
     from tumble.io._run_config import RunConfig
     from tumble.io._run_folder import RunFolder, to_json
     from tumble.io._tables import read_data
+    from tumble.io._tracks import read_tracks, squared_displacements
     from tumble.io._yaml import RunFileError
 
 _HOMES = {
@@ -20,13 +23,18 @@ _HOMES = {
     "RunFileError": "_yaml",
     "RunFolder": "_run_folder",
     "fit_tree": "_result_file",
+    "lattice_movie": "_lattice_movie",
     "load_fit": "_result_file",
     "load_run_config": "_read_run_config",
     "read_data": "_tables",
+    "read_images": "_images",
+    "read_masks": "_images",
+    "read_tracks": "_tracks",
     "replacing": "_atomic",
     "restore_fit": "_restore_fit",
     "to_json": "_run_folder",
     "save_fit": "_result_file",
+    "squared_displacements": "_tracks",
 }
 
 __all__ = [
@@ -34,12 +42,17 @@ __all__ = [
     "RunFileError",
     "RunFolder",
     "fit_tree",
+    "lattice_movie",
     "load_fit",
     "load_run_config",
     "read_data",
+    "read_images",
+    "read_masks",
+    "read_tracks",
     "replacing",
     "restore_fit",
     "save_fit",
+    "squared_displacements",
     "to_json",
 ]
 

@@ -16,6 +16,7 @@ ALGORITHMS: Mapping[str, Mapping[str, str]] = {
         "moment_matching": "tumble.objectives:MomentMatching",
         "expected_loss": "tumble.objectives:ExpectedLoss",
         "distribution_matching": "tumble.objectives:DistributionMatching",
+        "trajectory_matching": "tumble.objectives:TrajectoryMatching",
     },
     "distance": {
         "energy_distance": "tumble.distances:EnergyDistance",
@@ -70,6 +71,29 @@ ALGORITHMS: Mapping[str, Mapping[str, str]] = {
         "langevin": "tumble.simulators:Langevin",
         "mean_field": "tumble.simulators:MeanField",
     },
+    "lattice": {
+        "susceptible_infected": "tumble.models:SusceptibleInfected",
+        "susceptible_infected_recovered": "tumble.models:SusceptibleInfectedRecovered",
+        "forest_fire": "tumble.models:ForestFire",
+        "predator_prey": "tumble.models:PredatorPrey",
+        "ising": "tumble.models:Ising",
+        "potts": "tumble.models:Potts",
+        "fitzhugh_nagumo_lattice_gas": "tumble.models:FitzHughNagumoLatticeGas",
+        "plain_walk": "tumble.models:PlainWalk",
+        "persistent_walk": "tumble.models:PersistentWalk",
+        "restricted_potts_walk": "tumble.models:RestrictedPottsWalk",
+    },
+    "neighborhood": {
+        "von_neumann": "tumble.models:VonNeumann",
+        "moore": "tumble.models:Moore",
+        "within_radius": "tumble.models:WithinRadius",
+        "hexagonal": "tumble.models:Hexagonal",
+    },
+    "boundary": {
+        "periodic": "tumble.models:Periodic",
+        "reflective": "tumble.models:Reflective",
+        "fixed": "tumble.models:Fixed",
+    },
     "noise": {
         "exact": "tumble.noise:Exact",
         "normal": "tumble.noise:Normal",
@@ -116,15 +140,15 @@ def make(family: str, given: Any, where: str) -> Any:
         settings = {known[0]: settings}
     settings = {str(k): as_number(v) for k, v in (settings or {}).items()}
     for key, value in settings.items():
-        if key in known and key in ALGORITHMS:
-            settings[key] = make(key, value, f"{where}.{name}.{key}")
-        elif not isinstance(value, (int, float, str)) or value != value:
-            raise RunFileError(f"`{where}.{name}.{key}` is {value!r}, expected a number or a name.")
         if key not in known:
             raise RunFileError(
                 f"`{where}.{name}` has {key!r}, but {name} takes "
                 f"{', '.join(known) or 'no settings'}.{did_you_mean(key, known)}"
             )
+        if key in ALGORITHMS:
+            settings[key] = make(key, value, f"{where}.{name}.{key}")
+        elif not isinstance(value, (int, float, str)) or value != value:
+            raise RunFileError(f"`{where}.{name}.{key}` is {value!r}, expected a number or a name.")
     try:
         return member(**settings)
     except TumbleError as error:
@@ -173,4 +197,7 @@ def _example(family: str) -> str:
         "noise": "{negative_binomial: {phi: phi}}",
         "prior": "{log_normal: {loc: 0, scale: 1}}",
         "simulator": "{direct_method: {max_events: 1000000}}",
+        "lattice": "{susceptible_infected: {grid: {shape: [64, 64]}}}",
+        "neighborhood": "{within_radius: 2}",
+        "boundary": "{fixed: 0}",
     }.get(family, "{" + next(iter(ALGORITHMS[family])) + ": {}}")

@@ -12,6 +12,7 @@ from tumble._errors import ModelError, TumbleError, require_known
 from tumble._observable import Observable
 from tumble._parameters import Parameter, Ref
 from tumble.io._algorithms import as_number, check_name, make
+from tumble.io._lattice_entry import is_lattice, read_lattice, read_tracks_entry
 from tumble.io._run_config import (
     ALGORITHMS_OF_FIT,
     AuditEntry,
@@ -26,8 +27,8 @@ from tumble.io._run_section import Section, names_or_renaming, number, shorten
 from tumble.io._yaml import RunFileError, read_yaml
 from tumble.models import ReactionNetwork
 
-_TOP = ("title", "model", "experiments", "observables", "parameters", "derived", "simulator",
-        "simulate", "fit", "predictive", "audit", "output")  # fmt: skip
+_TOP = ("title", "model", "movies", "experiments", "observables", "parameters", "derived",
+        "simulator", "simulate", "fit", "predictive", "audit", "output")  # fmt: skip
 # A model of one line without an arrow is the name of a file.
 _FILE = re.compile(r"[^\n;>]+\.(xml|sbml|ant|antimony|sb|txt|network)", re.IGNORECASE)
 
@@ -56,7 +57,10 @@ def load_run_config(path: str | Path, *, inputs: str | Path | None = None) -> Ru
 
 def _build(path: Path, text: str, content: Any, inputs: Path | None) -> RunConfig:
     top = Section.read(content, "", _TOP)
-    model = _model(top, path, inputs)
+    lattice = read_lattice(top) if is_lattice(top.raw("model")) else None
+    if lattice is None and top.has("movies"):
+        raise RunFileError("`movies` are of lattices, but `model` is a network; name a lattice.")
+    model = _model(top, path, inputs) if lattice is None else _Model(lattice.model, {}, {}, None)
     # What the file of the model says is known, unless the run file says otherwise.
     parameters = {**model.params, **_parameters(top)}
     simulator = top.raw("simulator", None)
@@ -79,6 +83,7 @@ def _build(path: Path, text: str, content: Any, inputs: Path | None) -> RunConfi
         output=Path(top.text("output", f"runs/{_default_name(path)}")),
         inputs=inputs,
         model_file=model.file,
+        lattice=lattice,
     )
 
 
@@ -87,9 +92,9 @@ def _default_name(path: Path) -> str:
 
 
 class _Model(NamedTuple):
-    """A network, the values that come with it, and its file if it has one."""
+    """A network or lattice, the values that come with it, and its file if it has one."""
 
-    network: ReactionNetwork
+    network: Any
     params: Mapping[str, float]
     initial: Mapping[str, int]
     file: Path | None
@@ -139,6 +144,10 @@ def _parameters(top: Section) -> dict[str, Parameter | float]:
 def _experiments(
     top: Section, parameters: Mapping[str, Parameter | float], initial: Mapping[str, int]
 ) -> tuple[ExperimentEntry, ...]:
+    if top.has("movies"):
+        if top.has("experiments"):
+            raise RunFileError("the run file has `movies` and `experiments`; give one of them.")
+        return (ExperimentEntry(None, None, None, None, {}, {}, 0.0, "series", None),)
     given = top.raw("experiments")
     given = [given] if isinstance(given, Mapping) else given
     if not isinstance(given, list) or not given:
@@ -161,6 +170,7 @@ def _experiments(
                 start=entry.number("start", 0.0),
                 kind=entry.text("kind", "series"),
                 num_averaged=entry.whole("num_averaged", None, at_least=1),
+                tracks=read_tracks_entry(entry),
             )
         )
     return tuple(entries)

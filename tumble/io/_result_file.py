@@ -75,6 +75,7 @@ def fit_tree(
     *,
     audit: Any = None,
     predictive: Any = None,
+    movie: xr.Dataset | None = None,
     title: str = "",
     settings: Mapping[str, Any] | None = None,
 ) -> xr.DataTree:
@@ -88,6 +89,7 @@ def fit_tree(
     - ``fit``: estimates, intervals, covariance, final losses of the starts; how the fit ended.
     - ``history``: one entry a step.
     - ``audit``: one entry a parameter and estimator; with ``audit``.
+    - ``movie``: frames of a lattice at the estimate; with ``movie``, as `lattice_movie` makes it.
 
     A tree that is given instead of a fit is returned with what is new replaced.
     """
@@ -113,6 +115,8 @@ def fit_tree(
         tree["posterior_predictive"] = xr.DataTree(_predictive_group(predictive))
     if audit is not None:
         tree["audit"] = xr.DataTree(_audit_group(audit))
+    if movie is not None:
+        tree["movie"] = xr.DataTree(movie)
     return tree
 
 

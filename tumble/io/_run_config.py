@@ -16,7 +16,7 @@ from tumble.io._yaml import RunFileError
 
 if TYPE_CHECKING:
     from tumble._problem import Problem
-    from tumble.models import ReactionNetwork
+    from tumble.io._lattice_entry import LatticeEntry, TracksEntry
 
 ALGORITHMS_OF_FIT = ("objective", "gradient", "optimizer")
 
@@ -34,6 +34,14 @@ class ExperimentEntry:
     start: float
     kind: str
     num_averaged: int | None
+    tracks: TracksEntry | None = None
+
+    @property
+    def file(self) -> str | None:
+        """The name of the file that the data are in; None where they are in the run file."""
+        if self.tracks is not None:
+            return self.tracks.file
+        return self.data if isinstance(self.data, str) else None
 
 
 @dataclass(frozen=True)
@@ -85,13 +93,14 @@ class RunConfig:
     Attributes: ``path`` and ``text`` of the file; ``title``; ``model``; ``experiments``,
     ``observables``, ``parameters``, ``derived``, ``simulator`` as in `Problem`; ``simulate``,
     ``fit``, ``predictive`` and ``audit``, what to do with it; ``output``, the run folder;
-    ``model_file``, of which the model was read, if any.
+    ``model_file``, of which the model was read, if any; ``lattice``, the model and its movies where
+    it is one.
     """
 
     path: Path
     text: str
     title: str
-    model: ReactionNetwork
+    model: Any
     experiments: tuple[ExperimentEntry, ...]
     observables: Mapping[str, Observable] | None
     parameters: Mapping[str, Parameter | float]
@@ -104,6 +113,7 @@ class RunConfig:
     output: Path
     inputs: Path | None = None
     model_file: Path | None = None
+    lattice: LatticeEntry | None = None
 
     def problem(self, *, say: Callable[[str], None] | None = None) -> Problem:
         """Read the data and return the `Problem`.
@@ -116,9 +126,15 @@ class RunConfig:
             extra = {} if self.simulator is None else {
                 "simulator": make("simulator", self.simulator, "simulator")
             }  # fmt: skip
+            model = self.model
+            if self.lattice is not None and self.lattice.movies:
+                model = self.lattice.transitions(self.movie_files)
+                experiments = [Experiment(model.data)]
+            else:
+                experiments = [self._experiment(i, say) for i in range(len(self.experiments))]
             return Problem(
-                self.model,
-                experiments=[self._experiment(i, say) for i in range(len(self.experiments))],
+                model,
+                experiments=experiments,
                 parameters=dict(self.parameters),
                 observables=self.observables,
                 derived=dict(self.derived),
@@ -164,15 +180,21 @@ class RunConfig:
     @property
     def data_files(self) -> tuple[Path | None, ...]:
         """The file of each experiment's data; None where the data are in the run file."""
-        files: list[Path | None] = []
+        files = []
         for i, entry in enumerate(self.experiments):
-            if not isinstance(entry.data, str):
-                files.append(None)
-                continue
-            copied = self.inputs / input_name(i, entry.data) if self.inputs else None
-            kept = copied is not None and copied.is_file()
-            files.append(copied if kept else self.path.parent / entry.data)
+            files.append(None if entry.file is None else self._copied(i, entry.file))
         return tuple(files)
+
+    @property
+    def movie_files(self) -> tuple[Path, ...]:
+        """The file, or folder, of each movie."""
+        entries = () if self.lattice is None else self.lattice.movies
+        return tuple(self._copied(f"movie{i}", entry.file) for i, entry in enumerate(entries))
+
+    def _copied(self, what: int | str, name: str) -> Path:
+        """Return the copy of a file in the folder of a run, or else the file itself."""
+        copied = self.inputs / input_name(what, name) if self.inputs else None
+        return copied if copied is not None and copied.exists() else self.path.parent / name
 
     def initial_state(self, index: int = 0) -> Mapping[str, Any]:
         """Return the initial state of an experiment: numbers, `Ref`s and priors."""
@@ -182,13 +204,15 @@ class RunConfig:
         from tumble.io._tables import read_data
 
         entry = self.experiments[index]
-        if entry.data is None:
+        if entry.data is None and entry.tracks is None:
             raise RunFileError(
                 f"`experiments[{index}]` has no `data`; name a file with observations."
             )
         file = self.data_files[index]
         data = entry.data
-        if file is not None:
+        if file is not None and entry.tracks is not None:
+            data = entry.tracks.displacements(file, say)
+        elif file is not None:
             data = read_data(file, time=entry.time, columns=entry.columns,
                              replicate=entry.replicate, say=say)  # fmt: skip
         return Experiment(

@@ -153,10 +153,12 @@ class RunFolder:
         from tumble.io._run_config import input_name
 
         write_text(self.path / "config.yaml", config.text)
-        copies = {
-            input_name(i, str(config.experiments[i].data)): file
+        copies: dict[str, Path | None] = {
+            input_name(i, str(config.experiments[i].file)): file
             for i, file in enumerate(config.data_files)
         }
+        for i, movie in enumerate(config.movie_files):
+            copies[input_name(f"movie{i}", movie.name)] = movie
         if config.model_file is not None:
             copies[input_name("model", config.model_file.name)] = config.model_file
         for name, file in copies.items():
@@ -164,7 +166,7 @@ class RunFolder:
                 target = self.path / "inputs" / name
                 with explaining(target, "copy the data to"):
                     target.parent.mkdir(exist_ok=True)
-                    shutil.copyfile(file, target)
+                    (shutil.copytree if file.is_dir() else shutil.copyfile)(file, target)
 
     def write_environment(self, **more: Any) -> None:
         """Write versions, platform and command, with ``more`` such as the seed."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +13,7 @@ import numpy as np
 
 from tumble._errors import DataError, require_known
 from tumble._typing import FloatArray
+from tumble.io._cells import Table, as_labels, find_column, is_number_text, read_table
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -23,8 +22,6 @@ _TIME_NAMES = ("time", "t", "times", "second", "seconds", "minute", "minutes", "
                "day", "days", "week", "weeks", "month", "months", "year", "years")  # fmt: skip
 _REPLICATE_NAMES = ("replicate", "replicates", "rep", "sample", "trajectory", "run")
 _OBSERVABLE_NAMES = ("observable", "variable", "species")
-_MISSING = {"", "na", "n/a", "nan", "null", "none"}
-_LARGEST_FILE = 2**30
 _LARGEST_ARRAY = 2**30
 
 
@@ -67,7 +64,7 @@ def read_data(
     array([[ 3.,  8., nan]])
     """
     path = Path(path)
-    table = _read_table(path)
+    table = read_table(path)
     guesses: list[str] = []
     if time is None:
         time = _guess_time(table)
@@ -75,13 +72,13 @@ def read_data(
     else:
         table.require([time], "time")
     if replicate is None:
-        replicate = _find(table.names, _REPLICATE_NAMES, [time])
+        replicate = find_column(table.names, _REPLICATE_NAMES, [time])
         if replicate is not None:
             guesses.append(f"replicates from column {replicate!r}")
     else:
         table.require([replicate], "replicate")
-    label = _find(table.names, _OBSERVABLE_NAMES, [time, replicate])
-    value = _find(table.names, ("value", "measurement"), [time, replicate])
+    label = find_column(table.names, _OBSERVABLE_NAMES, [time, replicate])
+    value = find_column(table.names, ("value", "measurement"), [time, replicate])
     if label is not None and value is not None:
         rows, names = _tidy_rows(table, label, value, columns)
         guesses.append("one observation a line")
@@ -100,52 +97,6 @@ def read_data(
 
 
 @dataclass(frozen=True)
-class _Table:
-    """Cells of text, by column, with the line of the file that each row came from."""
-
-    path: Path
-    columns: Mapping[str, list[str]]
-    lines: Sequence[int]
-
-    @property
-    def names(self) -> list[str]:
-        return list(self.columns)
-
-    def require(self, names: Iterable[str], argument: str) -> None:
-        require_known(names, self.names, what=f"`{argument}` names column",
-                      owner=f"'{self.path.name}'", error=DataError)  # fmt: skip
-
-    def texts(self, name: str) -> list[str]:
-        return self.columns[name]
-
-    def is_missing(self, name: str) -> list[bool]:
-        return [cell.lower() in _MISSING for cell in self.columns[name]]
-
-    def has_numbers(self, name: str) -> bool:
-        return any(_is_number(cell) for cell in self.columns[name])
-
-    def numbers(self, name: str, *, missing: bool = True) -> FloatArray:
-        """The column as numbers; a `DataError` names the line of the first cell that is none."""
-        gaps = self.is_missing(name)
-        values = np.full(len(gaps), np.nan)
-        for i, cell in enumerate(self.columns[name]):
-            if gaps[i]:
-                if not missing:
-                    raise DataError(
-                        f"'{self.path.name}' line {self.lines[i]} has no number in column "
-                        f"{name!r}; every line needs one."
-                    )
-            elif _is_number(cell) and np.isfinite(float(cell)):
-                values[i] = float(cell)
-            else:
-                raise DataError(
-                    f"'{self.path.name}' line {self.lines[i]} holds {cell[:40]!r} in column "
-                    f"{name!r}, expected a finite number (or an empty cell where it is missing)."
-                )
-        return values
-
-
-@dataclass(frozen=True)
 class _Rows:
     """Numbers with the row of the table and the observable that they belong to."""
 
@@ -154,106 +105,18 @@ class _Rows:
     value: FloatArray
 
 
-# -- from bytes to cells -------------------------------------------------------------------------
-
-
-def _read_table(path: Path) -> _Table:
-    text = _read_text(path)
-    lines = [
-        (number, line)
-        for number, line in enumerate(io.StringIO(text), start=1)
-        if line.strip() and not line.lstrip().startswith("#")
-    ]
-    if not lines:
-        raise DataError(f"'{path.name}' is empty, expected a header line and lines of numbers.")
-    numbers = [number for number, _ in lines]
-    separator = max(",;\t", key=lines[0][1].count)
-    try:
-        records = list(csv.reader((line for _, line in lines), delimiter=separator, strict=True))
-    except csv.Error as error:
-        raise DataError(f"'{path.name}' is not a table of text: {error}.") from None
-    if len(records) != len(lines):
-        raise DataError(f"'{path.name}' has a quoted cell that runs over several lines.")
-    header = [cell.strip() for cell in records[0]]
-    _check_header(path, header)
-    if len(records) == 1:
-        raise DataError(f"'{path.name}' has a header but no line of numbers.")
-    for number, record in zip(numbers, records, strict=True):
-        if len(record) != len(header):
-            raise DataError(
-                f"'{path.name}' line {number} has {len(record)} cells, but the header has "
-                f"{len(header)}; separate cells by one of comma, semicolon or tab throughout."
-            )
-    cells = {name: [r[i].strip() for r in records[1:]] for i, name in enumerate(header)}
-    return _Table(path, cells, numbers[1:])
-
-
-def _read_text(path: Path) -> str:
-    if path.is_dir():
-        raise DataError(f"'{path}' is a folder, expected a file with a table.")
-    try:
-        if path.stat().st_size > _LARGEST_FILE:
-            raise DataError(
-                f"'{path.name}' is {path.stat().st_size / 2**30:.1f} GiB, expected at most 1; read "
-                "the part you need yourself and pass an xarray.DataArray."
-            )
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"there is no file '{path}'; check the path.") from None
-    except OSError as error:
-        raise DataError(f"cannot read '{path}': {error.strerror or error}.") from None
-    if b"\x00" in raw:
-        raise DataError(f"'{path.name}' is not text; save the table as CSV in UTF-8.")
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"'{path.name}' line {line} is not UTF-8; save the table as CSV in UTF-8."
-        ) from None
-
-
-def _check_header(path: Path, header: list[str]) -> None:
-    if any(_is_number(cell) for cell in header):
-        raise DataError(
-            f"'{path.name}' has no header: its first line holds numbers, expected names of columns "
-            "such as 'time,I'."
-        )
-    for i, name in enumerate(header):
-        if not name:
-            raise DataError(f"column {i + 1} of '{path.name}' has no name; complete the header.")
-        if name in header[:i]:
-            raise DataError(f"'{path.name}' has two columns named {name!r}; rename one.")
-
-
-def _is_number(cell: str) -> bool:
-    # "nan" is a number to float() but a missing value here, and so it does not count.
-    if cell.lower() in _MISSING:
-        return False
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return "_" not in cell
-
-
 # -- from cells to an array ------------------------------------------------------------------------
 
 
-def _find(names: list[str], known: Sequence[str], taken: Sequence[str | None]) -> str | None:
-    lowered = {name.lower(): name for name in reversed(names) if name not in taken}
-    return next((lowered[k] for k in known if k in lowered), None)
-
-
-def _guess_time(table: _Table) -> str:
-    named = _find(table.names, _TIME_NAMES, [])
+def _guess_time(table: Table) -> str:
+    named = find_column(table.names, _TIME_NAMES, [])
     if named is not None:
         return named
     numeric = [name for name in table.names if table.has_numbers(name)]
     if not numeric:
         raise DataError(f"'{table.path.name}' has no column of numbers; expected times and data.")
     for name in numeric:
-        if all(_is_number(cell) for cell in table.texts(name)):
+        if all(is_number_text(cell) for cell in table.texts(name)):
             values = table.numbers(name)
             if len(values) > 1 and np.all(np.diff(values) >= 0) and values[-1] > values[0]:
                 return name
@@ -272,7 +135,7 @@ def _renaming(columns: Sequence[str] | Mapping[str, str]) -> dict[str, str]:
 
 
 def _wide_rows(
-    table: _Table, taken: Sequence[str | None], columns: Sequence[str] | Mapping[str, str] | None
+    table: Table, taken: Sequence[str | None], columns: Sequence[str] | Mapping[str, str] | None
 ) -> tuple[_Rows, list[str], list[str]]:
     ignored: list[str] = []
     if columns is None:
@@ -297,7 +160,7 @@ def _wide_rows(
 
 
 def _tidy_rows(
-    table: _Table, label: str, value: str, columns: Sequence[str] | Mapping[str, str] | None
+    table: Table, label: str, value: str, columns: Sequence[str] | Mapping[str, str] | None
 ) -> tuple[_Rows, list[str]]:
     labels = table.texts(label)
     found = list(dict.fromkeys(labels))
@@ -311,7 +174,7 @@ def _tidy_rows(
 
 
 def _arrange(
-    table: _Table, times: FloatArray, keys: list[str] | None, rows: _Rows, names: list[str]
+    table: Table, times: FloatArray, keys: list[str] | None, rows: _Rows, names: list[str]
 ) -> xr.DataArray:
     import xarray as xr
 
@@ -324,7 +187,7 @@ def _arrange(
         unique = list(dict.fromkeys(keys))
         position = {key: i for i, key in enumerate(unique)}
         repeat = np.array([position[keys[i]] for i in rows.row])
-        labels = _as_labels(unique)
+        labels = as_labels(unique)
     shape = len(labels), len(grid), len(names)
     if np.prod(shape, dtype=float) > _LARGEST_ARRAY:
         raise DataError(
@@ -361,7 +224,7 @@ def _count_repeats(observable: np.ndarray, column: np.ndarray) -> np.ndarray:
 
 
 def _check_repeats(
-    table: _Table,
+    table: Table,
     repeat: np.ndarray,
     observable: np.ndarray,
     column: np.ndarray,
@@ -377,13 +240,6 @@ def _check_repeats(
             f"'{table.path.name}' gives some times {counts.max()} times but time {grid[t]:g} "
             f"{counts[o, t]} times; add a column 'replicate' that says which line belongs to which."
         )
-
-
-def _as_labels(keys: list[str]) -> list[Any]:
-    try:
-        return [int(key) for key in keys]
-    except ValueError:
-        return list(keys)
 
 
 def _describe(array: xr.DataArray) -> str:

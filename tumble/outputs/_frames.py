@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import numpy as np
 
-from tumble._errors import CapabilityError
+from tumble._errors import CapabilityError, DataError
+from tumble._late import call_late
 from tumble._typing import FloatArray, IntArray
 from tumble.outputs._base import AbstractOutput, check_size
 from tumble.outputs._counts import whole_block
@@ -24,7 +26,7 @@ class Movies:
     Attributes: ``states``, the states of the model, arrays [sample, time, ...] in the structure
     that the model gives them (with rows of parameters, [params, sample, time, ...]); ``times`` [T];
     ``codes`` [sample], 0 where a run succeeded; ``params``; ``stats``; ``interrupted``, whether it
-    was stopped before the last run.
+    was stopped before the last run. In a notebook the first run plays (`plot.play`).
     """
 
     states: Any
@@ -33,6 +35,28 @@ class Movies:
     params: Mapping[str, Any]
     stats: Mapping[str, float]
     interrupted: bool = False
+
+    def lattices(self, sample: int) -> dict[str, Any]:
+        """Return the arrays of a run that have sites, [time, ...], by name.
+
+        Numbers and positions, which change over time as well, have none. The name of a state that
+        is one array is empty.
+        """
+        import jax
+
+        found = {}
+        for path, leaf in jax.tree_util.tree_flatten_with_path(self.states)[0]:
+            name = ".".join(str(getattr(at, "key", getattr(at, "idx", at))) for at in path)
+            if np.ndim(leaf) in (4, 5):
+                found[name] = np.asarray(leaf)[sample]
+        return found
+
+    def _repr_html_(self) -> str:
+        """Return a player of the first run, or the text where there is no lattice to be seen."""
+        try:
+            return str(call_late("tumble.plot", "play", self)._repr_html_())
+        except DataError:
+            return f"<pre>{escape(repr(self))}</pre>"
 
     def __repr__(self) -> str:
         import jax

@@ -1,17 +1,22 @@
-"""Figures of a result. Every function takes ``ax=`` and returns it."""
+"""Figures of a result, drawn on ``ax=``, which is returned; and a player for frames."""
 
 from tumble.plot._audit import audit_plot
 from tumble.plot._cells import cells, render
 from tumble.plot._convergence import convergence, waterfall
 from tumble.plot._fit_band import fit_band
 from tumble.plot._parameters import parameters
+from tumble.plot._player import Player, play
+from tumble.plot._segmentation import segmentation
 
 __all__ = [
+    "Player",
     "audit_plot",
     "cells",
     "convergence",
     "fit_band",
     "parameters",
+    "play",
     "render",
+    "segmentation",
     "waterfall",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tumble.plot import audit_plot, convergence, fit_band, waterfall
+from tumble.plot import audit_plot, convergence, fit_band, play, waterfall
 from tumble.plot._fit_band import panels
 from tumble.report._figures import draw_svg
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 _WIDTH = 6.0
 _MOST_PANELS = 8
+_MOST_MOVIES = 6
+_MOVIE_BYTES = 2_000_000
 
 
 def prediction_chart(tree: xr.DataTree) -> tuple[str, int]:
@@ -50,6 +52,18 @@ def audit_chart(tree: xr.DataTree) -> str:
     rows = tree["audit"].sizes["row"]
     label = "Error of each gradient estimate, in units of the margin"
     return draw_svg(lambda ax: audit_plot(tree, ax=ax), label, (_WIDTH, 1.2 + 0.27 * rows))
+
+
+def movie_chart(tree: xr.DataTree) -> tuple[str, str]:
+    """Return a player of the movie and its caption, both empty where there is none."""
+    if "movie" not in tree.children:
+        return "", ""
+    movie = tree["movie"]
+    frames = {str(name): values for name, values in movie.data_vars.items()}
+    frames = dict(list(frames.items())[:_MOST_MOVIES])
+    named = len(frames) > 1 or "state" not in frames
+    player = play(frames if named else frames["state"], max_bytes=_MOVIE_BYTES)
+    return player.fragment, str(movie.attrs["caption"])
 
 
 def course_charts(tree: xr.DataTree) -> list[tuple[str, str]]:

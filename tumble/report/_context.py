@@ -7,7 +7,7 @@ import math
 from datetime import datetime
 from typing import Any
 
-from tumble.report._charts import audit_chart, course_charts, prediction_chart
+from tumble.report._charts import audit_chart, course_charts, movie_chart, prediction_chart
 from tumble.report._numbers import show, show_count, show_seconds, to_digits
 
 _GLOSSARY = (
@@ -44,6 +44,7 @@ def page_context(tree: Any) -> dict[str, Any]:
         "derived": _estimates(fit, "derived", "derived_"),
         "uncertainty": fit.attrs["uncertainty"],
         "prediction": _prediction(tree),
+        "movie": movie_chart(tree),
         "audit": _audit(tree),
         "course": course_charts(tree),
         "model": _model(tree["constant_data"]),

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from tumble.io import fit_tree, load_fit, replacing
+from tumble.io import fit_tree, lattice_movie, load_fit, replacing
 
 
 def write_report(
@@ -20,17 +20,20 @@ def write_report(
     """Write one self-contained HTML page of a fit and return its path.
 
     The page needs no other file and makes no request; it follows the light or dark setting of the
-    reader, can be read on a phone, and prints.
+    reader, can be read on a phone, and prints. Of a lattice it plays a movie at the estimate.
 
     Arguments: ``source``, a `FitResult`, a stored fit (`DataTree`) or its path; ``path`` of the
     page; ``audit`` and ``predictive``, results to show with it, where the stored fit does not hold
     them already; ``title``. Raises `RunFolderError` when a file cannot be read or written.
     """
+    import xarray as xr
+
     from tumble.report._context import page_context
 
     path = Path(path)
     tree = load_fit(source) if isinstance(source, (str, os.PathLike)) else source
-    tree = fit_tree(tree, audit=audit, predictive=predictive, title=title)
+    movie = None if isinstance(tree, xr.DataTree) else lattice_movie(tree)
+    tree = fit_tree(tree, audit=audit, predictive=predictive, movie=movie, title=title)
     html = _render(page_context(tree))
     with replacing(path) as temporary:
         temporary.write_text(html, encoding="utf-8")

@@ -330,3 +330,15 @@ def test_models_that_tell_nothing_have_no_likelihood():
 def test_settings_that_make_no_sense_are_refused(make):
     with pytest.raises(ModelError):
         make()
+
+
+def test_texts_are_short_and_tell_models_apart():
+    from tumble.models import Fixed, Grid, Ising, PersistentWalk, SusceptibleInfected, VonNeumann
+
+    plain = SusceptibleInfected(Grid((16, 8)))
+    assert plain.to_text() == "SusceptibleInfected(16 x 8 sites, Moore, Periodic)"
+    other = SusceptibleInfected(Grid((16, 8), VonNeumann(), Fixed(1)))
+    assert other.to_text() == "SusceptibleInfected(16 x 8 sites, VonNeumann, Fixed(value=1))"
+    assert PersistentWalk().to_text() == "PersistentWalk()"
+    assert PersistentWalk(pixel=0.5).to_text() == "PersistentWalk(pixel=0.5)"
+    assert Ising(Grid((4, 4), VonNeumann())).to_text().startswith("Ising(4 x 4 sites")

@@ -18,9 +18,11 @@ from tumble.models.lattices._infection_counts import Estimated, InfectionCounts
 from tumble.models.lattices._lattice_gas import FitzHughNagumoLatticeGas
 from tumble.models.lattices._lattice_gas_frame import LatticeGasFrame, LatticeGasRatios
 from tumble.models.lattices._lattice_gas_movie import LatticeGasFit, LatticeGasMovie
+from tumble.models.lattices._levels import AbstractLevel, LocalOtsu, Otsu
 from tumble.models.lattices._potts import Ising, Potts
 from tumble.models.lattices._predator_prey import PredatorPrey
 from tumble.models.lattices._restarts import Restarts
+from tumble.models.lattices._segmentation import SegmentationLattice
 from tumble.models.lattices._susceptible_infected import SusceptibleInfected
 from tumble.models.lattices._susceptible_infected_recovered import SusceptibleInfectedRecovered
 from tumble.models.lattices._transitions import Transitions
@@ -29,6 +31,7 @@ from tumble.models.lattices._walks import PersistentWalk, PlainWalk, RestrictedP
 __all__ = [
     "AbstractBoundary",
     "AbstractLattice",
+    "AbstractLevel",
     "AbstractNeighborhood",
     "Estimated",
     "FitzHughNagumoLatticeGas",
@@ -42,7 +45,9 @@ __all__ = [
     "LatticeGasFrame",
     "LatticeGasMovie",
     "LatticeGasRatios",
+    "LocalOtsu",
     "Moore",
+    "Otsu",
     "Periodic",
     "PersistentWalk",
     "PlainWalk",
@@ -51,6 +56,7 @@ __all__ = [
     "Reflective",
     "Restarts",
     "RestrictedPottsWalk",
+    "SegmentationLattice",
     "SusceptibleInfected",
     "SusceptibleInfectedRecovered",
     "Transitions",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tumble._errors import CapabilityError
 from tumble._typing import JaxArray
 from tumble.models._black_box import AbstractBlackBox, checked_names
+from tumble.models.lattices._grid import Grid
 
 if TYPE_CHECKING:
     from tumble._site_draws import AbstractSiteDraws
@@ -41,7 +43,7 @@ class AbstractLattice(AbstractBlackBox):
     parameters: Any = ()
     outputs: Any = ()
     initial: Any = ()
-    step_time: ClassVar[float] = 1.0
+    step_time: float = 1.0
 
     renews: ClassVar[bool] = False
     """Whether steps do not depend on each other, so that a score is that of the last step alone."""
@@ -94,4 +96,19 @@ class AbstractLattice(AbstractBlackBox):
 
     def to_text(self) -> str:
         """See `AbstractModel.to_text`."""
-        return f"{type(self).__module__}.{self!r}"
+        module = type(self).__module__
+        owner = "" if module.startswith("tumble.") else f"{module}."
+        if not is_dataclass(self):
+            return f"{owner}{self!r}"
+        parts = []
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            if isinstance(value, Grid):
+                parts.append(value.to_text())
+            elif repr(value) != repr(_default(entry)):
+                parts.append(f"{entry.name}={value!r}")
+        return f"{owner}{type(self).__qualname__}({', '.join(parts)})"
+
+
+def _default(entry: Any) -> Any:
+    return entry.default if entry.default_factory is MISSING else entry.default_factory()

@@ -174,6 +174,12 @@ class Grid:
         """The site in the middle."""
         return tuple(n // 2 for n in self.shape)
 
+    def to_text(self) -> str:
+        """Return ``64 x 64 sites, Moore, Periodic``; members in full where they have settings."""
+        members = (self.neighborhood, self.boundary)
+        names = (repr(m).removesuffix("()") for m in members)
+        return f"{' x '.join(map(str, self.shape))} sites, {', '.join(names)}"
+
     def seen_from(self, values: JaxArray, offset: Sequence[int]) -> JaxArray:
         """Return, at each site, the value of the site at ``offset`` from it."""
         return self._window(self._padded(values, _reach([tuple(offset)])), [tuple(offset)], offset)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tumble._errors import ModelError, require_whole
+from tumble._errors import ModelError, is_number, require_whole, shown
 from tumble._typing import JaxArray
 from tumble.models.lattices._base import AbstractLattice
 
@@ -24,15 +24,18 @@ class PlainWalk(AbstractLattice):
     either side with equal probability otherwise. The output ``msd`` is the squared distance from
     the start, with the mean axes · (1 − p_stay) · steps.
 
-    Arguments: ``num_axes``, default 2.
+    Arguments: ``num_axes``, default 2; ``pixel``, the width of a site in the unit of the data, and
+    ``step_time``, the time that a step takes, default 1.
     """
 
     num_axes: int = 2
+    pixel: float = 1.0
+    step_time: float = 1.0
     parameters = ("p_stay",)
     outputs = ("msd",)
 
     def __post_init__(self) -> None:
-        require_whole("num_axes", self.num_axes)
+        _check_units(self)
 
     def start(self, params: Mapping[str, JaxArray], draw: Any) -> JaxArray:
         """See `AbstractLattice.start`."""
@@ -47,7 +50,7 @@ class PlainWalk(AbstractLattice):
 
     def observe(self, state: JaxArray) -> Mapping[str, JaxArray]:
         """See `AbstractLattice.observe`."""
-        return {"msd": (state**2).sum()}
+        return {"msd": self.pixel**2 * (state**2).sum()}
 
 
 @dataclass(frozen=True)
@@ -61,19 +64,18 @@ class PersistentWalk(AbstractLattice):
     ``p_switch`` for both, give `Ref("p_switch")` for either. The output ``msd`` is the squared
     distance from the start.
 
-    Arguments: ``num_axes``, default 2; ``pixel``, the width of a site in the unit of the data,
-    default 1 (step times are set by the times of the data).
+    Arguments: ``num_axes``, default 2; ``pixel``, the width of a site in the unit of the data, and
+    ``step_time``, the time that a step takes, default 1.
     """
 
     num_axes: int = 2
     pixel: float = 1.0
+    step_time: float = 1.0
     parameters = ("p_start", "p_stop", "p_turn")
     outputs = ("msd",)
 
     def __post_init__(self) -> None:
-        require_whole("num_axes", self.num_axes)
-        if not 0 < self.pixel < np.inf:
-            raise ModelError(f"`pixel` is {self.pixel!r}, expected a width > 0.")
+        _check_units(self)
 
     def start(self, params: Mapping[str, JaxArray], draw: Any) -> Any:
         """See `AbstractLattice.start`."""
@@ -158,6 +160,14 @@ class RestrictedPottsWalk(AbstractLattice):
 
         site = jnp.where(site < 0, -1 - site, site)
         return jnp.where(site >= self.width, 2 * self.width - 1 - site, site)
+
+
+def _check_units(walk: PlainWalk | PersistentWalk) -> None:
+    require_whole("num_axes", walk.num_axes)
+    for name, what in (("pixel", "width"), ("step_time", "time")):
+        value = getattr(walk, name)
+        if not (is_number(value) and 0 < value < np.inf):
+            raise ModelError(f"`{name}` is {shown(value)}, expected a {what} > 0.")
 
 
 def _same(one: JaxArray, other: JaxArray) -> JaxArray:
