@@ -16,6 +16,7 @@ from tumble.objectives._expected_loss import ExpectedLoss
 from tumble.objectives._loss_of_expectations import LossOfExpectations
 from tumble.objectives._moment_matching import MomentMatching
 from tumble.objectives._path_likelihood import BoundLikelihood, PathLikelihood
+from tumble.objectives._stability_matching import StabilityMatching
 from tumble.objectives._state_matching import StateMatching
 from tumble.objectives._surrogate import Surrogate
 from tumble.objectives._trajectory_matching import TrajectoryMatching
@@ -31,6 +32,7 @@ __all__ = [
     "LossOfExpectations",
     "MomentMatching",
     "PathLikelihood",
+    "StabilityMatching",
     "StateMatching",
     "Surrogate",
     "TrajectoryMatching",

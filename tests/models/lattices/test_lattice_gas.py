@@ -5,8 +5,11 @@ import pytest
 
 from tumble import outputs, simulate
 from tumble._errors import DataError, ModelError, ParameterError
+from tumble._random import Stream
 from tumble.models import FitzHughNagumoLatticeGas, Grid, LatticeGasMovie
 from tumble.models.lattices._lattice_gas import AXIS, DIAGONAL, OFFSETS
+from tumble.models.lattices._lattice_gas_closure import carried
+from tumble.models.lattices._lattice_gas_runs import runs_from
 
 TRUTH = {"k1": 0.98, "k2": 0.1, "k3": 0.2, "D_A": 0.1, "D_B": 0.4}
 
@@ -50,6 +53,37 @@ def test_mean_increments_are_those_of_the_definition():
         assert np.all(np.abs(change[k].mean(0) - moved[k]) < 4.5 * error)
 
 
+def test_runs_from_frames_have_the_law_of_the_model():
+    """Mean and variance of one step at each site, exactly; and that moves are common to all."""
+    model = FitzHughNagumoLatticeGas(Grid((4, 4)), capacity=10, rate=0.3, stripe=(0, 0))
+    frame = np.random.default_rng(0).integers(0, 11, (2, 4, 4)).astype(float)
+    frames = np.repeat(frame[:, None], 12_000, axis=1)
+    n, m = frame
+    p = model.channels(n, m, TRUTH)
+    frozen = runs_from(model, np.array([0.98, 0.1, 0.2, 0.0, 0.0]), frames, 1, Stream(3)) - frames
+    for change, up, down in ((frozen[0], p[0] + p[2], p[1] + p[3]), (frozen[1], p[4], p[5])):
+        mean, square = 0.05 * (up - down), 0.05 * (up + down)
+        error = np.sqrt((square - mean**2) / 12_000) + 1e-12
+        assert np.all(np.abs(change.mean(0) - mean) < 4.5 * error)
+        error = np.sqrt((square - square**2) / 12_000) + 1e-12
+        assert np.all(np.abs((change**2).mean(0) - square) < 4.5 * error)
+    moved = runs_from(model, np.array([0.0, 0.0, 0.0, 0.5, 1.0]), frames, 1, Stream(4)) - frames
+    for change, q, chance in zip(moved, frame / 10, (0.5, 1.0), strict=True):
+        mean, square = np.zeros((4, 4)), np.zeros((4, 4))
+        for i, j in OFFSETS:
+            share = chance * (DIAGONAL if i and j else AXIS)
+            come = np.roll(q, (i, j), (0, 1))
+            mean += share * (come - q)
+            square += share * (come * (1 - q) + q * (1 - come))
+        error = np.sqrt((square - mean**2) / 12_000) + 1e-12
+        assert np.all(np.abs(change.mean(0) - mean) < 4.5 * error)
+        error = np.sqrt((square - square**2) / 12_000) + 1e-12
+        assert np.all(np.abs((change**2).mean(0) - square) < 4.5 * error)
+        assert np.all(change.sum((1, 2)) == 0)
+    stays = (moved[0] == 0).all((1, 2)).mean()
+    assert abs(stays - 0.5) < 4.5 * 0.5 / np.sqrt(12_000)
+
+
 def test_chances_are_probabilities():
     model = FitzHughNagumoLatticeGas(capacity=10)
     n, m = np.meshgrid(np.arange(11.0), np.arange(11.0))
@@ -90,14 +124,45 @@ def movie(seed, interval=250, frames=8, params=TRUTH):
 
 def test_a_movie_tells_the_parameters():
     model, frames = movie(1)
-    found = LatticeGasMovie(model, frames, 250).fit(
-        {"k1": 0.5, "k2": 0.2, "k3": 0.1, "D_A": 0.3, "D_B": 0.7}
-    )
+    found = LatticeGasMovie(model, frames, 250).fit(repeats=12)
     assert found.converged
+    assert (found.num_starts, found.num_agreeing) == (4, 4)
     for name, truth in TRUTH.items():
         off = np.log(found.params[name] / truth)
         assert abs(off) < 3.5 * found.standard_errors[name]
         assert found.standard_errors[name] < 0.5
+    # All particles of a kind move at once: no estimate knows D better than the number of moves.
+    for name in ("D_A", "D_B"):
+        steps = 7 * 250 * TRUTH[name]
+        least = np.sqrt((1 - TRUTH[name]) / steps)
+        # 7 × 11 degrees of freedom: 8 % is the error of a standard error.
+        assert 0.7 * least < found.standard_errors[name] < 2.5 * least
+
+
+def test_fits_end_at_the_same_point_from_other_starts():
+    model, frames = movie(1)
+    problem = LatticeGasMovie(model, frames, 250)
+    ends = [
+        problem.fit(start, repeats=0)
+        for start in (None, {"k1": 0.5, "k2": 0.2, "k3": 0.1, "D_A": 0.3, "D_B": 0.7},
+                      {"k1": 0.355, "k2": 0.91, "k3": 0.059, "D_A": 0.35, "D_B": 0.73})
+    ]  # fmt: skip
+    assert [end.num_starts for end in ends] == [4, 1, 1]
+    for end in ends[1:]:
+        assert end.converged
+        for name, value in ends[0].params.items():
+            # A search ends where it would gain 1e-4 of −log p: √2e-4 of a standard error.
+            assert abs(end.params[name] / value - 1) < 0.05 * ends[0].standard_errors[name]
+
+
+def test_steps_of_the_equations_are_short_enough():
+    """Other capacities have other fastest waves: nothing may grow that decays."""
+    model = FitzHughNagumoLatticeGas(Grid((12, 12)), capacity=8, stripe=(4, 6))
+    frame = np.random.default_rng(0).integers(0, 9, (2, 1, 12, 12)).astype(float)
+    means, _ = carried(model, 200, np.log([0.9, 0.1, 0.2, 1.0, 1.0]), frame)
+    assert means.min() > 0
+    assert means.max() < 8
+    assert means.std() < frame.std()
 
 
 def test_the_closure_carries_means():
@@ -129,6 +194,10 @@ def test_the_closure_carries_means():
          DataError, "0 to 50"),
         (lambda: LatticeGasMovie(FitzHughNagumoLatticeGas(), np.zeros((2, 2, 64, 64)), 0),
          ParameterError, "interval"),
+        (lambda: LatticeGasMovie(FitzHughNagumoLatticeGas(), np.zeros((2, 2, 64, 64)), 5).fit(
+            num_starts=0), ParameterError, "num_starts"),
+        (lambda: LatticeGasMovie(FitzHughNagumoLatticeGas(), np.zeros((2, 2, 64, 64)), 5).fit(
+            repeats=1), ParameterError, "repeats"),
         (lambda: LatticeGasMovie(FitzHughNagumoLatticeGas(), np.zeros((2, 2, 64, 64)), 5).fit(
             {"k1": 1.0}), ParameterError, "start"),
     ],

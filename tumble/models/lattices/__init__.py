@@ -16,11 +16,13 @@ from tumble.models.lattices._grid import (
 )
 from tumble.models.lattices._infection_counts import Estimated, InfectionCounts
 from tumble.models.lattices._lattice_gas import FitzHughNagumoLatticeGas
+from tumble.models.lattices._lattice_gas_frame import LatticeGasFrame, LatticeGasRatios
 from tumble.models.lattices._lattice_gas_movie import LatticeGasFit, LatticeGasMovie
 from tumble.models.lattices._levels import AbstractLevel, LocalOtsu, Otsu
 from tumble.models.lattices._potts import Ising, Potts
 from tumble.models.lattices._predator_prey import PredatorPrey
 from tumble.models.lattices._random_transition import RandomTransition
+from tumble.models.lattices._restarts import Restarts
 from tumble.models.lattices._segmentation import SegmentationLattice
 from tumble.models.lattices._susceptible_infected import SusceptibleInfected
 from tumble.models.lattices._susceptible_infected_recovered import SusceptibleInfectedRecovered
@@ -41,7 +43,9 @@ __all__ = [
     "InfectionCounts",
     "Ising",
     "LatticeGasFit",
+    "LatticeGasFrame",
     "LatticeGasMovie",
+    "LatticeGasRatios",
     "LocalOtsu",
     "Moore",
     "Otsu",
@@ -52,6 +56,7 @@ __all__ = [
     "PredatorPrey",
     "RandomTransition",
     "Reflective",
+    "Restarts",
     "RestrictedPottsWalk",
     "SegmentationLattice",
     "SusceptibleInfected",

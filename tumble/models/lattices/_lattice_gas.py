@@ -37,7 +37,9 @@ class FitzHughNagumoLatticeGas(AbstractLattice):
     - B − 1: g k3 n m / N
 
     Outputs are over the sites: the means ``A`` and ``B``, their variances ``var_A``, ``var_B`` and
-    covariance ``cov_AB``, and ``step_A``, the mean squared difference between neighbors.
+    covariance ``cov_AB``; ``step_A``, the mean squared difference between neighbors; and ``wall``,
+    the length a site of the walls between many and few A: the mean of ½ |s − s′| summed over the
+    neighbors below and to the right, with s = tanh(4 A / N − 2).
 
     Arguments: ``grid``, default 64 × 64 on a torus; ``capacity`` N, default 50; ``rate`` g, default
     0.005; ``stripe``, the rows that begin with 40 particles A, default 29 to 34, other sites having
@@ -53,7 +55,7 @@ class FitzHughNagumoLatticeGas(AbstractLattice):
     rate: float = 0.005
     stripe: tuple[int, int] = (29, 34)
     parameters = ("k1", "k2", "k3", "D_A", "D_B")
-    outputs = ("A", "B", "var_A", "var_B", "cov_AB", "step_A")
+    outputs = ("A", "B", "var_A", "var_B", "cov_AB", "step_A", "wall")
 
     def __post_init__(self) -> None:
         require_whole("capacity", self.capacity, 3)
@@ -90,16 +92,16 @@ class FitzHughNagumoLatticeGas(AbstractLattice):
         """See `AbstractLattice.observe`."""
         a, b = state["A"], state["B"]
         mean_a, mean_b = a.mean(), b.mean()
-        apart = (a - self.grid.seen_from(a, (0, 1))) ** 2 + (
-            a - self.grid.seen_from(a, (1, 0))
-        ) ** 2
+        beside = [self.grid.seen_from(a, offset) for offset in ((0, 1), (1, 0))]
+        sides = [self._side(x) for x in beside]
         return {
             "A": mean_a,
             "B": mean_b,
             "var_A": ((a - mean_a) ** 2).mean(),
             "var_B": ((b - mean_b) ** 2).mean(),
             "cov_AB": ((a - mean_a) * (b - mean_b)).mean(),
-            "step_A": sum(apart).mean() / 2,
+            "step_A": sum(((a - x) ** 2).mean() for x in beside) / 2,
+            "wall": sum(abs(self._side(a) - s).mean() for s in sides) / 2,
         }
 
     def channels(self, n: Any, m: Any, params: Mapping[str, Any]) -> list[Any]:
@@ -123,6 +125,12 @@ class FitzHughNagumoLatticeGas(AbstractLattice):
         if np.any((counts < 0) | (counts > self.capacity) | (counts != np.rint(counts))):
             raise DataError(f"frames hold other numbers than whole ones of 0 to {self.capacity}.")
         return {"A": counts[:, 0], "B": counts[:, 1]}
+
+    def _side(self, counts: JaxArray) -> JaxArray:
+        """Return about 1 where there are many, −1 where there are few."""
+        import jax.numpy as jnp
+
+        return jnp.tanh(4 * counts / self.capacity - 2)
 
     def _diffused(self, counts: JaxArray, chance: JaxArray, draw: Any) -> JaxArray:
         """Return the counts after the excited particles have moved, or not."""

@@ -36,9 +36,9 @@ class Transitions(AbstractLattice):
         self.model = model
         self.parameters, self.outputs = model.parameters, model.outputs
         self.species, self.initial = model.outputs, ()
-        states = [_states(model, movie, i) for i, movie in enumerate(_as_list(movies))]
+        states = [states_of(model, movie, i) for i, movie in enumerate(movies_of(movies))]
         self.before, self.after = (
-            _joined([_rows(movie, part) for movie in states])
+            joined([rows_of(movie, part) for movie in states])
             for part in (slice(None, -1), slice(1, None))
         )
 
@@ -141,11 +141,12 @@ class Transitions(AbstractLattice):
         return frame if jnp.issubdtype(frame.dtype, jnp.floating) else frame.astype(float)
 
 
-def _as_list(movies: Any) -> Sequence[Any]:
+def movies_of(movies: Any) -> Sequence[Any]:
+    """Return a list of movies, if only one was given."""
     return movies if isinstance(movies, (list, tuple)) else [movies]
 
 
-def _states(model: AbstractLattice, movie: Any, index: int) -> Any:
+def states_of(model: AbstractLattice, movie: Any, index: int) -> Any:
     """Return a movie as states with a first dimension of frames. Raises `DataError`."""
     import jax
 
@@ -164,13 +165,15 @@ def _states(model: AbstractLattice, movie: Any, index: int) -> Any:
     return states
 
 
-def _rows(movie: Any, part: slice) -> Any:
+def rows_of(movie: Any, part: slice) -> Any:
+    """Return some of the frames of a movie."""
     import jax
 
     return jax.tree.map(lambda leaf: leaf[part], movie)
 
 
-def _joined(movies: list[Any]) -> Any:
+def joined(movies: list[Any]) -> Any:
+    """Return the frames of all movies, one after another. Raises `DataError`."""
     import jax
 
     try:
