@@ -1,7 +1,7 @@
 """Learning which reactions there are."""
 
 from tumble.structure._conserved import ObservedLaw, observed_laws
-from tumble.structure._library import ReactionLibrary, mass_action
+from tumble.structure._library import ReactionLibrary, equation, mass_action
 from tumble.structure._likelihood import LogLikelihood, NetworkLikelihood
 from tumble.structure._posterior import NetworkPosterior, NetworkPrior, Weighed
 from tumble.structure._result import LearntReaction, NetworkChoice, StructureResult
@@ -19,6 +19,7 @@ __all__ = [
     "StructureResult",
     "Weighed",
     "WindowSearch",
+    "equation",
     "mass_action",
     "observed_laws",
 ]
