@@ -29,7 +29,9 @@ class Case:
     observables: dict[str, tb.Observable] | None = None
 
 
-def _sir(name: str, num_samples: int, num_times: int, observables: dict | None = None) -> Case:
+def _sir(
+    name: str, num_samples: int, num_times: int, observables: dict[str, tb.Observable] | None = None
+) -> Case:
     return Case(name, _SIR, _RATES, _START, 1.0, num_times, num_samples, observables)
 
 
@@ -42,8 +44,8 @@ CASES = [
         {s: tb.Observable(s, noise=tb.noise.Normal(20.0)) for s in "SIR"},
     ),
     Case(
-        "SIRS, 1 series at 100 times", _SIR + "\nR -> S ; w", {"beta": 0.004, "gamma": 1.0, "w": 0.5},
-        {"S": 980, "I": 20, "R": 0}, 10.0, 100, 1,
+        "SIRS, 1 series at 100 times", _SIR + "\nR -> S ; w",
+        {"beta": 0.004, "gamma": 1.0, "w": 0.5}, {"S": 980, "I": 20, "R": 0}, 10.0, 100, 1,
     ),
     Case(
         "Lotka–Volterra, 1 series at 100 times",
