@@ -53,7 +53,7 @@ def field_gradient(
     """Return ∂E[loss(outputs)] by parameters of which there may be one a site.
 
     Definition: pathwise derivatives, as those of `Pathwise`, but backwards through the run, so that
-    they cost the same for one parameter and for a million: some ten runs. States are kept at √N
+    they cost the same for one parameter and for a million: some six runs. States are kept at √N
     of N steps and computed again between them, so memory grows as √N.
 
     Guarantee: that of `Pathwise`: exact for one step and where draws enter linearly, else biased.

@@ -56,11 +56,13 @@ class NetworkLikelihood:
     Arguments: ``problem``, of which the model tells species alone; series, or snapshots of cells;
     observables that are linear in the species, with noise whose mean is linear and variance
     quadratic in them and that has no unknown parameters; initial values that are known, or drawn
-    from a distribution; ``library``. Raises `DataError`, `CapabilityError`.
+    from a distribution; ``library``; ``most_series``, of how many replicates of an experiment,
+    default all. Raises `DataError`, `CapabilityError`.
     """
 
     problem: Problem
     library: ReactionLibrary
+    most_series: int | None = None
 
     def __post_init__(self) -> None:
         if self.problem.kind not in ("series", "snapshots"):
@@ -90,7 +92,7 @@ class NetworkLikelihood:
                 own[r] = rate
                 free[places == r] = 0.0
             part, parts = np.zeros(len(places)), np.zeros((len(places),) * 2)
-            for data in series.data:
+            for data in series.data[: self.most_series]:
                 filter_series(
                     library.reactants, library.change, own, places, series.first, series.spans,
                     data, series.scatter, series.counts, series.look, series.rounding,

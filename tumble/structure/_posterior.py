@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ Network = frozenset[int]
 
 _ITERATIONS, _HALVINGS = 60, 12
 _LARGEST_MOVE = 2.0  # of a logarithm
+_RETREATS = 8
 _HOPE = 5.0  # times what the next step is to gain
 _TOLERANCE = 1e-3  # of the log posterior
 _GRID = np.linspace(-6.0, 6.0, 241)  # in standard deviations of the prior
@@ -95,6 +96,10 @@ class NetworkPosterior:
     likelihood: NetworkLikelihood
     prior: NetworkPrior
 
+    def of_few_series(self) -> NetworkPosterior:
+        """Return the posterior given one replicate of each experiment, to look around in."""
+        return replace(self, likelihood=replace(self.likelihood, most_series=1))
+
     @property
     def library(self) -> ReactionLibrary:
         """The candidates."""
@@ -116,16 +121,28 @@ class NetworkPosterior:
         free = len(self.library) - len(self.required)
         return self.prior.log_probability(len(network - self.required), free)
 
-    def weigh(self, network: Network, start: dict[int, float], floor: float = -np.inf) -> Weighed:
+    def weigh(
+        self,
+        network: Network,
+        start: dict[int, float],
+        floor: float = -np.inf,
+        iterations: int = _ITERATIONS,
+    ) -> Weighed:
         """Return the network at its most probable rates, found from ``start`` (logarithms).
 
-        The search for them ends early where the log posterior will hardly come up to ``floor``.
+        The search for them ends early where the log posterior will hardly come up to ``floor``, and
+        after so many ``iterations``.
         """
         members = sorted(network)
         u = np.array([start.get(r, self.centers[r]) for r in members])
         here = self._joint(members, u)
+        for _ in range(_RETREATS if members else 0):
+            if np.isfinite(here[0]):
+                break
+            u = u - 1.0  # slower, where rates are too fast to be followed
+            here = self._joint(members, u)
         damping = 0.0
-        for _ in range(_ITERATIONS):
+        for _ in range(iterations):
             value, slope, precision, _ = here
             if not np.isfinite(value):
                 break

@@ -13,6 +13,7 @@ from tumble.structure._first_guess import first_guess
 from tumble.structure._posterior import Network, NetworkPosterior, Weighed
 
 _FEW = 10  # candidates; from here on they are left out one at a time
+_ROUGHLY = 8  # iterations, before that
 
 
 @dataclass(frozen=True)
@@ -58,14 +59,23 @@ class WindowSearch:
     # -- private -----------------------------------------------------
 
     def _leave_out(self, found: Found) -> None:
-        """Start with many candidates, and leave out those that explain least."""
+        """Start with many candidates, and leave out those that explain least.
+
+        As long as they are many, one replicate and a few iterations have to do.
+        """
         posterior = found.posterior
         start = first_guess(posterior)
-        here = found.weigh(frozenset(start), start)
+        members = frozenset(start)
+        rough = posterior.of_few_series()
+        while len(members) > max(_FEW, len(posterior.required)):
+            here = rough.weigh(members, start, iterations=_ROUGHLY)
+            order = _by_weight(here, posterior)
+            members = members - set(order[: max(len(order) // 3, 1)])
+            start = rough.start_with(here)
+        here = found.weigh(members, start)
         while len(here.network) > len(posterior.required):
-            kept, order = here.network, _by_weight(here, posterior)
-            count = max(len(order) // 3, 1) if len(kept) > _FEW else 1
-            here = found.weigh(kept - set(order[:count]), posterior.start_with(here))
+            worst = _by_weight(here, posterior)[0]
+            here = found.weigh(here.network - {worst}, posterior.start_with(here))
 
     def _take_in(self, found: Found) -> None:
         """Start with what is required, and take in what explains most."""
@@ -120,6 +130,7 @@ class WindowSearch:
             if less not in found.weighed:
                 yield less, posterior.start_with(here)
             yield from self._more(found, found.weighed[less])
+            yield from _exchanged(found, here, r)
 
     def _more(self, found: Found, here: Weighed) -> Iterator[tuple[Network, dict[int, float]]]:
         gains = found.gains(here)
@@ -168,6 +179,22 @@ class Found:
         logs = np.array([w.log_posterior for w in weighed])
         shares = np.exp(logs - logs[0])
         return list(zip(weighed, (shares / shares.sum()).tolist(), strict=True))
+
+
+def _exchanged(
+    found: Found, here: Weighed, member: int
+) -> Iterator[tuple[Network, dict[int, float]]]:
+    """Put a candidate with the same reactants, or the same change, in the place of a member.
+
+    What is not seen of a state may make them one and the same.
+    """
+    library, start = found.posterior.library, found.posterior.start_with(here)
+    alike = (library.reactants == library.reactants[member]).all(1)
+    alike |= (library.change == library.change[member]).all(1)
+    for r in np.flatnonzero(alike).tolist():
+        network = (here.network - {member}) | {r}
+        if r not in here.network and network not in found.weighed:
+            yield network, {**start, r: found.posterior.matched(here, [member], r)}
 
 
 def _merged(found: Found, here: Weighed) -> Iterator[tuple[Network, dict[int, float]]]:
