@@ -276,6 +276,16 @@ def _condition(
                 total += 0.5 * heavy[a, b] * spread[q, a, b]
             total -= 0.5 * solved[q, a, a]
         slope[q - 1] += weight * total
+    _add_information(weight, shift_of, lean, solved, information)
+    if count == 0:
+        _update(state, n, cross, spread, shift_of, inverse, residual)
+    return True
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _add_information(weight, shift_of, lean, solved, information):
+    """Add the Fisher information of a normal law, m'ᵀ S⁻¹ m' + tr(S⁻¹ S' S⁻¹ S') / 2."""
+    num, m = lean.shape
     for q in range(1, num):
         for p in range(q, num):
             total = 0.0
@@ -286,9 +296,6 @@ def _condition(
             information[q - 1, p - 1] += weight * total
             if p > q:
                 information[p - 1, q - 1] += weight * total
-    if count == 0:
-        _update(state, n, cross, spread, shift_of, inverse, residual)
-    return True
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
