@@ -56,5 +56,9 @@ def test_what_is_wrong_is_said():
     three = ReactionNetwork.from_text("3 S -> P ; k")
     with pytest.raises(ModelError, match=r"takes 3 copies, expected 2 at most"):
         ReactionLibrary(three.reactions, three.species)
+    for text in ("S -> P ; 2.0\nP -> S ; k", "S -> P ; k\nP -> S ; k"):
+        known = ReactionNetwork.from_text(text)
+        with pytest.raises(ModelError, match=r"needs a parameter of its own as its constant"):
+            ReactionLibrary(known.reactions, known.species)
     with pytest.raises(ModelError, match=r"required reaction 'S -> 0' breaks"):
         mass_action(["S", "P"], require=["S -> 0"]).within([{"S": 1, "P": 1}])

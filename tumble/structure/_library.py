@@ -22,9 +22,9 @@ _MOST_CANDIDATES = 2000
 class ReactionLibrary:
     """Candidate reactions of mass action, among which a network is sought.
 
-    Arguments: ``reactions``, each with a parameter of its own as its constant, or a number where it
-    is known; ``species``, in order; ``required``, positions of reactions that every network has.
-    Reactions take up to two copies in all. Raises `ModelError`.
+    Arguments: ``reactions``, each with a parameter of its own as its constant; ``species``, in
+    order; ``required``, positions of reactions that every network has. Reactions take up to two
+    copies in all. Raises `ModelError`.
 
     See `mass_action`, which writes down all reactions between given species.
     """
@@ -47,6 +47,14 @@ class ReactionLibrary:
                 raise ModelError(
                     f"candidate '{reaction}' takes {sum(reaction.reactants.values())} copies, "
                     f"expected {_MOST_REACTANTS} at most; write it as two steps."
+                )
+        index = self.network.rate_index
+        for r, reaction in enumerate(self.reactions):
+            if index[r] < 0 or np.sum(index == index[r]) > 1:
+                raise ModelError(
+                    f"candidate '{reaction}' needs a parameter of its own as its constant, such as "
+                    f"'{equation(reaction)} ; k{r + 1}'; a rate that is known in an "
+                    "experiment goes into its conditions."
                 )
         seen: dict[str, int] = {}
         for r, reaction in enumerate(self.reactions):

@@ -147,11 +147,6 @@ class NetworkLikelihood:
         return np.concatenate(before), np.concatenate(after), np.concatenate(spans)
 
     @cached_property
-    def num_data(self) -> int:
-        """Numbers in the data."""
-        return self.problem.num_observations
-
-    @cached_property
     def _series(self) -> tuple[_Series, ...]:
         return tuple(
             _series(binding, self.problem, self.library) for binding in self.problem.bindings
