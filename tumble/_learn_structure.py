@@ -10,6 +10,7 @@ from tumble._errors import require_member
 from tumble._problem import Problem
 from tumble._results import ResultCode
 from tumble.structure import (
+    AbstractSearch,
     NetworkChoice,
     NetworkLikelihood,
     NetworkPosterior,
@@ -26,7 +27,7 @@ def learn_structure(
     *,
     library: ReactionLibrary | None = None,
     prior: NetworkPrior | None = None,
-    method: WindowSearch | None = None,
+    method: AbstractSearch | None = None,
 ) -> StructureResult:
     """Return which of many candidate reactions explain the data, with probabilities.
 
@@ -66,7 +67,7 @@ def learn_structure(
     method = WindowSearch() if method is None else method
     require_member("library", library, ReactionLibrary, "such as structure.mass_action(['S', 'I'])")
     require_member("prior", prior, NetworkPrior, "a NetworkPrior")
-    require_member("method", method, WindowSearch, "a WindowSearch")
+    require_member("method", method, AbstractSearch, "such as structure.WindowSearch()")
     likelihood = NetworkLikelihood(problem, library)
     laws = observed_laws(likelihood)
     kept = library.within(law.weights for law in laws)

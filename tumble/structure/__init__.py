@@ -1,6 +1,7 @@
 """Learning which reactions there are."""
 
 from tumble.structure._conserved import ObservedLaw, observed_laws
+from tumble.structure._found import AbstractSearch, Found
 from tumble.structure._library import ReactionLibrary, equation, mass_action
 from tumble.structure._likelihood import LogLikelihood, NetworkLikelihood
 from tumble.structure._posterior import NetworkPosterior, NetworkPrior, Weighed
@@ -8,6 +9,8 @@ from tumble.structure._result import LearntReaction, NetworkChoice, StructureRes
 from tumble.structure._search import WindowSearch
 
 __all__ = [
+    "AbstractSearch",
+    "Found",
     "LearntReaction",
     "LogLikelihood",
     "NetworkChoice",

@@ -1,15 +1,15 @@
-"""The search for the networks that matter."""
+"""The search that weighs the neighbors of all networks that matter."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from tumble._errors import ParameterError, require_whole, shown
-from tumble._typing import FloatArray
 from tumble.structure._first_guess import first_guess
+from tumble.structure._found import AbstractSearch, Found
 from tumble.structure._posterior import Network, NetworkPosterior, Weighed
 
 _FEW = 10  # candidates; from here on they are left out one at a time
@@ -17,7 +17,7 @@ _ROUGHLY = 8  # iterations, before that
 
 
 @dataclass(frozen=True)
-class WindowSearch:
+class WindowSearch(AbstractSearch):
     """Weighs networks until all neighbors of those that matter are known.
 
     Definition: it begins with the candidates that a regression of the increments takes (all of
@@ -140,45 +140,6 @@ class WindowSearch:
             network = here.network | {int(r)}
             if network not in found.weighed:
                 yield network, found.posterior.start_with(here, int(r))
-
-
-@dataclass
-class Found:
-    """The networks that were weighed, by what they are made of.
-
-    Those that are worse than the best by more than ``depth`` are not weighed to the end.
-    """
-
-    posterior: NetworkPosterior
-    depth: float
-    weighed: dict[Network, Weighed] = field(default_factory=dict)
-    complete: bool = False
-    _gains: dict[Network, FloatArray] = field(default_factory=dict)
-
-    def weigh(self, network: Network, start: dict[int, float]) -> Weighed:
-        """Return a network weighed, once."""
-        if network not in self.weighed:
-            floor = self.best.log_posterior - self.depth if self.weighed else -np.inf
-            self.weighed[network] = self.posterior.weigh(network, start, floor)
-        return self.weighed[network]
-
-    def gains(self, here: Weighed) -> FloatArray:
-        """Return `NetworkPosterior.gains`, once."""
-        if here.network not in self._gains:
-            self._gains[here.network] = self.posterior.gains(here)
-        return self._gains[here.network]
-
-    @property
-    def best(self) -> Weighed:
-        """The most probable network."""
-        return max(self.weighed.values(), key=lambda w: w.log_posterior)
-
-    def ranked(self) -> list[tuple[Weighed, float]]:
-        """Return the networks with their probabilities, most probable first."""
-        weighed = sorted(self.weighed.values(), key=lambda w: -w.log_posterior)
-        logs = np.array([w.log_posterior for w in weighed])
-        shares = np.exp(logs - logs[0])
-        return list(zip(weighed, (shares / shares.sum()).tolist(), strict=True))
 
 
 def _exchanged(
