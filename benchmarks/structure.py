@@ -35,6 +35,33 @@ def _sir(
     return Case(name, _SIR, _RATES, _START, 1.0, num_times, num_samples, observables)
 
 
+def _random(seed: int) -> Case:
+    """Return a network of 2 to 4 reactions of which each fires often, and no run explodes."""
+    rng = np.random.default_rng(seed)
+    library = tb.structure.mass_action(["A", "B", "C"])
+    prior = tb.structure.NetworkPrior(largest=4, spread=1.0)
+    start = {"A": 600, "B": 300, "C": 100}
+    while True:
+        network = prior.sample(library, 1000.0, 1.0, rng)
+        if len(network.reactions) < 2:
+            continue
+        named = "\n".join(
+            f"{tb.structure.equation(r)} ; k{i}" for i, r in enumerate(network.reactions)
+        )
+        rates = {f"k{i}": float(str(r.rate)) for i, r in enumerate(network.reactions)}
+        mean = tb.simulate(
+            network, {}, initial=start, times=np.linspace(0, 1, 201),
+            simulator=tb.simulators.MeanField(),
+        ).data.values[0]  # fmt: skip
+        if not np.isfinite(mean).all() or mean.max() > _MOST_COPIES:
+            continue
+        fired = network.combinations(mean).mean(0) * np.array(list(rates.values()))
+        if fired.min() >= _FEWEST_EVENTS:
+            return Case(f"random network {seed}", named, rates, start, 1.0, 40, 5)
+
+
+_FEWEST_EVENTS, _MOST_COPIES = 100, 5_000
+
 CASES = [
     _sir("SIR, 1 epidemic at 100 times", 1, 100),
     _sir("SIR, 20 epidemics at 20 times", 20, 20),
@@ -59,6 +86,18 @@ CASES = [
     Case(
         "enzyme, 5 series at 30 times", "E + S -> C ; k1\nC -> E + S ; k2\nC -> E + P ; k3",
         {"k1": 0.002, "k2": 0.2, "k3": 0.5}, {"E": 100, "S": 500, "C": 0, "P": 0}, 10.0, 30, 5,
+    ),
+    Case(
+        "SEIR, 5 epidemics at 60 times", "S + I -> E + I ; beta\nE -> I ; s\nI -> R ; gamma",
+        {"beta": 0.02, "s": 8.0, "gamma": 5.0}, {"S": 1980, "E": 0, "I": 20, "R": 0}, 2.0, 60, 5,
+    ),
+    Case(
+        "toggle switch on plasmids, 5 series at 60 times",
+        "G -> G + A ; ka\nH -> H + B ; kb\nA -> 0 ; da\nB -> 0 ; db\n"
+        "G + B -> Gb ; on\nGb -> G + B ; off\nH + A -> Ha ; on2\nHa -> H + A ; off2",
+        {"ka": 10.0, "kb": 10.0, "da": 1.0, "db": 1.0, "on": 0.01, "off": 1.0, "on2": 0.01,
+         "off2": 1.0},
+        {"G": 50, "Gb": 0, "H": 50, "Ha": 0, "A": 100, "B": 300}, 8.0, 60, 5,
     ),
 ]  # fmt: skip
 
@@ -95,13 +134,18 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--cases", type=int, nargs="+", default=list(range(len(CASES))))
+    parser.add_argument("--networks", type=int, default=20, help="random ones")
+    parser.add_argument("--first", type=int, default=9001, help="seed of the first of them")
     options = parser.parse_args()
     page = Page("structure", "Which reactions there are")
     rows = []
-    for case in (CASES[c] for c in options.cases):
+    drawn = [_random(options.first + k) for k in range(options.networks)]
+    groups = [(CASES[c].name, [CASES[c]] * options.repeats) for c in options.cases]
+    groups += [("random networks, 5 series at 40 times, each", drawn)] if drawn else []
+    for name, cases in groups:
         hits, masses, precision, recall, errors, spent = 0, [], [], [], [], []
         size = 0
-        for seed in range(options.repeats):
+        for seed, case in enumerate(cases):
             found, truth, seconds, size = learnt(case, seed)
             best = set(found.networks[0].equations)
             hits += best == truth
@@ -123,7 +167,7 @@ def main() -> None:
             progress(f"{case.name} {seed}: {sorted(best)} {masses[-1]:.2f} {seconds:.1f} s")
         rows.append(
             [
-                case.name, size, f"{hits} of {options.repeats}", f"{np.median(masses):.2f}",
+                name, size, f"{hits} of {len(cases)}", f"{np.median(masses):.2f}",
                 f"{np.mean(precision):.2f}", f"{np.mean(recall):.2f}",
                 f"{100 * np.median(errors):.1f} %" if errors else "–", f"{np.median(spent):.1f}",
             ]

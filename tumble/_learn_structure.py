@@ -73,7 +73,8 @@ def learn_structure(
     kept = library.within(law.weights for law in laws)
     if len(kept) < len(library):
         likelihood = NetworkLikelihood(problem, kept)
-    found = method.run(NetworkPosterior(likelihood, prior))
+    among = len(library) - len(library.required)  # the prior did not know the laws
+    found = method.run(NetworkPosterior(likelihood, prior, among))
     ranked = found.ranked()
     choices = tuple(
         NetworkChoice(
@@ -88,4 +89,5 @@ def learn_structure(
         choices, kept, laws, prior,
         ResultCode.SUCCESS if found.complete else ResultCode.MAX_STEPS,
         time.perf_counter() - began, len(choices), ranked[0][0],
+        dict(zip(kept.equations, found.inclusion().tolist(), strict=True)), found.share_passed_over,
     )  # fmt: skip

@@ -3,12 +3,22 @@
 One library of candidates serves all networks: those that are not in one have rate 0. So a search
 over thousands of networks compiles nothing. Slopes are taken by any of the candidates, also by
 those with rate 0, which tells what taking them in would gain.
+
+The state of the filter is a column y [P]: the mean of the S species, and their covariance, whose
+place (s, u), s ≤ u, ``place`` tells. Its derivatives by rates are the columns of a table
+[P, Q], and whatever happens to the state happens to them by a matrix: y' = f(y) makes each column
+follow A = ∂f/∂y, with what the rate itself adds; conditioning makes each another linear
+combination. So the matrices are made once, and each further slope costs a few products.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numba
 import numpy as np
+
+from tumble._typing import FloatArray
 
 # Steps of Runge and Kutta are so long that the fastest mode decays by this much in one.
 _REACH = 0.5
@@ -16,78 +26,118 @@ _MOST_STEPS = 200  # an interval; what is faster cannot be followed
 _TINY = 1e-300
 
 
+class Work(NamedTuple):
+    """Memory of the filter, for S species, P numbers of state, O observables, Q slopes."""
+
+    state: FloatArray  # [P]
+    slopes: FloatArray  # [P, Q]
+    points: FloatArray  # [3, P], of a step
+    tables: FloatArray  # [4, P, Q], their slopes
+    matrix: FloatArray  # [P, P]
+    flow: FloatArray  # [S, S], the Jacobian
+    rows: FloatArray  # [O, S], C, what is expected of a datum by the state
+    residual: FloatArray  # [O], e
+    steep: FloatArray  # [O], what the expected datum adds to the variance of its noise
+    white: FloatArray  # [O], S⁻¹ e
+    squares: FloatArray  # [5, O, O]: S, its root, L⁻¹, S⁻¹, and what S is to change by
+    cross: FloatArray  # [S, O], V Cᵀ
+    gain: FloatArray  # [S, O], K = V Cᵀ S⁻¹
+    turned: FloatArray  # [O, S], L⁻¹ C
+    keep: FloatArray  # [S, S], 1 − K C
+    pull: FloatArray  # [S], Cᵀ S⁻¹ e
+    forms: FloatArray  # [O + O (O + 1) / 2 + 1, P], what the likelihood wants to know of slopes
+    found: FloatArray  # the same of each [..., Q]
+    zeros: FloatArray  # [that or P, Q]
+
+
+def workspace(num_species: int, num_observed: int, num_slopes: int) -> Work:
+    """Return memory for `filter_series`, which may be used again."""
+    s, o, q = num_species, num_observed, num_slopes
+    p, f = s + s * (s + 1) // 2, o + o * (o + 1) // 2 + 1
+    shapes = (
+        p, (p, q), (3, p), (4, p, q), (p, p), (s, s), (o, s), o, o, o, (5, o, o), (s, o), (s, o),
+        (o, s), (s, s), s, (f, p), (f, q), (max(f, p), q),
+    )  # fmt: skip
+    return Work(*(np.zeros(shape) for shape in shapes))
+
+
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def filter_series(
-    reactants, change, rates, wanted, mean, spans, data, scatter, counts, look, rounding, noise,
-    value, slope, information,
+    reactants, change, rates, wanted, first, spans, data, scatter, counts, look, rounding, noise,
+    place, work, value, slope, information, curvature,
 ):  # fmt: skip
     """Add up the log likelihood of one series [T, O], with its slopes and Fisher information.
 
     ``reactants`` [R, 2], species or -1; ``change`` [R, S]; ``rates`` [R]; ``wanted`` [Q], the
-    reactions by whose rates slopes are taken; ``mean`` [2, S], the initial mean and variance;
+    reactions by whose rates slopes are taken; ``first`` [2, S], the initial mean and variance;
     ``spans`` [T], since the last time; ``look`` [O, 1 + S], what is observed of a state, constants
     first; ``rounding`` [O], variances to be added; ``noise`` [O, 5]: of an observable x the
-    datum has mean a + b x and variance c + d x + e x².
+    datum has mean a + b x and variance c + d x + e x²; ``place`` [S, S]; ``work``, see `workspace`.
 
     ``counts`` [T]: 0 where the datum is of a series, on which the state is conditioned; else the
     number of cells of a snapshot, of which the datum is the mean and ``scatter`` [T, O, O] the
     covariance (divided by that number).
 
-    Fills ``value`` [1], ``slope`` [Q] and ``information`` [Q, Q], adding to them. A likelihood that
-    is not finite makes the value -∞.
+    Adds to ``value`` [1], ``slope`` [Q], of the Fisher ``information`` [K, Q] the rows of the first
+    K reactions wanted, and its diagonal ``curvature`` [Q]. A likelihood that is not finite makes
+    the value -∞.
     """
-    num_species, num_wanted = change.shape[1], wanted.shape[0]
-    square = num_species * num_species
-    size = num_species + square
-    state = np.zeros((1 + num_wanted, size))
-    for s in range(num_species):
-        state[0, s] = mean[0, s]
-        state[0, num_species + s * num_species + s] = mean[1, s]
-    work = np.zeros((5, 1 + num_wanted, size))
-    flow = np.zeros((2, num_species, num_species))
+    work.state[:] = 0.0
+    work.slopes[:] = 0.0
+    for s in range(change.shape[1]):
+        work.state[s] = first[0, s]
+        work.state[place[s, s]] = first[1, s]
     active = np.flatnonzero(rates)
     for t in range(spans.shape[0]):
         followed = True
         if spans[t] > 0:
-            followed = _advance(
-                reactants, change, rates, active, wanted, spans[t], state, work, flow
+            followed = _advance(reactants, change, rates, active, wanted, spans[t], place, work)
+        if followed:
+            _expect(data[t], look, rounding, noise, work)
+            followed = _condition(
+                scatter[t], counts[t], place, work, value, slope, information, curvature
             )
-        if not followed or not _condition(
-            data[t], scatter[t], counts[t], look, rounding, noise, state, num_species, value,
-            slope, information,
-        ):  # fmt: skip
+        if not followed:
             value[0] = -np.inf
             return
 
 
+# -- between observations --------------------------------------------
+
+
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _advance(reactants, change, rates, active, wanted, span, state, work, flow):
-    """Carry the moments and their slopes over a span of time; False where rates are too fast."""
-    num_species = change.shape[1]
-    begin, point = work[0], work[1]
-    fastest = _speed(reactants, change, rates, active, state[0], num_species)
+def _advance(reactants, change, rates, active, wanted, span, place, work):
+    """Carry the state and its slopes over a span of time; False where rates are too fast."""
+    state, slopes = work.state, work.slopes
+    fastest = _speed(reactants, change, rates, active, state)
     if not fastest * span <= _REACH * _MOST_STEPS:
         return False
-    steps = max(int(np.ceil(fastest * span / _REACH)), 1)
-    h = span / steps
-    for _ in range(steps):
+    num = max(int(np.ceil(fastest * span / _REACH)), 1)
+    h = span / num
+    begin, point, rate = work.points
+    begins, point_slopes, adds, rate_slopes = work.tables
+    for _ in range(num):
         begin[:] = state
-        _field(reactants, change, rates, active, wanted, state, work[2], flow)
-        state += h / 6 * work[2]
-        point[:] = begin + h / 2 * work[2]
-        _field(reactants, change, rates, active, wanted, point, work[3], flow)
-        state += h / 3 * work[3]
-        point[:] = begin + h / 2 * work[3]
-        _field(reactants, change, rates, active, wanted, point, work[2], flow)
-        state += h / 3 * work[2]
-        point[:] = begin + h * work[2]
-        _field(reactants, change, rates, active, wanted, point, work[3], flow)
-        state += h / 6 * work[3]
+        point[:] = state
+        begins[:] = slopes
+        point_slopes[:] = slopes
+        for stage in range(4):
+            _field(reactants, change, rates, active, place, point, rate, work.matrix, work.flow)
+            _add_rates(reactants, change, wanted, place, point, adds)
+            _apply(work.matrix, point_slopes, adds, rate_slopes)
+            share = h / 6 if stage == 0 or stage == 3 else h / 3
+            ahead = h if stage == 2 else h / 2
+            for a in range(state.shape[0]):
+                state[a] += share * rate[a]
+                point[a] = begin[a] + ahead * rate[a]
+                for q in range(slopes.shape[1]):
+                    slopes[a, q] += share * rate_slopes[a, q]
+                    point_slopes[a, q] = begins[a, q] + ahead * rate_slopes[a, q]
     return True
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _speed(reactants, change, rates, active, state, num_species):
+def _speed(reactants, change, rates, active, state):
     """Return a bound on how fast the mean relaxes, Σ over reactions of rate · |∇h| · |ν|."""
     total = 0.0
     for r in active:
@@ -98,7 +148,7 @@ def _speed(reactants, change, rates, active, state, num_species):
         elif i >= 0:
             steep = max(state[i], 0.0) + max(state[j], 0.0)
         most = 0.0
-        for s in range(num_species):
+        for s in range(change.shape[1]):
             most = max(most, abs(change[r, s]))
         total += rates[r] * steep * most
     return total
@@ -106,252 +156,280 @@ def _speed(reactants, change, rates, active, state, num_species):
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _combinations(reactants, r, state):
-    """Return h of reaction r and its derivatives by its first and second reactant."""
+    """Return h of reaction r, its derivatives by its first and second reactant, and the mixed one.
+
+    The second derivative by one species of which two copies are taken counts as mixed.
+    """
     i, j = reactants[r]
     if i < 0:
-        return 1.0, 0.0, 0.0
+        return 1.0, 0.0, 0.0, 0.0
     x = max(state[i], 0.0)
     if j < 0:
-        return x, 1.0, 0.0
+        return x, 1.0, 0.0, 0.0
     if i == j:
-        return max(x * (x - 1) / 2, 0.0), (x - 0.5) if x > 1 else 0.0, 0.0
+        return (x * (x - 1) / 2, x - 0.5, 0.0, 1.0) if x > 1 else (0.0, 0.0, 0.0, 0.0)
     y = max(state[j], 0.0)
-    return x * y, y, x
+    return x * y, y, x, 1.0
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _field(reactants, change, rates, active, wanted, state, out, flow):
-    """Fill the time derivatives of mean, covariance and of their slopes."""
+def _field(reactants, change, rates, active, place, state, out, matrix, flow):
+    """Fill f(y) [P] and A = ∂f/∂y [P, P], by means of the Jacobian ``flow`` [S, S]."""
     n = change.shape[1]
     out[:] = 0.0
-    jacobian, bend = flow[0], flow[1]
-    jacobian[:] = 0.0
-    mean = state[0]
+    matrix[:] = 0.0
+    flow[:] = 0.0
     for r in active:
-        h, by_first, by_second = _combinations(reactants, r, mean)
+        h, by_first, by_second, mixed = _combinations(reactants, r, state)
         i, j = reactants[r]
         k = rates[r]
         for s in range(n):
-            if change[r, s] == 0:
+            step = k * change[r, s]
+            if step == 0:
                 continue
-            out[0, s] += change[r, s] * k * h
+            out[s] += step * h
             if i >= 0:
-                jacobian[s, i] += change[r, s] * k * by_first
+                flow[s, i] += step * by_first
             if j >= 0:
-                jacobian[s, j] += change[r, s] * k * by_second
+                flow[s, j] += step * by_second
             for u in range(n):
-                out[0, n + s * n + u] += change[r, s] * change[r, u] * k * h
-    _add_flow(jacobian, state[0], out[0], n)
-    for q in range(wanted.shape[0]):
-        along, moved = out[1 + q], state[1 + q]
-        bend[:] = 0.0
-        # What the rate itself adds.
-        w = wanted[q]
-        h, by_first, by_second = _combinations(reactants, w, mean)
-        i, j = reactants[w]
-        for s in range(n):
-            if change[w, s] == 0:
-                continue
-            along[s] += change[w, s] * h
-            if i >= 0:
-                bend[s, i] += change[w, s] * by_first
-            if j >= 0:
-                bend[s, j] += change[w, s] * by_second
-            for u in range(n):
-                along[n + s * n + u] += change[w, s] * change[w, u] * h
-        # What the mean adds, which it has moved.
-        for r in active:
-            i, j = reactants[r]
-            if i < 0:
-                continue
-            _, by_first, by_second = _combinations(reactants, r, mean)
-            k = rates[r]
-            slope = by_first * moved[i] + (by_second * moved[j] if j >= 0 else 0.0)
-            for s in range(n):
-                if change[r, s] == 0:
-                    continue
-                along[s] += change[r, s] * k * slope
-                if j >= 0 and i == j:
-                    if mean[i] > 1:
-                        bend[s, i] += change[r, s] * k * moved[i]
-                elif j >= 0:
-                    bend[s, i] += change[r, s] * k * moved[j]
-                    bend[s, j] += change[r, s] * k * moved[i]
-                for u in range(n):
-                    along[n + s * n + u] += change[r, s] * change[r, u] * k * slope
-        _add_flow(jacobian, moved, along, n)
-        _add_flow(bend, state[0], along, n)
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _add_flow(jacobian, state, out, n):
-    """Add J V + V Jᵀ, V being the covariance of ``state``, to that of ``out``."""
+                row = place[s, u]
+                if s <= u:  # of the noise that reactions make
+                    square = step * change[r, u]
+                    out[row] += square * h
+                    if i >= 0:
+                        matrix[row, i] += square * by_first
+                    if j >= 0:
+                        matrix[row, j] += square * by_second
+                if mixed > 0:  # of J V + V Jᵀ, by what the mean does to J
+                    twice = 2 * step if s == u else step
+                    matrix[row, i] += twice * state[place[j, u]]
+                    if i != j:
+                        matrix[row, j] += twice * state[place[i, u]]
     for s in range(n):
-        for u in range(n):
-            total = 0.0
-            for v in range(n):
-                total += jacobian[s, v] * state[n + v * n + u]
-            out[n + s * n + u] += total
-            out[n + u * n + s] += total
+        for v in range(n):
+            moved = flow[s, v]
+            if moved == 0:
+                continue
+            matrix[s, v] += moved
+            for u in range(n):
+                twice = 2 * moved if s == u else moved
+                matrix[place[s, u], place[v, u]] += twice
+                out[place[s, u]] += twice * state[place[v, u]]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _condition(
-    datum, scatter, count, look, rounding, noise, state, n, value, slope, information,
-):  # fmt: skip
-    """Add what a datum [O] says, and condition the state on it. False where it cannot be."""
-    seen = np.flatnonzero(np.isfinite(datum))
-    m, num = seen.shape[0], state.shape[0]
-    if m == 0:
-        return True
-    rows = np.zeros((m, n))  # what is expected of the data, by the state
-    residual = np.zeros(m)
-    error = np.zeros(m)  # variances of noise, and how these depend on the observable
-    steep = np.zeros(m)
-    for a in range(m):
-        o = seen[a]
+def _add_rates(reactants, change, wanted, place, state, adds):
+    """Fill what the rates of reactions add to their own slopes [P, Q]."""
+    n = change.shape[1]
+    adds[:] = 0.0
+    for q in range(wanted.shape[0]):
+        r = wanted[q]
+        h, by_first, by_second, _ = _combinations(reactants, r, state)
+        i, j = reactants[r]
+        for s in range(n):
+            step = change[r, s]
+            if step == 0:
+                continue
+            adds[s, q] = step * h
+            for u in range(n):
+                along = 0.0
+                if i >= 0:
+                    along += by_first * state[place[i, u]]
+                if j >= 0:
+                    along += by_second * state[place[j, u]]
+                row = place[s, u]
+                adds[row, q] += 2 * step * along if s == u else step * along
+                if s <= u:
+                    adds[row, q] += step * change[r, u] * h
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _apply(matrix, table, adds, out):
+    """Fill ``matrix`` [A, P] times ``table`` [P, Q] plus ``adds`` [A, Q]."""
+    for a in range(matrix.shape[0]):
+        for q in range(table.shape[1]):
+            out[a, q] = adds[a, q]
+        for b in range(matrix.shape[1]):
+            x = matrix[a, b]
+            if x != 0:
+                for q in range(table.shape[1]):
+                    out[a, q] += x * table[b, q]
+
+
+# -- at observations -------------------------------------------------
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _expect(datum, look, rounding, noise, work):
+    """Fill what is expected of a datum [O] by the state, what is left, and the noise of it.
+
+    What is missing counts as a datum that hangs together with nothing and is as expected.
+    """
+    rows, spread = work.rows, work.squares[0]
+    spread[:] = 0.0
+    for o in range(datum.shape[0]):
+        seen = np.isfinite(datum[o])
         x = look[o, 0]
-        for s in range(n):
-            x += look[o, 1 + s] * state[0, s]
+        for s in range(rows.shape[1]):
+            x += look[o, 1 + s] * work.state[s]
         shift, scale, c, d, e = noise[o]
-        for s in range(n):
-            rows[a, s] = scale * look[o, 1 + s]
-        residual[a] = datum[o] - shift - scale * x
+        for s in range(rows.shape[1]):
+            rows[o, s] = scale * look[o, 1 + s] if seen else 0.0
         inside = max(x, 0.0)
-        error[a] = c + d * inside + e * inside * inside + rounding[o]
-        steep[a] = d + 2 * e * inside if x > 0 else 0.0
-    cross = np.zeros((num, n, m))  # V Cᵀ, and its slopes
-    spread = np.zeros((num, m, m))
-    shift_of = np.zeros((num, m))  # slopes of what is expected
-    for q in range(num):
-        for s in range(n):
-            for a in range(m):
-                total = 0.0
-                for u in range(n):
-                    total += state[q, n + s * n + u] * rows[a, u]
-                cross[q, s, a] = total
+        work.residual[o] = datum[o] - shift - scale * x if seen else 0.0
+        work.steep[o] = (d + 2 * e * inside) / scale if seen and x > 0 else 0.0
+        if seen:
+            spread[o, o] = c + d * inside + e * inside * inside + rounding[o]
+        else:
+            # Its logarithm of a density is to be 0.
+            spread[o, o] = 1 / (2 * np.pi)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _condition(scatter, count, place, work, value, slope, information, curvature):
+    """Add what a datum says, and condition the state on it. False where it cannot be."""
+    rows, residual, white, cross = work.rows, work.residual, work.white, work.cross
+    spread, factor, root, inverse, heavy = work.squares
+    m, n = rows.shape
+    for s in range(n):
         for a in range(m):
-            for s in range(n):
-                shift_of[q, a] += rows[a, s] * state[q, s]
-            for b in range(m):
-                for s in range(n):
-                    spread[q, a, b] += rows[a, s] * cross[q, s, b]
+            cross[s, a] = 0.0
+            for u in range(n):
+                cross[s, a] += work.state[place[s, u]] * rows[a, u]
+    log_det = 0.0
     for a in range(m):
-        spread[0, a, a] += error[a]
-        scale = noise[seen[a], 1]
-        for q in range(1, num):
-            spread[q, a, a] += steep[a] * shift_of[q, a] / scale
-    if not np.isfinite(spread[0]).all() or not np.isfinite(residual).all():
+        for b in range(m):
+            for s in range(n):
+                spread[a, b] += rows[a, s] * cross[s, b]
+            log_det += spread[a, b]
+        log_det += residual[a]
+    if not np.isfinite(log_det):
         return False
-    inverse = np.zeros((m, m))
-    log_det = _inverted(spread[0], inverse)
+    log_det = _inverted(spread, factor, root, inverse)
     if not np.isfinite(log_det):
         return False
     weight = max(count, 1)
-    white = np.zeros(m)
-    # S⁻¹ M S⁻¹, with M the mean square of what is left.
-    heavy = np.zeros((m, m))
-    _multiply(inverse, residual, white)
     around = 0.0
     for a in range(m):
+        white[a] = 0.0
         for b in range(m):
-            around += inverse[a, b] * scatter[seen[a], seen[b]]
-            heavy[a, b] = white[a] * white[b]
+            white[a] += inverse[a, b] * residual[b]
+            around += inverse[a, b] * residual[b] * residual[a]
+    for a in range(m):
+        for b in range(m):
+            # S⁻¹ M S⁻¹ − S⁻¹, with M the mean square of what is left.
+            heavy[a, b] = white[a] * white[b] - inverse[a, b]
             if count > 0:
+                around += inverse[a, b] * scatter[a, b]
                 for c in range(m):
                     for d in range(m):
-                        heavy[a, b] += inverse[a, c] * scatter[seen[c], seen[d]] * inverse[d, b]
-        around += residual[a] * white[a]
+                        heavy[a, b] += inverse[a, c] * scatter[c, d] * inverse[d, b]
     value[0] -= 0.5 * weight * (around + log_det + m * np.log(2 * np.pi))
-    solved = np.zeros((num, m, m))
-    lean = np.zeros((num, m))
-    for q in range(1, num):
-        _multiply(inverse, shift_of[q], lean[q])
-        total = 0.0
-        for a in range(m):
-            total += lean[q, a] * residual[a]
-            for b in range(m):
-                for c in range(m):
-                    solved[q, a, b] += inverse[a, c] * spread[q, c, b]
-                total += 0.5 * heavy[a, b] * spread[q, a, b]
-            total -= 0.5 * solved[q, a, a]
-        slope[q - 1] += weight * total
-    _add_information(weight, shift_of, lean, solved, information)
+    if slope.shape[0] > 0:
+        _add_slopes(weight, root, heavy, place, work, slope, information, curvature)
     if count == 0:
-        _update(state, n, cross, spread, shift_of, inverse, residual)
+        _update(inverse, place, work)
     return True
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _add_information(weight, shift_of, lean, solved, information):
-    """Add the Fisher information of a normal law, m'ᵀ S⁻¹ m' + tr(S⁻¹ S' S⁻¹ S') / 2."""
-    num, m = lean.shape
-    for q in range(1, num):
-        for p in range(q, num):
-            total = 0.0
-            for a in range(m):
-                total += shift_of[q, a] * lean[p, a]
-                for b in range(m):
-                    total += 0.5 * solved[q, a, b] * solved[p, b, a]
-            information[q - 1, p - 1] += weight * total
-            if p > q:
-                information[p - 1, q - 1] += weight * total
+def _add_slopes(weight, root, heavy, place, work, slope, information, curvature):
+    """Add the slopes of a normal law's logarithm, and its Fisher information.
 
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _multiply(matrix, vector, out):
-    for a in range(matrix.shape[0]):
-        total = 0.0
-        for b in range(matrix.shape[1]):
-            total += matrix[a, b] * vector[b]
-        out[a] = total
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _update(state, n, cross, spread, shift_of, inverse, residual):
-    """Condition mean and covariance, and their slopes: m + K e, V − K X for K = X S⁻¹."""
-    num, m = state.shape[0], inverse.shape[0]
-    gain = np.zeros((n, m))
-    turned = np.zeros((n, m))
+    Of mean m and covariance S, with slopes m' and S': m'ᵀ S⁻¹ e + tr((S⁻¹ e eᵀ S⁻¹ − S⁻¹) S') / 2,
+    and m'ᵀ S⁻¹ m' + tr(S⁻¹ S' S⁻¹ S') / 2. The latter are the squares of L⁻¹ m' and of
+    L⁻¹ S' L⁻ᵀ, for S = L Lᵀ and ``root`` = L⁻¹.
+    """
+    rows, steep, turned, forms, found = work.rows, work.steep, work.turned, work.forms, work.found
+    m, n = rows.shape
+    last = forms.shape[0] - 1
+    forms[:] = 0.0
     for s in range(n):
         for a in range(m):
+            turned[a, s] = 0.0
+            for b in range(a + 1):
+                turned[a, s] += root[a, b] * rows[b, s]
+            forms[a, s] = np.sqrt(weight) * turned[a, s]
+            forms[last, s] += weight * rows[a, s] * (work.white[a] + 0.5 * heavy[a, a] * steep[a])
             for b in range(m):
-                gain[s, a] += cross[0, s, b] * inverse[b, a]
-    for q in range(num):
-        turned[:] = gain
-        if q > 0:
-            # K moves by (X' − K S') S⁻¹, the residual by −C m'.
+                for u in range(n):
+                    forms[last, place[s, u]] += 0.5 * weight * heavy[a, b] * rows[a, s] * rows[b, u]
+    row = m
+    for a in range(m):
+        for b in range(a, m):
+            share = np.sqrt(weight / 2) if a == b else np.sqrt(weight)
             for s in range(n):
-                for a in range(m):
-                    total = 0.0
-                    for b in range(m):
-                        left = cross[q, s, b]
-                        for c in range(m):
-                            left -= gain[s, c] * spread[q, c, b]
-                        total += left * inverse[b, a]
-                    turned[s, a] = total
-        for s in range(n):
-            for a in range(m):
-                state[q, s] += turned[s, a] * residual[a]
-                if q > 0:
-                    state[q, s] -= gain[s, a] * shift_of[q, a]
-        for s in range(n):
-            for u in range(s, n):
-                fall = 0.0
-                for a in range(m):
-                    fall += turned[s, a] * cross[0, u, a]
-                    if q > 0:
-                        fall += gain[s, a] * cross[q, u, a]
-                state[q, n + s * n + u] -= fall
-                if u > s:
-                    state[q, n + u * n + s] = state[q, n + s * n + u]
+                for u in range(n):
+                    forms[row, place[s, u]] += share * turned[a, s] * turned[b, u]
+                for c in range(a + 1):
+                    forms[row, s] += share * root[a, c] * root[b, c] * steep[c] * rows[c, s]
+            row += 1
+    _apply(forms, work.slopes, work.zeros, found)
+    for q in range(slope.shape[0]):
+        slope[q] += found[last, q]
+    for a in range(last):
+        for q in range(slope.shape[0]):
+            curvature[q] += found[a, q] * found[a, q]
+        for k in range(information.shape[0]):
+            x = found[a, k]
+            for q in range(slope.shape[0]):
+                information[k, q] += x * found[a, q]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _inverted(matrix, inverse):
-    """Fill the inverse of a positive matrix [m, m]; return log |matrix|, NaN if it is none."""
+def _update(inverse, place, work):
+    """Condition mean and covariance on a datum, m + K e and V − K X, and their slopes."""
+    rows, steep, white, cross = work.rows, work.steep, work.white, work.cross
+    gain, keep, pull, matrix = work.gain, work.keep, work.pull, work.matrix
+    m, n = rows.shape
+    for s in range(n):
+        pull[s] = 0.0
+        for a in range(m):
+            pull[s] += white[a] * rows[a, s]
+            gain[s, a] = 0.0
+            for b in range(m):
+                gain[s, a] += cross[s, b] * inverse[b, a]
+    for s in range(n):
+        for u in range(n):
+            keep[s, u] = 1.0 if s == u else 0.0
+            for a in range(m):
+                keep[s, u] -= gain[s, a] * rows[a, u]
+    matrix[:] = 0.0
+    for s in range(n):
+        for v in range(n):
+            matrix[s, v] += keep[s, v]
+            for u in range(n):
+                matrix[s, place[v, u]] += keep[s, v] * pull[u]
+        for u in range(s, n):
+            for v in range(n):
+                for w in range(n):
+                    matrix[place[s, u], place[v, w]] += keep[s, v] * keep[u, w]
+        for a in range(m):  # of the noise, which the mean has moved
+            if steep[a] == 0:
+                continue
+            for v in range(n):
+                moved = gain[s, a] * steep[a] * rows[a, v]
+                matrix[s, v] -= moved * white[a]
+                for u in range(s, n):
+                    matrix[place[s, u], v] += moved * gain[u, a]
+    before = work.tables[0]
+    before[:] = work.slopes
+    _apply(matrix, before, work.zeros, work.slopes)
+    for s in range(n):
+        for a in range(m):
+            work.state[s] += gain[s, a] * work.residual[a]
+            for u in range(s, n):
+                work.state[place[s, u]] -= gain[s, a] * cross[u, a]
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _inverted(matrix, factor, root, inverse):
+    """Fill L and L⁻¹ for a positive ``matrix`` L Lᵀ [m, m], and its inverse.
+
+    Returns log |matrix|, NaN if it is not positive.
+    """
     m = matrix.shape[0]
-    factor = np.zeros((m, m))
     log_det = 0.0
     for a in range(m):
         for b in range(a + 1):
@@ -365,18 +443,17 @@ def _inverted(matrix, inverse):
                 log_det += 2 * np.log(factor[a, a])
             else:
                 factor[a, b] = total / factor[b, b]
-    lower = np.zeros((m, m))
     for a in range(m):
-        lower[a, a] = 1 / factor[a, a]
+        root[a, a] = 1 / factor[a, a]
         for b in range(a):
             total = 0.0
             for c in range(b, a):
-                total -= factor[a, c] * lower[c, b]
-            lower[a, b] = total / factor[a, a]
+                total -= factor[a, c] * root[c, b]
+            root[a, b] = total / factor[a, a]
     for a in range(m):
         for b in range(m):
             total = 0.0
             for c in range(max(a, b), m):
-                total += lower[c, a] * lower[c, b]
+                total += root[c, a] * root[c, b]
             inverse[a, b] = total
     return log_det

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from tumble._typing import FloatArray
 from tumble.structure._posterior import Network, NetworkPosterior, Weighed
+
+_MANY = 4  # times as many series as the few that are looked at first
 
 
 class AbstractSearch(ABC):
@@ -25,7 +28,7 @@ class AbstractSearch(ABC):
 
 @dataclass
 class Found:
-    """The networks that were weighed, by what they are made of.
+    """The networks that were weighed, and estimates of others that were passed over.
 
     Those that are worse than the best by more than ``depth`` are not weighed to the end.
     """
@@ -34,14 +37,31 @@ class Found:
     depth: float
     weighed: dict[Network, Weighed] = field(default_factory=dict)
     complete: bool = False
+    _estimates: dict[Network, float] = field(default_factory=dict)
     _gains: dict[Network, FloatArray] = field(default_factory=dict)
 
     def weigh(self, network: Network, start: dict[int, float]) -> Weighed:
-        """Return a network weighed, once."""
+        """Return a network weighed, once.
+
+        Where there are many series, a few of them have to speak for it first.
+        """
         if network not in self.weighed:
+            start, hopeless = self._tried(network, start)
             floor = self.best.log_posterior - self.depth if self.weighed else -np.inf
-            self.weighed[network] = self.posterior.weigh(network, start, floor)
+            self.weighed[network] = hopeless or self.posterior.weigh(network, start, floor)
         return self.weighed[network]
+
+    @cached_property
+    def few(self) -> NetworkPosterior | None:
+        """The posterior given a few of many series; None where they are not many."""
+        few = self.posterior.of_few_series()
+        many = self.posterior.likelihood.num_series >= _MANY * few.likelihood.num_series
+        return few if many else None
+
+    def pass_over(self, network: Network, log_posterior: float) -> None:
+        """Note about how probable a network is that is not going to be weighed."""
+        known = self._estimates.get(network, -np.inf)
+        self._estimates[network] = max(known, log_posterior)
 
     def gains(self, here: Weighed) -> FloatArray:
         """Return `NetworkPosterior.gains`, once."""
@@ -55,8 +75,39 @@ class Found:
         return max(self.weighed.values(), key=lambda w: w.log_posterior)
 
     def ranked(self) -> list[tuple[Weighed, float]]:
-        """Return the networks with their probabilities, most probable first."""
-        weighed = sorted(self.weighed.values(), key=lambda w: -w.log_posterior)
-        logs = np.array([w.log_posterior for w in weighed])
-        shares = np.exp(logs - logs[0])
-        return list(zip(weighed, (shares / shares.sum()).tolist(), strict=True))
+        """Return the networks that were weighed, with probabilities, most probable first."""
+        shares = self._shares()
+        ranked = sorted(self.weighed.values(), key=lambda w: -w.log_posterior)
+        return [(w, shares[w.network]) for w in ranked]
+
+    def inclusion(self) -> FloatArray:
+        """Return the probability of each candidate [R]."""
+        total = np.zeros(len(self.posterior.library))
+        for network, share in self._shares().items():
+            total[sorted(network)] += share
+        return np.minimum(total, 1.0)
+
+    @property
+    def share_passed_over(self) -> float:
+        """The probability of networks that were not weighed, as estimated."""
+        return sum(p for network, p in self._shares().items() if network not in self.weighed)
+
+    def _tried(
+        self, network: Network, start: dict[int, float]
+    ) -> tuple[dict[int, float], Weighed | None]:
+        """Return where a few series would have the rates; and the network, if they rule it out."""
+        if self.few is None or not self.weighed:
+            return start, None
+        best = self.few.at(self.best)
+        tried = self.few.weigh(network, start, best.log_posterior - self.depth)
+        if tried.log_posterior < best.log_posterior - self.depth:
+            # The others would add to what these few say against it.
+            behind = tried.log_posterior - best.log_posterior
+            return start, tried._replace(log_posterior=self.best.log_posterior + behind)
+        return self.few.start_with(tried), None
+
+    def _shares(self) -> dict[Network, float]:
+        logs = self._estimates | {w.network: w.log_posterior for w in self.weighed.values()}
+        values = np.array(list(logs.values()))
+        shares = np.exp(values - values.max())
+        return dict(zip(logs, (shares / shares.sum()).tolist(), strict=True))

@@ -121,6 +121,14 @@ class ReactionLibrary:
         required = tuple(kept.index(r) for r in self.required)
         return ReactionLibrary(tuple(self.reactions[r] for r in kept), self.species, required)
 
+    def network_of(self, members: Sequence[int], rates: Sequence[float]) -> ReactionNetwork:
+        """Return the network of the candidates at these positions, with rates as numbers."""
+        reactions = tuple(
+            Reaction(self.reactions[r].reactants, self.reactions[r].products, float(rate))
+            for r, rate in zip(members, rates, strict=True)
+        )
+        return ReactionNetwork(reactions, self.species)
+
     def __len__(self) -> int:
         return len(self.reactions)
 

@@ -10,22 +10,28 @@ import numpy as np
 
 from tumble._binding import Binding
 from tumble._errors import CapabilityError, DataError
+from tumble._execution import run_all
 from tumble._problem import Problem
 from tumble._typing import FloatArray, IntArray
 from tumble.noise import Exact
 from tumble.priors import AbstractPrior
 from tumble.structure._library import ReactionLibrary
 
+_SIDE_BY_SIDE = 400  # observations, from which on threads pay
 _ROUNDING = 1 / 12  # variance of rounding to whole numbers, see `tumble.noise.Exact`
 _SLACK = 1e-6
 
 
 class LogLikelihood(NamedTuple):
-    """``value``, ``slope`` [Q] and Fisher ``information`` [Q, Q] by the rates asked for."""
+    """``value``, ``slope`` [Q] and Fisher ``information`` [K, Q], by the rates asked for.
+
+    ``curvature`` [Q] is the information's whole diagonal.
+    """
 
     value: float
     slope: FloatArray
     information: FloatArray
+    curvature: FloatArray
 
 
 class _Series(NamedTuple):
@@ -78,39 +84,51 @@ class NetworkLikelihood:
             )
         _ = self._series
 
-    def evaluate(self, rates: FloatArray, wanted: Any) -> LogLikelihood:
-        """Return the log likelihood at rates [R], with slopes by those of ``wanted`` [Q]."""
-        from tumble.kernels._network_filter import filter_series
+    def evaluate(
+        self, rates: FloatArray, wanted: Any, num_joint: int | None = None
+    ) -> LogLikelihood:
+        """Return the log likelihood at rates [R], with slopes by those of ``wanted`` [Q].
 
+        Information is computed of the first ``num_joint`` of them with all, and else of each with
+        itself; by default of all.
+        """
         places = np.asarray(wanted, np.int64)
-        value, slope = np.zeros(1), np.zeros(len(places))
-        information = np.zeros((len(places),) * 2)
-        library = self.library
-        for series in self._series:
-            own, free = np.array(rates, dtype=float), np.ones(len(places))
-            for r, rate in series.known.items():
-                own[r] = rate
-                free[places == r] = 0.0
-            part, parts = np.zeros(len(places)), np.zeros((len(places),) * 2)
-            for data in series.data[: self.most_series]:
-                filter_series(
-                    library.reactants, library.change, own, places, series.first, series.spans,
-                    data, series.scatter, series.counts, series.look, series.rounding,
-                    series.noise, value, part, parts,
-                )  # fmt: skip
-            slope += part * free
-            information += parts * np.outer(free, free)
-        whole = np.isfinite(slope).all() and np.isfinite(information).all()
-        if not (np.isfinite(value[0]) and whole):
-            return LogLikelihood(-np.inf, np.zeros_like(slope), np.zeros_like(information))
-        return LogLikelihood(float(value[0]), slope, information)
+        joint = len(places) if num_joint is None else num_joint
+        tasks = [
+            (self, series, data, rates, places, joint)
+            for series in self._series
+            for data in series.data[: self.most_series]
+        ]
+        if len(tasks) * len(tasks[0][2]) < _SIDE_BY_SIDE:
+            parts = [_of_series(*task) for task in tasks]
+        else:
+            parts = run_all(_of_series, tasks)
+        value, slope, information, curvature = (sum(p) for p in zip(*parts, strict=True))
+        found = LogLikelihood(float(value), slope, information, curvature)
+        if np.isfinite(value) and all(np.isfinite(p).all() for p in found[1:]):
+            return found
+        return LogLikelihood(-np.inf, *(np.zeros_like(p) for p in found[1:]))
 
     # -- what the data look like -------------------------------------
+
+    @property
+    def num_series(self) -> int:
+        """How many series, or snapshots, there are."""
+        return sum(len(s.data[: self.most_series]) for s in self._series)
 
     @cached_property
     def duration(self) -> float:
         """The longest time that an experiment took."""
         return max(float(s.spans.sum()) for s in self._series)
+
+    @cached_property
+    def place(self) -> IntArray:
+        """Where the filter keeps the covariance of two species [S, S], behind their means."""
+        size = len(self.library.species)
+        table = np.zeros((size, size), np.int64)
+        upper = np.triu_indices(size)
+        table[upper] = np.arange(size, size + len(upper[0]))
+        return np.maximum(table, table.T)
 
     @cached_property
     def scale(self) -> float:
@@ -151,6 +169,34 @@ class NetworkLikelihood:
         return tuple(
             _series(binding, self.problem, self.library) for binding in self.problem.bindings
         )
+
+
+def _of_series(
+    likelihood: NetworkLikelihood,
+    series: _Series,
+    data: FloatArray,
+    rates: FloatArray,
+    places: IntArray,
+    joint: int,
+) -> tuple[float, FloatArray, FloatArray, FloatArray]:
+    """Return the parts of a `LogLikelihood` that one series [T, O] makes."""
+    from tumble.kernels._network_filter import filter_series, workspace
+
+    library, size = likelihood.library, len(places)
+    own, free = np.array(rates, dtype=float), np.ones(size)
+    for r, rate in series.known.items():
+        own[r] = rate
+        free[places == r] = 0.0
+    value, slope, curvature = np.zeros(1), np.zeros(size), np.zeros(size)
+    information = np.zeros((joint, size))
+    work = workspace(len(library.species), data.shape[1], size)
+    filter_series(
+        library.reactants, library.change, own, places, series.first, series.spans, data,
+        series.scatter, series.counts, series.look, series.rounding, series.noise,
+        likelihood.place, work, value, slope, information, curvature,
+    )  # fmt: skip
+    between = np.outer(free[:joint], free)
+    return float(value[0]), slope * free, information * between, curvature * free
 
 
 def _series(binding: Binding, problem: Problem, library: ReactionLibrary) -> _Series:

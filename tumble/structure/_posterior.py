@@ -11,16 +11,18 @@ import numpy as np
 
 from tumble._errors import ParameterError, require_whole, shown
 from tumble._typing import FloatArray
+from tumble.models import ReactionNetwork
 from tumble.structure._library import ReactionLibrary
 from tumble.structure._likelihood import NetworkLikelihood
 
 Network = frozenset[int]
 """Positions of the candidates that a network has."""
 
-_ITERATIONS, _HALVINGS = 60, 12
+_ITERATIONS = 60
+_LEAST, _MOST_DAMPING = 1e-2, 1e6  # of Levenberg and Marquardt
 _LARGEST_MOVE = 2.0  # of a logarithm
 _RETREATS = 8
-_HOPE = 5.0  # times what the next step is to gain
+_HOPE = 10.0  # times what the next step is to gain
 _TOLERANCE = 1e-3  # of the log posterior
 _GRID = np.linspace(-6.0, 6.0, 241)  # in standard deviations of the prior
 
@@ -34,10 +36,11 @@ class NetworkPrior:
     longer makes each of its candidates less probable. Logarithms of rates are independent and
     normal, with standard deviation ``spread``, about the rate at which a candidate alone, with all
     its reactants at the typical count n of the data, would fire n times during an experiment. Of
-    the data, the prior knows this count and the duration.
+    the data, the prior knows this count and the duration, unless they are given.
 
     Arguments: ``largest``, default 8; ``spread``, default 2.5, by which 95 % of rates lie within
-    a factor of 130 of their median.
+    a factor of 130 of their median; ``count`` and ``duration``, default None: the largest number
+    of copies of a species that was there at first or seen, and the longest experiment.
 
     Reference: Chen, Chen, Biometrika 95 (2008), doi:10.1093/biomet/asn034 (sizes
     before members).
@@ -45,11 +48,17 @@ class NetworkPrior:
 
     largest: int = 8
     spread: float = 2.5
+    count: float | None = None
+    duration: float | None = None
 
     def __post_init__(self) -> None:
         require_whole("largest", self.largest)
         if not (isinstance(self.spread, (int, float)) and 0 < self.spread < 20):
             raise ParameterError(f"`spread` is {shown(self.spread)}, expected between 0 and 20.")
+        for name in ("count", "duration"):
+            given = getattr(self, name)
+            if given is not None and not (isinstance(given, (int, float)) and 0 < given < np.inf):
+                raise ParameterError(f"`{name}` is {shown(given)}, expected a number > 0 or None.")
 
     def log_probability(self, size: int, among: int) -> float:
         """Return log p of a network of ``size`` of ``among`` candidates, beyond required ones."""
@@ -59,10 +68,29 @@ class NetworkPrior:
         total = math.log(sum(0.5**k for k in range(most + 1)))
         return -size * math.log(2) - total - math.log(math.comb(among, size))
 
-    def centers(self, library: ReactionLibrary, scale: float, duration: float) -> FloatArray:
-        """Return the means of the logarithms of rates [R]."""
-        typical = library.combinations(np.full(len(library.species), max(scale, 2.0)))
-        return np.asarray(np.log(max(scale, 1.0) / (duration * np.maximum(typical, 1.0))))
+    def centers(self, library: ReactionLibrary, count: float, duration: float) -> FloatArray:
+        """Return the means of the logarithms of rates [R], given what the data know."""
+        count = max(count if self.count is None else self.count, 2.0)
+        duration = duration if self.duration is None else self.duration
+        typical = library.combinations(np.full(len(library.species), count))
+        return np.asarray(np.log(count / (duration * np.maximum(typical, 1.0))))
+
+    def sample(
+        self, library: ReactionLibrary, count: float, duration: float, rng: np.random.Generator
+    ) -> ReactionNetwork:
+        """Return a network drawn from the prior, with rates as numbers.
+
+        Given that it has a reaction at all, and for an experiment with so large a typical count and
+        of this duration, where the prior does not bring its own. See `log_probability`, `centers`.
+        """
+        free = sorted(set(range(len(library))) - set(library.required))
+        sizes = np.arange(0 if library.required else 1, min(self.largest, len(free)) + 1)
+        size = int(rng.choice(sizes, p=0.5**sizes / np.sum(0.5**sizes)))
+        chosen = rng.choice(free, size, replace=False).tolist()
+        members = sorted({*library.required, *chosen})
+        centers = self.centers(library, count, duration)[members]
+        rates = np.exp(centers + self.spread * rng.standard_normal(len(members))).tolist()
+        return library.network_of(members, rates)
 
 
 class Weighed(NamedTuple):
@@ -91,14 +119,35 @@ class NetworkPosterior:
 
     Definition: rates are integrated out by Laplace's method in their logarithms, with the Fisher
     information of the linear-noise likelihood as its curvature.
+
+    Arguments: ``likelihood``, of the candidates that are looked at; ``prior``; ``among``, how many
+    candidates beyond the required ones the prior is about, where data ruled some of them out.
+    Default: those of the likelihood's library.
     """
 
     likelihood: NetworkLikelihood
     prior: NetworkPrior
+    among: int | None = None
 
     def of_few_series(self) -> NetworkPosterior:
         """Return the posterior given one replicate of each experiment, to look around in."""
-        return replace(self, likelihood=replace(self.likelihood, most_series=1))
+        likelihood = replace(self.likelihood, most_series=1)
+        return replace(self, likelihood=likelihood, prior=self._fixed_prior)
+
+    @cached_property
+    def _fixed_prior(self) -> NetworkPrior:
+        """The prior, which looks at no data any more."""
+        likelihood, prior = self.likelihood, self.prior
+        return replace(
+            prior,
+            count=likelihood.scale if prior.count is None else prior.count,
+            duration=likelihood.duration if prior.duration is None else prior.duration,
+        )
+
+    def at(self, weighed: Weighed) -> Weighed:
+        """Return a network that was weighed by other data, by these, at the same rates."""
+        joint = self._joint(weighed.members, weighed.log_rates)
+        return self._weighed(weighed.network, weighed.log_rates, joint)
 
     @property
     def library(self) -> ReactionLibrary:
@@ -119,7 +168,8 @@ class NetworkPosterior:
     def log_prior(self, network: Network) -> float:
         """Return log p(network)."""
         free = len(self.library) - len(self.required)
-        return self.prior.log_probability(len(network - self.required), free)
+        among = free if self.among is None else self.among
+        return self.prior.log_probability(len(network - self.required), among)
 
     def weigh(
         self,
@@ -142,35 +192,19 @@ class NetworkPosterior:
             u = u - 1.0  # slower, where rates are too fast to be followed
             here = self._joint(members, u)
         damping = 0.0
-        for _ in range(iterations):
+        for _ in range(iterations if np.isfinite(here[0]) else 0):
             value, slope, precision, _ = here
-            if not np.isfinite(value):
+            ahead = _solved(precision, slope) @ slope / 2
+            if ahead < _TOLERANCE or damping > _MOST_DAMPING or value + _HOPE * ahead < floor:
                 break
-            stiff = precision + damping * np.diag(np.diag(precision))
-            move = _solved(stiff, slope)
-            if value + _HOPE * (slope @ move) < floor:
-                break
-            move *= min(1.0, _LARGEST_MOVE / max(np.abs(move).max(initial=0.0), 1e-300))
-            gained = False
-            for half in range(_HALVINGS):
-                there = self._joint(members, u + move * 0.5**half)
-                if there[0] > value - 1e-9:
-                    u, gained = u + move * 0.5**half, True
-                    break
-            damping = 0.0 if gained and half == 0 else max(10 * damping, 1e-2)
-            if not gained:
-                break
-            done = there[0] - value < _TOLERANCE
-            here = there
-            if done:
-                break
-        value, _, precision, log_likelihood = here
-        evidence = -np.inf
-        if np.isfinite(value):
-            evidence = value + 0.5 * (len(members) * math.log(2 * math.pi) - _log_det(precision))
-        return Weighed(
-            network, u, log_likelihood, evidence, evidence + self.log_prior(network), precision
-        )
+            move = _solved(precision + damping * np.diag(np.diag(precision)), slope)
+            move *= min(1.0, _LARGEST_MOVE / np.abs(move).max())
+            there = self._joint(members, u + move)
+            if there[0] > value:
+                u, here, damping = u + move, there, damping / 10 if damping > _LEAST else 0.0
+            else:
+                damping = max(10 * damping, _LEAST)
+        return self._weighed(network, u, here)
 
     def gains(self, weighed: Weighed) -> FloatArray:
         """Return what taking in each candidate would add to the log posterior [R], about.
@@ -183,18 +217,18 @@ class NetworkPosterior:
         rates = np.zeros(size)
         rates[members] = np.exp(weighed.log_rates)
         order = [*members, *others]
-        found = self.likelihood.evaluate(rates, order)
         k = len(members)
+        found = self.likelihood.evaluate(rates, order, num_joint=k)
         gain = np.full(size, -np.inf)
         if not np.isfinite(found.value) or not others:
             return gain
         steep = np.concatenate([rates[members], np.ones(len(others))])
-        information = found.information * np.outer(steep, steep)
+        information = found.information * np.outer(steep[:k], steep)
         inner = information[:k, :k] + np.eye(k) / self.prior.spread**2
         across = information[:k, k:]
         solved = _solved(inner, across)
-        left = np.diag(information[k:, k:]) - np.einsum("ij,ij->j", across, solved)
-        left = np.maximum(left, 1e-12 * np.maximum(np.diag(information[k:, k:]), 1e-300))
+        left = found.curvature[k:] - np.einsum("ij,ij->j", across, solved)
+        left = np.maximum(left, 1e-12 * np.maximum(found.curvature[k:], 1e-300))
         step = self.log_prior(weighed.network | {others[0]}) - self.log_prior(weighed.network)
         gain[others] = step + self._log_integrals(others, found.slope[k:], left)
         return gain
@@ -233,6 +267,18 @@ class NetworkPosterior:
         precision = found.information * np.outer(own, own)
         precision = precision + np.eye(len(u)) / self.prior.spread**2
         return float(found.value + prior), slope, precision, found.value
+
+    def _weighed(
+        self, network: Network, u: FloatArray, joint: tuple[float, FloatArray, FloatArray, float]
+    ) -> Weighed:
+        """Return a network with its evidence, by Laplace's method."""
+        value, _, precision, log_likelihood = joint
+        evidence = -np.inf
+        if np.isfinite(value):
+            evidence = value + 0.5 * (len(u) * math.log(2 * math.pi) - _log_det(precision))
+        return Weighed(
+            network, u, log_likelihood, evidence, evidence + self.log_prior(network), precision
+        )
 
     def _first_guess(self, weighed: Weighed, extra: int) -> float:
         rates = np.zeros(len(self.library))

@@ -19,6 +19,7 @@ from tumble.structure._posterior import NetworkPrior, Weighed
 
 _Z95 = 1.959963984540054
 _SHOWN = 6
+_SLIGHT = 0.01  # a probability that is not worth a line
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,9 @@ class StructureResult:
     - ``prior``: what probabilities rest on.
     - ``result``: ``SUCCESS``, or ``MAX_STEPS`` where the search was cut short.
     - ``seconds``, ``num_weighed`` networks.
+    - ``inclusion``: the probability of each candidate, by its equation.
+    - ``passed_over``: the probability of networks that were not weighed but estimated; it is part
+      of ``inclusion``.
     """
 
     networks: tuple[NetworkChoice, ...]
@@ -66,6 +70,8 @@ class StructureResult:
     seconds: float
     num_weighed: int
     best: Weighed = field(repr=False)
+    inclusion: Mapping[str, float]
+    passed_over: float
 
     @cached_property
     def reactions(self) -> tuple[LearntReaction, ...]:
@@ -76,15 +82,10 @@ class StructureResult:
         rates = dict(zip(first.equations, first.rates, strict=True))
         found = []
         for equation in self.library.equations:
-            share = sum(n.probability for n in self.networks if equation in n.equations)
+            share = self.inclusion[equation]
             rate, wide = rates.get(equation, np.nan), np.exp(_Z95 * sds.get(equation, np.nan))
             found.append(LearntReaction(equation, share, rate, (rate / wide, rate * wide)))
         return tuple(sorted(found, key=lambda r: -r.probability))
-
-    @property
-    def inclusion(self) -> Mapping[str, float]:
-        """The probability of each candidate, by its equation."""
-        return {r.equation: r.probability for r in self.reactions}
 
     @cached_property
     def network(self) -> ReactionNetwork:
@@ -112,7 +113,7 @@ class StructureResult:
         lines += [f"  {law}" for law in self.laws]
         lines.append("  reaction                       probability   rate (95 %)")
         for r in self.reactions:
-            if r.probability < 0.01 and not r.rate > 0:
+            if r.probability < _SLIGHT and not r.rate > 0:
                 continue
             rate = f"{r.rate:.4g} ({r.interval[0]:.4g} – {r.interval[1]:.4g})" if r.rate > 0 else ""
             lines.append(f"  {r.equation:30} {r.probability:11.3f}   {rate}")
@@ -120,6 +121,8 @@ class StructureResult:
         lines += [
             f"  {n.probability:6.3f}  {', '.join(n.equations)}" for n in self.networks[1:_SHOWN]
         ]
+        if self.passed_over >= _SLIGHT:
+            lines.append(f"  {self.passed_over:6.3f}  not weighed, estimated")
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -138,6 +141,7 @@ class StructureResult:
                 for n in self.networks
             ],
             "inclusion": dict(self.inclusion),
+            "passed_over": self.passed_over,
             "laws": [str(law) for law in self.laws],
             "result": self.result.name,
             "num_weighed": self.num_weighed,

@@ -14,6 +14,8 @@ from tumble.structure._posterior import Network, NetworkPosterior, Weighed
 
 _FEW = 10  # candidates; from here on they are left out one at a time
 _ROUGHLY = 8  # iterations, before that
+_TRIED = 5  # candidates that may be taken in, before it is given up
+_TAKEN_ON = 10  # networks that a few series find most probable
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class WindowSearch(AbstractSearch):
     none and takes in what explains most. From the best of all these it climbs to ever better
     neighbors. Of each network that is found within ``window`` of the best
     log posterior it then weighs the neighbors: one candidate less, one more, or one for another.
-    Additions whose estimated posterior is further off are passed over. It ends where no network
+    Additions whose estimated posterior is further off are passed over; the estimate counts in the
+    probabilities. It ends where no network
     within the window has neighbors that were not looked at. So candidates that were left out may
     come back.
 
@@ -50,13 +53,25 @@ class WindowSearch(AbstractSearch):
     def run(self, posterior: NetworkPosterior) -> Found:
         """Return all networks that were weighed."""
         found = Found(posterior, 3 * self.window)
-        self._leave_out(found)
-        self._take_in(found)
-        self._climb(found)
+        few = found.few
+        if few is None:
+            self._look_around(found)
+        else:
+            rough = Found(few, 3 * self.window)
+            self._look_around(rough)
+            for weighed, _ in rough.ranked()[:_TAKEN_ON]:
+                found.weigh(weighed.network, few.start_with(weighed))
+            self._climb(found)
         found.complete = self._close(found)
         return found
 
     # -- private -----------------------------------------------------
+
+    def _look_around(self, found: Found) -> None:
+        """Find one network that is better than its neighbors."""
+        self._leave_out(found)
+        self._take_in(found)
+        self._climb(found)
 
     def _leave_out(self, found: Found) -> None:
         """Start with many candidates, and leave out those that explain least.
@@ -83,11 +98,13 @@ class WindowSearch(AbstractSearch):
         here = found.weigh(posterior.required, {})
         while len(here.network - posterior.required) < posterior.prior.largest:
             gains = found.gains(here)
-            best = int(np.argmax(gains))
-            if not gains[best] > 0:
-                return
-            there = found.weigh(here.network | {best}, posterior.start_with(here, best))
-            if there.log_posterior < here.log_posterior:
+            for r in np.argsort(-gains)[:_TRIED].tolist():
+                if not gains[r] > 0:
+                    return
+                there = found.weigh(here.network | {r}, posterior.start_with(here, r))
+                if there.log_posterior > here.log_posterior:
+                    break
+            else:
                 return
             here = there
 
@@ -134,12 +151,14 @@ class WindowSearch(AbstractSearch):
 
     def _more(self, found: Found, here: Weighed) -> Iterator[tuple[Network, dict[int, float]]]:
         gains = found.gains(here)
-        for r in np.argsort(-gains):
-            if not here.log_posterior + gains[r] > found.best.log_posterior - self.window:
-                return
-            network = here.network | {int(r)}
-            if network not in found.weighed:
-                yield network, found.posterior.start_with(here, int(r))
+        for r in np.argsort(-gains).tolist():
+            network, estimate = here.network | {r}, here.log_posterior + gains[r]
+            if network in found.weighed:
+                continue
+            if estimate > found.best.log_posterior - self.window:
+                yield network, found.posterior.start_with(here, r)
+            else:
+                found.pass_over(network, estimate)
 
 
 def _exchanged(
