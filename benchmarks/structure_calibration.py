@@ -85,11 +85,11 @@ def main() -> None:
     parser.add_argument("--networks", type=int, default=200)
     parser.add_argument("--first", type=int, default=0)
     options = parser.parse_args()
+    page = Page("structure_calibration", "Are probabilities of reactions calibrated?")
     library = tb.structure.mass_action(list(_STARTS[0]))
     trials = [trial(library, options.first + k) for k in range(options.networks)]
     given = np.concatenate([t.probabilities for t in trials])
     right = np.concatenate([t.truth for t in trials])
-    page = Page("structure_calibration", "Are probabilities of reactions calibrated?")
     page.text(
         f"""Networks are drawn from the prior ({_PRIOR}) over all {len(library)} reactions between A
         and B with complexes of up to two; simulated exactly from {_STARTS[0]} and {_STARTS[1]},

@@ -9,8 +9,9 @@ from functools import cached_property
 import numpy as np
 
 from tumble._typing import FloatArray
-from tumble.structure._posterior import Network, NetworkPosterior, Weighed
+from tumble.structure._posterior import ITERATIONS, Network, NetworkPosterior, Weighed
 
+ROUGHLY = 15  # iterations, for these
 _MANY = 4  # times as many series as the few that are looked at first
 
 
@@ -30,11 +31,13 @@ class AbstractSearch(ABC):
 class Found:
     """The networks that were weighed, and estimates of others that were passed over.
 
-    Those that are worse than the best by more than ``depth`` are not weighed to the end.
+    Those that are worse than the best by more than ``depth`` are not weighed to the end, nor are
+    any by more than ``iterations``.
     """
 
     posterior: NetworkPosterior
     depth: float
+    iterations: int = ITERATIONS
     weighed: dict[Network, Weighed] = field(default_factory=dict)
     complete: bool = False
     _estimates: dict[Network, float] = field(default_factory=dict)
@@ -48,7 +51,9 @@ class Found:
         if network not in self.weighed:
             start, hopeless = self._tried(network, start)
             floor = self.best.log_posterior - self.depth if self.weighed else -np.inf
-            self.weighed[network] = hopeless or self.posterior.weigh(network, start, floor)
+            self.weighed[network] = hopeless or self.posterior.weigh(
+                network, start, floor, self.iterations
+            )
         return self.weighed[network]
 
     @cached_property
@@ -99,7 +104,7 @@ class Found:
         if self.few is None or not self.weighed:
             return start, None
         best = self.few.at(self.best)
-        tried = self.few.weigh(network, start, best.log_posterior - self.depth)
+        tried = self.few.weigh(network, start, best.log_posterior - self.depth, ROUGHLY)
         if tried.log_posterior < best.log_posterior - self.depth:
             # The others would add to what these few say against it.
             behind = tried.log_posterior - best.log_posterior

@@ -18,11 +18,12 @@ from tumble.structure._likelihood import NetworkLikelihood
 Network = frozenset[int]
 """Positions of the candidates that a network has."""
 
-_ITERATIONS = 60
+ITERATIONS = 60
 _LEAST, _MOST_DAMPING = 1e-2, 1e6  # of Levenberg and Marquardt
 _LARGEST_MOVE = 2.0  # of a logarithm
 _RETREATS = 8
-_HOPE = 10.0  # times what the next step is to gain
+_HOPE = 10.0  # times what the next step is to gain, or, after a few, what the last one gained
+_PATIENCE = 5
 _TOLERANCE = 1e-3  # of the log posterior
 _GRID = np.linspace(-6.0, 6.0, 241)  # in standard deviations of the prior
 
@@ -176,7 +177,7 @@ class NetworkPosterior:
         network: Network,
         start: dict[int, float],
         floor: float = -np.inf,
-        iterations: int = _ITERATIONS,
+        iterations: int = ITERATIONS,
     ) -> Weighed:
         """Return the network at its most probable rates, found from ``start`` (logarithms).
 
@@ -191,16 +192,19 @@ class NetworkPosterior:
                 break
             u = u - 1.0  # slower, where rates are too fast to be followed
             here = self._joint(members, u)
-        damping = 0.0
-        for _ in range(iterations if np.isfinite(here[0]) else 0):
+        damping, gained = 0.0, np.inf
+        for count in range(iterations if np.isfinite(here[0]) else 0):
             value, slope, precision, _ = here
             ahead = _solved(precision, slope) @ slope / 2
-            if ahead < _TOLERANCE or damping > _MOST_DAMPING or value + _HOPE * ahead < floor:
+            if ahead < _TOLERANCE or damping > _MOST_DAMPING:
+                break
+            if value + _HOPE * (ahead if count < _PATIENCE else min(ahead, gained)) < floor:
                 break
             move = _solved(precision + damping * np.diag(np.diag(precision)), slope)
             move *= min(1.0, _LARGEST_MOVE / np.abs(move).max())
             there = self._joint(members, u + move)
             if there[0] > value:
+                gained = there[0] - value
                 u, here, damping = u + move, there, damping / 10 if damping > _LEAST else 0.0
             else:
                 damping = max(10 * damping, _LEAST)

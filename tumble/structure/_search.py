@@ -9,7 +9,7 @@ import numpy as np
 
 from tumble._errors import ParameterError, require_whole, shown
 from tumble.structure._first_guess import first_guess
-from tumble.structure._found import AbstractSearch, Found
+from tumble.structure._found import ROUGHLY, AbstractSearch, Found
 from tumble.structure._posterior import Network, NetworkPosterior, Weighed
 
 _FEW = 10  # candidates; from here on they are left out one at a time
@@ -57,7 +57,7 @@ class WindowSearch(AbstractSearch):
         if few is None:
             self._look_around(found)
         else:
-            rough = Found(few, 3 * self.window)
+            rough = Found(few, 3 * self.window, ROUGHLY)
             self._look_around(rough)
             for weighed, _ in rough.ranked()[:_TAKEN_ON]:
                 found.weigh(weighed.network, few.start_with(weighed))
