@@ -17,6 +17,7 @@ _STARTS = ({"A": 400, "B": 150}, {"A": 100, "B": 300})
 _TIMES = np.linspace(0, 1, 41)[1:]
 _MOST_EVENTS, _MOST_COPIES = 300_000, 20_000
 _SLIGHT = 0.01
+_FEW = 10
 
 
 class Trial(NamedTuple):
@@ -28,6 +29,7 @@ class Trial(NamedTuple):
     seconds: float
     passed_over: float
     complete: bool
+    fewest: float
 
 
 def drawn(
@@ -75,30 +77,14 @@ def trial(library: tb.structure.ReactionLibrary, seed: int) -> Trial:
     progress(f"{seed}: {sorted(true)} {given[right].round(2)} {seconds:.1f} s")
     return Trial(
         given, right, set(result.networks[0].equations) == true, seconds, result.passed_over,
-        result.result.ok,
+        result.result.ok, min(float(e.data.values.min()) for e in experiments),
     )  # fmt: skip
 
 
-def main() -> None:
-    """Print the page."""
-    parser = arguments(__doc__)
-    parser.add_argument("--networks", type=int, default=200)
-    parser.add_argument("--first", type=int, default=0)
-    options = parser.parse_args()
-    page = Page("structure_calibration", "Are probabilities of reactions calibrated?")
-    library = tb.structure.mass_action(list(_STARTS[0]))
-    trials = [trial(library, options.first + k) for k in range(options.networks)]
+def _table(page: Page, trials: list[Trial]) -> None:
+    """Write what was given, and what was so."""
     given = np.concatenate([t.probabilities for t in trials])
     right = np.concatenate([t.truth for t in trials])
-    page.text(
-        f"""Networks are drawn from the prior ({_PRIOR}) over all {len(library)} reactions between A
-        and B with complexes of up to two; simulated exactly from {_STARTS[0]} and {_STARTS[1]},
-        seen at {len(_TIMES)} times; and learnt with that prior and else default settings. Data
-        where nothing happens or more than {_MOST_EVENTS:,} reactions fire are not used, which
-        depends on the data alone. If probabilities mean what they say, then of all candidates that
-        were given a probability of about p, a share of about p is in the network.
-        {settings(options)}"""
-    )
     rows, gap, sharp_gap = [], 0.0, 0.0
     sharp = (given > _SLIGHT) & (given < 1 - _SLIGHT)
     edges = np.array([0, _SLIGHT, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1 - _SLIGHT, 1.0])
@@ -130,6 +116,34 @@ def main() -> None:
         weighed (mean). The search was complete in {sum(t.complete for t in trials)}. Processor
         seconds a network: median {np.median(seconds):.1f}, most {max(seconds):.1f}."""
     )
+
+
+def main() -> None:
+    """Print the page."""
+    parser = arguments(__doc__)
+    parser.add_argument("--networks", type=int, default=200)
+    parser.add_argument("--first", type=int, default=0)
+    options = parser.parse_args()
+    page = Page("structure_calibration", "Are probabilities of reactions calibrated?")
+    library = tb.structure.mass_action(list(_STARTS[0]))
+    trials = [trial(library, options.first + k) for k in range(options.networks)]
+    page.text(
+        f"""Networks are drawn from the prior ({_PRIOR}) over all {len(library)} reactions between A
+        and B with complexes of up to two; simulated exactly from {_STARTS[0]} and {_STARTS[1]},
+        seen at {len(_TIMES)} times; and learnt with that prior and else default settings. Data
+        where nothing happens or more than {_MOST_EVENTS:,} reactions fire are not used, which
+        depends on the data alone. If probabilities mean what they say, then of all candidates that
+        were given a probability of about p, a share of about p is in the network.
+        {settings(options)}"""
+    )
+    page.heading("All data")
+    _table(page, trials)
+    page.heading(f"Data with {_FEW} copies of each species or more at all times")
+    page.text(
+        """Where the linear noise approximation, which the probabilities rest on, should hold. That
+        too depends on the data alone."""
+    )
+    _table(page, [t for t in trials if t.fewest >= _FEW])
     page.finish(options.save)
 
 

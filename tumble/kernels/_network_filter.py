@@ -109,7 +109,7 @@ def filter_series(
 def _advance(reactants, change, rates, active, wanted, span, place, work):
     """Carry the state and its slopes over a span of time; False where rates are too fast."""
     state, slopes = work.state, work.slopes
-    fastest = _speed(reactants, change, rates, active, state)
+    fastest = _speed(reactants, change, rates, active, state, work.flow[0])
     if not fastest * span <= _REACH * _MOST_STEPS:
         return False
     num = max(int(np.ceil(fastest * span / _REACH)), 1)
@@ -137,21 +137,22 @@ def _advance(reactants, change, rates, active, wanted, span, place, work):
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _speed(reactants, change, rates, active, state):
-    """Return a bound on how fast the mean relaxes, Σ over reactions of rate · |∇h| · |ν|."""
-    total = 0.0
+def _speed(reactants, change, rates, active, state, columns):
+    """Return a bound on how fast the mean relaxes, the 1-norm of its Jacobian or more.
+
+    ``columns`` [S] is working memory.
+    """
+    columns[:] = 0.0
     for r in active:
         i, j = reactants[r]
-        steep = 0.0
-        if i >= 0 and j < 0:
-            steep = 1.0
-        elif i >= 0:
-            steep = max(state[i], 0.0) + max(state[j], 0.0)
-        most = 0.0
+        if i < 0:
+            continue
+        _, by_first, by_second, _ = _combinations(reactants, r, state)
         for s in range(change.shape[1]):
-            most = max(most, abs(change[r, s]))
-        total += rates[r] * steep * most
-    return total
+            columns[i] += rates[r] * by_first * abs(change[r, s])
+            if j >= 0:
+                columns[j] += rates[r] * by_second * abs(change[r, s])
+    return columns.max()
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

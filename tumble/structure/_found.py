@@ -40,21 +40,37 @@ class Found:
     iterations: int = ITERATIONS
     weighed: dict[Network, Weighed] = field(default_factory=dict)
     complete: bool = False
+    _within: dict[Network, float] = field(default_factory=dict)
     _estimates: dict[Network, float] = field(default_factory=dict)
     _gains: dict[Network, FloatArray] = field(default_factory=dict)
 
-    def weigh(self, network: Network, start: dict[int, float]) -> Weighed:
+    def weigh(
+        self, network: Network, start: dict[int, float], within: float | None = None
+    ) -> Weighed:
         """Return a network weighed, once.
 
-        Where there are many series, a few of them have to speak for it first.
+        It need not be weighed to the end where it does not come ``within`` so much of the best log
+        posterior, default ``depth``. Where there are many series, a few of them have to speak for
+        it first.
         """
-        if network not in self.weighed:
+        within = self.depth if within is None else within
+        if not self.knows(network, within):
+            if network in self.weighed:
+                start = self.posterior.start_with(self.weighed[network])
             start, hopeless = self._tried(network, start)
-            floor = self.best.log_posterior - self.depth if self.weighed else -np.inf
+            floor = self.best.log_posterior - within if self.weighed else -np.inf
             self.weighed[network] = hopeless or self.posterior.weigh(
                 network, start, floor, self.iterations
             )
+            self._within[network] = within
         return self.weighed[network]
+
+    def knows(self, network: Network, within: float | None = None) -> bool:
+        """Return whether a network was weighed, to the end or ``within`` so much of the best."""
+        if network not in self.weighed:
+            return False
+        within = self.depth if within is None else within
+        return self.weighed[network].settled or self._within[network] >= within
 
     @cached_property
     def few(self) -> NetworkPosterior | None:
@@ -108,11 +124,16 @@ class Found:
         if tried.log_posterior < best.log_posterior - self.depth:
             # The others would add to what these few say against it.
             behind = tried.log_posterior - best.log_posterior
-            return start, tried._replace(log_posterior=self.best.log_posterior + behind)
+            return start, tried._replace(
+                log_posterior=self.best.log_posterior + behind, settled=False
+            )
         return self.few.start_with(tried), None
 
     def _shares(self) -> dict[Network, float]:
-        logs = self._estimates | {w.network: w.log_posterior for w in self.weighed.values()}
+        logs = {w.network: w.log_posterior for w in self.weighed.values()}
+        for network, estimate in self._estimates.items():
+            if not self.knows(network):
+                logs[network] = max(logs.get(network, -np.inf), estimate)
         values = np.array(list(logs.values()))
         shares = np.exp(values - values.max())
         return dict(zip(logs, (shares / shares.sum()).tolist(), strict=True))

@@ -39,7 +39,7 @@ class NetworkPrior:
     its reactants at the typical count n of the data, would fire n times during an experiment. Of
     the data, the prior knows this count and the duration, unless they are given.
 
-    Arguments: ``largest``, default 8; ``spread``, default 2.5, by which 95 % of rates lie within
+    Arguments: ``largest``, default 12; ``spread``, default 2.5, by which 95 % of rates lie within
     a factor of 130 of their median; ``count`` and ``duration``, default None: the largest number
     of copies of a species that was there at first or seen, and the longest experiment.
 
@@ -47,7 +47,7 @@ class NetworkPrior:
     before members).
     """
 
-    largest: int = 8
+    largest: int = 12
     spread: float = 2.5
     count: float | None = None
     duration: float | None = None
@@ -98,7 +98,8 @@ class Weighed(NamedTuple):
     """A network with its rates (logarithms [k], in ascending order of candidates) and evidence.
 
     ``log_evidence`` is log p(data | network), ``log_posterior`` that plus log p(network);
-    ``log_likelihood`` at the rates; ``precision`` [k, k] of the logarithms.
+    ``log_likelihood`` at the rates; ``precision`` [k, k] of the logarithms; ``settled``, whether
+    the rates are the most probable ones.
     """
 
     network: Network
@@ -107,6 +108,7 @@ class Weighed(NamedTuple):
     log_evidence: float
     log_posterior: float
     precision: FloatArray
+    settled: bool = True
 
     @property
     def members(self) -> list[int]:
@@ -192,23 +194,26 @@ class NetworkPosterior:
                 break
             u = u - 1.0  # slower, where rates are too fast to be followed
             here = self._joint(members, u)
-        damping, gained = 0.0, np.inf
+        damping, gained, settled = 0.0, np.inf, not members
         for count in range(iterations if np.isfinite(here[0]) else 0):
             value, slope, precision, _ = here
             ahead = _solved(precision, slope) @ slope / 2
-            if ahead < _TOLERANCE or damping > _MOST_DAMPING:
+            settled = bool(ahead < _TOLERANCE or damping > _MOST_DAMPING)
+            if settled:
                 break
             if value + _HOPE * (ahead if count < _PATIENCE else min(ahead, gained)) < floor:
                 break
-            move = _solved(precision + damping * np.diag(np.diag(precision)), slope)
-            move *= min(1.0, _LARGEST_MOVE / np.abs(move).max())
+            stiff = precision.copy()
+            stiff[np.diag_indices(len(u))] *= 1 + damping
+            move = _solved(stiff, slope)
+            move = move * min(1.0, _LARGEST_MOVE / float(np.abs(move).max()))
             there = self._joint(members, u + move)
             if there[0] > value:
                 gained = there[0] - value
                 u, here, damping = u + move, there, damping / 10 if damping > _LEAST else 0.0
             else:
                 damping = max(10 * damping, _LEAST)
-        return self._weighed(network, u, here)
+        return self._weighed(network, u, here)._replace(settled=settled)
 
     def gains(self, weighed: Weighed) -> FloatArray:
         """Return what taking in each candidate would add to the log posterior [R], about.
@@ -231,10 +236,14 @@ class NetworkPosterior:
         inner = information[:k, :k] + np.eye(k) / self.prior.spread**2
         across = information[:k, k:]
         solved = _solved(inner, across)
+        away = (weighed.log_rates - self.centers[members]) / self.prior.spread
+        uphill = found.slope[:k] * rates[members] - away / self.prior.spread
+        settling = _solved(inner, uphill)  # where the members' rates are not yet the best ones
+        slope = found.slope[k:] - settling @ across
         left = found.curvature[k:] - np.einsum("ij,ij->j", across, solved)
         left = np.maximum(left, 1e-12 * np.maximum(found.curvature[k:], 1e-300))
         step = self.log_prior(weighed.network | {others[0]}) - self.log_prior(weighed.network)
-        gain[others] = step + self._log_integrals(others, found.slope[k:], left)
+        gain[others] = step + uphill @ settling / 2 + self._log_integrals(others, slope, left)
         return gain
 
     def start_with(self, weighed: Weighed, extra: int | None = None) -> dict[int, float]:

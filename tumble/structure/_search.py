@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -113,8 +114,8 @@ class WindowSearch(AbstractSearch):
         here = None
         while here is not found.best and len(found.weighed) < self.most:
             here = found.best
-            for network, start in self._neighbors(found, here):
-                if found.weigh(network, start).log_posterior > here.log_posterior:
+            for network, start in self._neighbors(found, here, within=0.0):
+                if found.weigh(network, start, 0.0).log_posterior > here.log_posterior:
                     break
 
     def _close(self, found: Found) -> bool:
@@ -129,6 +130,9 @@ class WindowSearch(AbstractSearch):
             if not inside:
                 return True
             here = max(inside, key=lambda w: w.log_posterior)
+            if not found.knows(here.network):
+                found.weigh(here.network, {})
+                continue
             looked.add(here.network)
             for step in self._neighbors(found, here):
                 if len(found.weighed) >= self.most:
@@ -136,29 +140,40 @@ class WindowSearch(AbstractSearch):
                 network, start = step
                 found.weigh(network, start)
 
-    def _neighbors(self, found: Found, here: Weighed) -> Iterator[tuple[Network, dict[int, float]]]:
+    def _neighbors(
+        self, found: Found, here: Weighed, within: float | None = None
+    ) -> Iterator[tuple[Network, dict[int, float]]]:
+        """Yield networks one step away that are not known, those that promise much first."""
         posterior = found.posterior
-        yield from _merged(found, here)
-        yield from self._more(found, here)
-        for r in here.members:
-            if r in posterior.required:
-                continue
-            less = here.network - {r}
-            if less not in found.weighed:
-                yield less, posterior.start_with(here)
-            yield from self._more(found, found.weighed[less])
-            yield from _exchanged(found, here, r)
+        steps = [_merged(found, here), self._more(found, here)]
+        members = [r for r in here.members if r not in posterior.required]
+        for r in members:
+            steps += [_less(found, here, r), self._instead(found, here, r)]
+        steps += [_exchanged(found, here, r) for r in members]
+        for network, start in chain.from_iterable(steps):
+            if not found.knows(network, within):
+                yield network, start
 
     def _more(self, found: Found, here: Weighed) -> Iterator[tuple[Network, dict[int, float]]]:
         gains = found.gains(here)
         for r in np.argsort(-gains).tolist():
             network, estimate = here.network | {r}, here.log_posterior + gains[r]
-            if network in found.weighed:
-                continue
             if estimate > found.best.log_posterior - self.window:
                 yield network, found.posterior.start_with(here, r)
-            else:
+            elif not found.knows(network):
                 found.pass_over(network, estimate)
+
+    def _instead(
+        self, found: Found, here: Weighed, member: int
+    ) -> Iterator[tuple[Network, dict[int, float]]]:
+        """Take another candidate in, where a member was left out."""
+        less = found.weighed[here.network - {member}]
+        if less.log_posterior > -np.inf:
+            yield from self._more(found, less)
+
+
+def _less(found: Found, here: Weighed, member: int) -> Iterator[tuple[Network, dict[int, float]]]:
+    yield here.network - {member}, found.posterior.start_with(here)
 
 
 def _exchanged(
@@ -172,8 +187,8 @@ def _exchanged(
     alike = (library.reactants == library.reactants[member]).all(1)
     alike |= (library.change == library.change[member]).all(1)
     for r in np.flatnonzero(alike).tolist():
-        network = (here.network - {member}) | {r}
-        if r not in here.network and network not in found.weighed:
+        if r not in here.network:
+            network = (here.network - {member}) | {r}
             yield network, {**start, r: found.posterior.matched(here, [member], r)}
 
 
@@ -188,8 +203,7 @@ def _merged(found: Found, here: Weighed) -> Iterator[tuple[Network, dict[int, fl
             continue
         for r in alike:
             network = (here.network - set(group)) | {r} | posterior.required
-            if network not in found.weighed:
-                yield network, {**start, r: posterior.matched(here, group, r)}
+            yield network, {**start, r: posterior.matched(here, group, r)}
 
 
 def _by_weight(here: Weighed, posterior: NetworkPosterior) -> list[int]:
