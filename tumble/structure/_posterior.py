@@ -197,7 +197,7 @@ class NetworkPosterior:
         damping, gained, settled = 0.0, np.inf, not members
         for count in range(iterations if np.isfinite(here[0]) else 0):
             value, slope, precision, _ = here
-            ahead = _solved(precision, slope) @ slope / 2
+            ahead = float(_solved(precision, slope) @ slope) / 2
             settled = bool(ahead < _TOLERANCE or damping > _MOST_DAMPING)
             if settled:
                 break
@@ -205,7 +205,7 @@ class NetworkPosterior:
                 break
             stiff = precision.copy()
             stiff[np.diag_indices(len(u))] *= 1 + damping
-            move = _solved(stiff, slope)
+            move = np.asarray(_solved(stiff, slope))
             move = move * min(1.0, _LARGEST_MOVE / float(np.abs(move).max()))
             there = self._joint(members, u + move)
             if there[0] > value:
