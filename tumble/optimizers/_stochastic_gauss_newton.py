@@ -30,6 +30,7 @@ _VAGUE = 0.2
 _PROBE, _KNOWN = 0.2, 0.05  # distance, and the error of a minimum at which that tells curvatures
 _EXACTLY = 0.1  # of the tolerance
 _GROWTH = 4  # of the runs a step, at most
+_SHARPER = 8  # times as many runs a step as else, at most, where the curvature is not known
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,11 @@ class StochasticState(AbstractState):
 
     ``z`` [P]; ``curvature`` [P, P], NaN while it is not known, and the part of it due to noise,
     ``blur`` [P, P]; ``visited``, the last point and its gradient; whether the curvature was
-    ``surveyed``; ``accepted`` z, its loss and
-    variance; ``damping``; ``num_runs`` of the next step; ``steps``; and, once averaging, the
-    standard errors ``wanted`` [P], ``mean`` [P] of the ``count`` minima that single estimates point
-    to, weighted by runs (sum ``weight``), and ``noise`` [P, P], the covariance of their weighted
-    summed gradients.
+    ``surveyed``; ``accepted`` z, its loss and variance; ``damping``; ``num_runs`` of the next step;
+    ``steps``; and, once averaging, the standard errors ``wanted`` [P], the means ``center`` [P] of
+    ``count`` points and ``slope`` [P] of the gradients there, weighted by runs (sum ``weight``),
+    ``noise`` [P, P], the covariance of the latter's weighted sum, and ``mean`` [P], the minimum
+    that they point to.
     """
 
     z: FloatArray
@@ -59,6 +60,8 @@ class StochasticState(AbstractState):
     count: int
     weight: float
     wanted: FloatArray
+    center: FloatArray
+    slope: FloatArray
     mean: FloatArray
     noise: FloatArray
     loss: float
@@ -74,12 +77,13 @@ class StochasticGaussNewton(AbstractOptimizer):
     ten times the damping) when the loss has risen by more than four standard errors. A gradient
     that does not stand out is not followed: where C⁻¹ Cov C⁻¹ says that it would leave a parameter
     uncertain by more than 0.2, the next step has two to four times as many runs. Otherwise steps
-    shrink as k^-0.7, the minima z − C⁻¹ g that the estimates point to are averaged, weighted by
-    their runs, and a step takes the runs that are missing, up to four times as many as the one
-    before; a gradient that stands out again (99.99 %) starts the descent anew. It stops when the
-    standard error of the average, which is known from the gradients' own covariance, is for every
-    parameter at most ``tolerance`` or a tenth of the error that the data leave, whichever is
-    larger.
+    shrink as k^-0.7, points and gradients are averaged, weighted by their runs, to z̄ − C⁻¹ ḡ, and a
+    step takes the runs that are missing, up to four times as many as the one before; a gradient
+    that stands out again (99.99 %) starts the descent anew. It stops when the standard error of
+    that minimum, which is known from the gradients' own covariance, is for every parameter at most
+    ``tolerance`` or a tenth of the error that the data leave, whichever is larger; and when less
+    than half of what was measured of C in any direction is the noise of its Jacobians, else steps
+    have up to eight times ``max_runs``.
 
     Where neither the loss nor a model of it gives a curvature, as of an expected loss, C is the
     BFGS matrix of the changes of the gradient that stand out of their noise. Until there is one,
@@ -116,6 +120,8 @@ class StochasticGaussNewton(AbstractOptimizer):
             count=0,
             weight=0.0,
             wanted=np.zeros(size),
+            center=np.zeros(size),
+            slope=np.zeros(size),
             mean=np.zeros(size),
             noise=np.zeros((size, size)),
             loss=np.inf,
@@ -180,10 +186,11 @@ class StochasticGaussNewton(AbstractOptimizer):
             return state.curvature if state.surveyed else guess, blur, True
         if np.any(np.isnan(state.curvature)):
             return fresh, blur, False
-        # A running mean of what was seen nearby; while averaging, an ever longer one.
+        # A running mean of what was seen nearby; while averaging, of all, weighted by runs.
         moved = np.nan_to_num(np.abs(state.z - state.visited.z).max())
         memory = _MEMORY * np.exp(-((moved / _FAR) ** 2))
-        weight = 1 - memory if state.count == 0 else 1 / (state.count + 2)
+        runs = estimate.num_runs
+        weight = 1 - memory if state.count == 0 else runs / (state.weight + runs)
         return (
             (1 - weight) * state.curvature + weight * fresh,
             (1 - weight) * state.blur + weight * blur,
@@ -271,6 +278,8 @@ class StochasticGaussNewton(AbstractOptimizer):
             damping=max(state.damping / 5, 1e-6),
             count=0,
             weight=0.0,
+            center=np.zeros_like(state.z),
+            slope=np.zeros_like(state.z),
             mean=np.zeros_like(state.z),
             noise=np.zeros_like(state.noise),
         )
@@ -310,16 +319,20 @@ class StochasticGaussNewton(AbstractOptimizer):
         step = damped_newton_step(
             estimate.gradient, curvature, free, 1e-6, self.largest_step / count
         )
-        target = state.z + step  # where this estimate alone puts the minimum
         z = np.asarray(task.space.clip(state.z + step * count**-_STEP_DECAY))
         runs = float(estimate.num_runs)
         weight = state.weight + runs
-        mean = np.asarray(task.space.clip(state.mean + (target - state.mean) * runs / weight))
+        center = state.center + (state.z - state.center) * runs / weight
+        slope = state.slope + (estimate.gradient - state.slope) * runs / weight
+        # With what is known of the curvature by now, also from the gradients that came before.
+        ahead = damped_newton_step(slope, curvature, free, 1e-6, self.largest_step)
+        mean = np.asarray(task.space.clip(center + ahead))
         noise = state.noise + runs**2 * estimate.covariance
         inverse = np.linalg.pinv(curvature, hermitian=True)
         errors = np.sqrt(np.maximum(np.diag(inverse @ noise @ inverse), 0.0)) / weight
+        blurred = _blurred(state, free)
         stop = None
-        if count >= 3 and np.all(errors[free] <= wanted[free]):
+        if count >= 3 and np.all(errors[free] <= wanted[free]) and blurred <= 1:
             stop = Stop(
                 ResultCode.NOISE_LIMITED,
                 "the gradient cannot be told from zero, and the simulation error of the averaged "
@@ -328,10 +341,15 @@ class StochasticGaussNewton(AbstractOptimizer):
         missing = weight * (np.max((errors / wanted)[free], initial=0.0) ** 2 - 1)
         most = min(self.max_runs, _GROWTH * state.num_runs)
         grown = int(np.clip(missing, min(state.num_runs, most), most))
+        if blurred > 1:
+            most = min(_SHARPER * self.max_runs, _GROWTH * state.num_runs)
+            grown = int(np.clip(blurred * state.num_runs, min(grown, most), most))
         return replace(
             state,
             z=z,
             wanted=wanted,
+            center=center,
+            slope=slope,
             mean=mean,
             count=count,
             weight=weight,
@@ -355,6 +373,15 @@ def _on_the_way(state: StochasticState, estimate: GradientEstimate) -> FloatArra
 def _sharp(state: StochasticState) -> FloatArray:
     """Return the curvature without the part that noise adds to it."""
     return without_noise(state.curvature, state.blur)
+
+
+def _blurred(state: StochasticState, free: BoolArray) -> float:
+    """Return how much of the curvature is noise, relative to what is left without, at most."""
+    index = np.ix_(np.flatnonzero(free), np.flatnonzero(free))
+    sharp, blur = _sharp(state)[index], state.blur[index]
+    if not len(sharp) or not blur.any():
+        return 0.0
+    return float(np.linalg.eigvals(np.linalg.pinv(sharp, hermitian=True) @ blur).real.max())
 
 
 def _stands_out(estimate: GradientEstimate, free: BoolArray, confidence: float) -> bool:
