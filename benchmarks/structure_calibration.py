@@ -134,9 +134,9 @@ def main() -> None:
         seen at {len(_TIMES)} times; and learnt with that prior and else default settings. Data
         where nothing happens, more than {_MOST_EVENTS:,} reactions fire, or there are ever fewer
         than {options.fewest:g} copies of a species, where the linear noise approximation does not
-        hold, are not used, which depends on the data alone. If probabilities mean what they say, then of all candidates that
-        were given a probability of about p, a share of about p is in the network.
-        {settings(options)}"""
+        hold, are not used, which depends on the data alone. If probabilities mean what they say,
+        then of all candidates that were given a probability of about p, a share of about p is in
+        the network. {settings(options)}"""
     )
     _table(page, trials)
     page.finish(options.save)
