@@ -7,6 +7,7 @@ from tumble.plot._fit_band import fit_band
 from tumble.plot._parameters import parameters
 from tumble.plot._player import Player, play
 from tumble.plot._segmentation import segmentation
+from tumble.plot._structure import inclusion, network_picture, runners_up
 
 __all__ = [
     "Player",
@@ -14,9 +15,12 @@ __all__ = [
     "cells",
     "convergence",
     "fit_band",
+    "inclusion",
+    "network_picture",
     "parameters",
     "play",
     "render",
+    "runners_up",
     "segmentation",
     "waterfall",
 ]

@@ -1,28 +1,50 @@
 """Learning which reactions there are."""
 
+from tumble.structure._advice import Advice, DesignValue, NextExperiment, possible_experiments
 from tumble.structure._conserved import ObservedLaw, observed_laws
+from tumble.structure._equivalence import (
+    Equivalences,
+    NetworkClass,
+    ReactionClass,
+    Recovery,
+    Relation,
+)
 from tumble.structure._found import AbstractSearch, Found
 from tumble.structure._library import ReactionLibrary, equation, mass_action
 from tumble.structure._likelihood import LogLikelihood, NetworkLikelihood
 from tumble.structure._posterior import NetworkPosterior, NetworkPrior, Weighed
+from tumble.structure._refinement import LeftOut, Refinement
 from tumble.structure._result import LearntReaction, NetworkChoice, StructureResult
 from tumble.structure._search import WindowSearch
+from tumble.structure._sight import Sight
 
 __all__ = [
     "AbstractSearch",
+    "Advice",
+    "DesignValue",
+    "Equivalences",
     "Found",
     "LearntReaction",
+    "LeftOut",
     "LogLikelihood",
     "NetworkChoice",
+    "NetworkClass",
     "NetworkLikelihood",
     "NetworkPosterior",
     "NetworkPrior",
+    "NextExperiment",
     "ObservedLaw",
+    "ReactionClass",
     "ReactionLibrary",
+    "Recovery",
+    "Refinement",
+    "Relation",
+    "Sight",
     "StructureResult",
     "Weighed",
     "WindowSearch",
     "equation",
     "mass_action",
     "observed_laws",
+    "possible_experiments",
 ]

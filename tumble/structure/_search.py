@@ -55,16 +55,20 @@ class WindowSearch(AbstractSearch):
     def run(self, posterior: NetworkPosterior) -> Found:
         """Return all networks that were weighed."""
         found = Found(posterior, 3 * self.window)
-        few = found.few
-        if few is None:
-            self._look_around(found)
-        else:
-            rough = Found(few, 3 * self.window, ROUGHLY)
-            self._look_around(rough)
-            for weighed, _ in rough.ranked()[:_TAKEN_ON]:
-                found.weigh(weighed.network, few.start_with(weighed))
-            self._climb(found)
-        found.complete = self._close(found)
+        with found.keeping():
+            few = found.few
+            if few is None:
+                self._look_around(found)
+            else:
+                rough = Found(few, 3 * self.window, ROUGHLY)
+                with rough.keeping():
+                    self._look_around(rough)
+                for weighed, _ in rough.ranked()[:_TAKEN_ON]:
+                    found.weigh(weighed.network, few.start_with(weighed))
+                found.interrupted = rough.interrupted
+                if not found.interrupted:
+                    self._climb(found)
+            found.complete = not found.interrupted and self._close(found)
         return found
 
     # -- private -----------------------------------------------------
