@@ -45,7 +45,7 @@ def load_run_config(path: str | Path, *, inputs: str | Path | None = None) -> Ru
     path = Path(path)
     content, text = read_yaml(path)
     try:
-        return _build(path, text, content, None if inputs is None else Path(inputs))
+        return build_config(path, text, content, None if inputs is None else Path(inputs))
     except TumbleError as error:
         if str(error).startswith(f"'{path.name}'"):
             raise
@@ -55,7 +55,10 @@ def load_run_config(path: str | Path, *, inputs: str | Path | None = None) -> Ru
 # -- sections ------------------------------------------------------------------------------------
 
 
-def _build(path: Path, text: str, content: Any, inputs: Path | None) -> RunConfig:
+def build_config(path: Path, text: str, content: Any, inputs: Path | None) -> RunConfig:
+    """Return the `RunConfig` of what a run file holds."""
+    if content.get("models") is not None:
+        raise RunFileError("the run file names several `models`; `tumble compare` takes those.")
     top = Section.read(content, "", _TOP)
     lattice = read_lattice(top) if is_lattice(top.raw("model")) else None
     if lattice is None and top.has("movies"):

@@ -77,6 +77,26 @@ class BoundLikelihood:
         values, gradients = (np.array(column) for column in zip(*rows, strict=True))
         return Evaluation(values, gradients, None)
 
+    def values(self, z: FloatArray) -> FloatArray:
+        """Return the values alone [M] at points z [M, P], without the cost of derivatives.
+
+        Infinite where they cannot be computed.
+        """
+        if not isinstance(self.through, LinearNoise):
+            return self.evaluate(z).values
+        import jax
+
+        function = _compiled_values(self.through, Structure(self.problem))
+        data = [e.data.values for e in self.problem.experiments]
+        pieces = [np.empty(0)]
+        with jax.enable_x64(True):
+            for first in range(0, len(z), _WIDTH):
+                rows = np.arange(first, min(first + _WIDTH, len(z)))
+                padded = np.asarray(z[np.resize(rows, _WIDTH)], dtype=float)
+                pieces.append(np.asarray(function(padded, data))[: len(rows)])
+        values = np.concatenate(pieces)
+        return np.where(np.isfinite(values), values, np.inf)
+
     @cached_property
     def _exact(self) -> Any:
         return self.through.likelihood(self.problem)
@@ -149,3 +169,21 @@ def _compiled(method: LinearNoise, structure: Structure) -> Any:
         return value, gradient, curvature
 
     return jax.jit(jax.vmap(one))
+
+
+@lru_cache(maxsize=16)
+def _compiled_values(method: LinearNoise, structure: Structure) -> Any:
+    """Return the jitted (z [M, P], data) -> values."""
+    import jax
+    import jax.numpy as jnp
+
+    space = structure.problem.space
+    likelihood = method.likelihood(structure.problem)
+
+    def one(z: JaxArray, data: list[JaxArray]) -> JaxArray:
+        theta = space.from_fit(z, jnp)
+        white, log_scale, constant = likelihood.residuals(theta, data)
+        value = 0.5 * white @ white + log_scale.sum() + constant
+        return value - space.log_prior(theta)
+
+    return jax.jit(jax.vmap(one, in_axes=(0, None)))

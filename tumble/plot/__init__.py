@@ -4,6 +4,7 @@ from tumble.plot._audit import audit_plot
 from tumble.plot._cells import cells, render
 from tumble.plot._convergence import convergence, waterfall
 from tumble.plot._fit_band import fit_band
+from tumble.plot._models import model_fits, model_probabilities
 from tumble.plot._parameters import parameters
 from tumble.plot._player import Player, play
 from tumble.plot._segmentation import segmentation
@@ -14,6 +15,8 @@ __all__ = [
     "cells",
     "convergence",
     "fit_band",
+    "model_fits",
+    "model_probabilities",
     "parameters",
     "play",
     "render",
