@@ -30,7 +30,7 @@ from tumble.structure._model_comparison import ModelComparison, ranked
 ARRIVAL = ReactionNetwork.from_text("0 -> X ; k")
 IMMIGRATION_DEATH = ReactionNetwork.from_text("0 -> X ; k\nX -> 0 ; gamma")
 DEATH = ReactionNetwork.from_text("X -> 0 ; gamma")
-SHARP = 0.02
+SHARP = 0.05
 
 
 def on_grid(*logs_and_grids):
@@ -285,11 +285,11 @@ def test_nothing_unknown():
 def test_models_that_fail_do_not_stop_the_others():
     counts, times = [13, 8, 3], [0.5, 1.0, 2.0]
     data = {"time": times, "X": counts}
-    endless = Problem(IMMIGRATION_DEATH, data=data, initial={"X": 20},
-                      parameters={"k": Parameter(1, 1e3), "gamma": Parameter(0.1, 1)})  # fmt: skip
+    rates = {"k": Parameter(1e2, 1e3), "gamma": Parameter(0.1, 1)}
+    endless = Problem(IMMIGRATION_DEATH, data=data, initial={"X": 20}, parameters=rates)
     growth = Problem(ReactionNetwork.from_text("X -> X + Y ; k"), data=data,
                      initial={"X": 20, "Y": 0}, parameters={"k": Parameter(0.01, 1)})  # fmt: skip
-    by = Evidence(through=FiniteStateProjection(max_states=60))
+    by = Evidence(through=FiniteStateProjection(max_states=60), num_starts=1)
     problems = {"growth": growth, "endless": endless, "death": decay_problem(counts, times)}
     found = compare_models(problems, by=by)
     assert found.result is ResultCode.PARTIAL
@@ -303,8 +303,8 @@ def test_impossible_data_have_probability_zero():
     counts, times = [13, 8, 9], [0.5, 1.0, 2.0]
     data = {"time": times, "X": counts}
     both = Problem(IMMIGRATION_DEATH, data=data, initial={"X": 20},
-                   parameters={"k": Parameter(0.1, 50), "gamma": Parameter(0.1, 5)})  # fmt: skip
-    by = Evidence(through=FiniteStateProjection())
+                   parameters={"k": Parameter(0.5, 5), "gamma": Parameter(0.5, 2)})  # fmt: skip
+    by = Evidence(through=FiniteStateProjection(), num_starts=1)
     found = compare_models({"death": decay_problem(counts, times), "both": both}, by=by)
     assert found.probabilities == {"both": 1.0, "death": 0.0}
     assert found.differences == ("death cannot have made the data, or next to never",)
@@ -328,7 +328,7 @@ def test_words_and_odds():
     assert found.names == ("SIR", "SEIR")
     assert found.differences == ("SIR is 40 times as probable as SEIR (strong)",)
     assert found.probabilities["SIR"] == pytest.approx(40 / 41)
-    close = comparison({"a": scored(0.0, 0.3), "b": scored(-0.7)})
+    close = comparison({"a": scored(0.0, 0.25), "b": scored(-0.7)})
     assert close.differences == ("a and b are hardly told apart (2 to 1, to a factor of 1.3)",)
     far = comparison({"a": scored(0.0), "b": scored(-20.0), "c": scored(-6.0), "d": scored(-1.5)})
     assert far.differences[0] == "a is 4.5 times as probable as d (positive)"

@@ -82,6 +82,8 @@ class BoundLikelihood:
 
         Infinite where they cannot be computed.
         """
+        if hasattr(self._exact, "value"):
+            return np.array([self._exact_value(row) for row in z])
         if not isinstance(self.through, LinearNoise):
             return self.evaluate(z).values
         import jax
@@ -97,22 +99,32 @@ class BoundLikelihood:
         values = np.concatenate(pieces)
         return np.where(np.isfinite(values), values, np.inf)
 
+    def _exact_value(self, z: FloatArray) -> float:
+        theta = np.asarray(self.problem.space.from_fit(z))
+        return -(self._exact.value(theta) + _log_prior(self.problem, theta)[0])
+
     @cached_property
     def _exact(self) -> Any:
         return self.through.likelihood(self.problem)
 
 
 def _evaluate_exact(likelihood: Any, z: FloatArray, problem: Problem) -> tuple[float, FloatArray]:
+    theta = np.asarray(problem.space.from_fit(z))
+    value, gradient = likelihood.value_and_gradient(theta)
+    prior, prior_gradient = _log_prior(problem, theta)
+    return -(value + prior), -(gradient + prior_gradient) * problem.space.slope(z)
+
+
+def _log_prior(problem: Problem, theta: FloatArray) -> tuple[float, FloatArray]:
+    """Return the log prior of those that have one, and its gradient [P]."""
     import jax
 
     space = problem.space
-    theta = np.asarray(space.from_fit(z))
-    value, gradient = likelihood.value_and_gradient(theta)
+    if not space.has_priors:
+        return 0.0, np.zeros(space.size)
     with jax.enable_x64(True):
-        prior, prior_gradient = 0.0, np.zeros(space.size)
-        if space.has_priors:
-            prior, prior_gradient = jax.value_and_grad(space.log_prior)(theta)
-    return -(value + float(prior)), -(gradient + np.asarray(prior_gradient)) * space.slope(z)
+        value, gradient = jax.value_and_grad(space.log_prior)(theta)
+        return float(value), np.asarray(gradient)
 
 
 def _evaluate_linear_noise(

@@ -25,7 +25,7 @@ from tumble.simulators import (
     TransitionLikelihood,
 )
 from tumble.structure._integral import Integral, integrate
-from tumble.structure._joint import Joint
+from tumble.structure._joint import Joint, Mode
 
 _LEVELS = (0.025, 0.5, 0.975)
 _AT_A_BOUND = "sits at a bound of its range in the best fit; its whole range was integrated over"
@@ -184,7 +184,10 @@ class Evidence(AbstractCriterion):
             if not np.isfinite(value):
                 return self._impossible(problem)
             return Integral(value, 0.0, np.zeros((1, 0)), np.ones(1), True), np.nan
+        same = guide.likelihood.through == through
         modes = guide.modes(self.num_starts, stream.child("starts"))
+        if not modes and not same:
+            modes = [Mode.of_prior(problem.space.size)]
         if not modes:
             return Score.failed(
                 ResultCode.DIVERGED,
@@ -194,7 +197,6 @@ class Evidence(AbstractCriterion):
         found = integrate(log_density, modes, rng, self.tolerance, self.max_draws)
         if not np.isfinite(found.log_value):
             return self._impossible(problem)
-        same = guide.likelihood.through == through
         laplace = float(np.logaddexp.reduce([m.laplace for m in modes])) if same else np.nan
         return found._replace(points=exact.z(found.points)), laplace
 

@@ -16,6 +16,7 @@ _DEGREES = 5.0  # of freedom: tails heavier than exponential ones
 _GUARD, _GUARD_SCALE = 0.1, 1.5  # share and scale of what covers the whole prior
 _LEAST_SHARE = 0.02
 _FIRST_DRAWS = 64
+_HOPELESS = 128  # draws, if the density is 0 at all of them
 _LARGEST_WEIGHT = 0.1
 _POWERS = (1.0, 0.5, 0.25, 0.1, 0.03)
 _SMALL = 1e-3
@@ -73,7 +74,8 @@ def integrate(
         parts = [m.log_prob(points) + math.log(n) for m, n in zip(mixtures, counts, strict=True)]
         logs = values - (np.logaddexp.reduce(parts, axis=0) - math.log(total))
         found = _summed(points, logs, tolerance)
-        if found.settled or total >= max_draws:
+        hopeless = total >= _HOPELESS and not np.isfinite(found.log_value)
+        if found.settled or hopeless or total >= max_draws:
             return found
         mixtures.append(mixtures[-1].fitted(points, logs))
         counts.append(min(total, max_draws - total))
@@ -135,11 +137,13 @@ class _Mixture:
 
         While few of the weights matter, their powers are taken, so that many do.
         """
+        if not np.isfinite(logs.max()):
+            return self
         size = points.shape[1]
         for power in _POWERS:
-            tempered = np.exp(power * (logs - logs.max())) if np.isfinite(logs.max()) else logs * 0
-            weights = tempered / max(tempered.sum(), 1e-300)
-            if 1 / max((weights**2).sum(), 1e-300) > 3 * size + 5:
+            weights = np.exp(power * (logs - logs.max()))
+            weights /= weights.sum()
+            if 1 / (weights**2).sum() > 3 * size + 5:
                 break
         parts = self._parts(points)
         belongs = np.exp(parts - np.logaddexp.reduce(parts, axis=0)) * weights

@@ -33,6 +33,11 @@ class Mode(NamedTuple):
     log_density: float
     covariance: FloatArray
 
+    @classmethod
+    def of_prior(cls, size: int) -> Mode:
+        """Return what stands for the prior of so many parameters, where nothing else is known."""
+        return cls(np.zeros(size), 0.0, np.pi**2 / 3 * np.eye(size))  # of the logistic distribution
+
     @property
     def laplace(self) -> float:
         """The logarithm of the integral by Laplace's method."""
