@@ -287,10 +287,8 @@ def test_models_that_fail_do_not_stop_the_others():
     data = {"time": times, "X": counts}
     rates = {"k": Parameter(1e2, 1e3), "gamma": Parameter(0.1, 1)}
     endless = Problem(IMMIGRATION_DEATH, data=data, initial={"X": 20}, parameters=rates)
-    growth = Problem(ReactionNetwork.from_text("X -> X + Y ; k"), data=data,
-                     initial={"X": 20, "Y": 0}, parameters={"k": Parameter(0.01, 1)})  # fmt: skip
     by = Evidence(through=FiniteStateProjection(max_states=60), num_starts=1)
-    problems = {"growth": growth, "endless": endless, "death": decay_problem(counts, times)}
+    problems = {"endless": endless, "death": decay_problem(counts, times)}
     found = compare_models(problems, by=by)
     assert found.result is ResultCode.PARTIAL
     assert found.best.name == "death" and found.probabilities["death"] == 1
