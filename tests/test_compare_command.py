@@ -90,7 +90,7 @@ REFUSED = [
     (RUN.replace("model: |", "modell: |"), ["unknown key 'modell'", "Did you mean 'model'"]),
     (RUN.replace('"X -> 0 ; gamma"', '"X + Q -> 0 ; gamma"'),
      ["model 'death'", "'Q'"]),
-    (RUN.replace("gamma: {lower", "gama: {lower"), ["model 'death'", "gamma"]),
+    (RUN.replace("gamma: {lower", "gama: {lower"), ["`parameters` has 'gama', which no model"]),
     (RUN.replace("parameters:\n  gamma", "parameters:\n  zeta: {lower: 1, upper: 2}\n  gamma"),
      ["`parameters` has 'zeta', which no model uses"]),
     (RUN.replace("evidence:", "evidense:"), ["`compare.by` is 'evidense'", "evidence"]),
