@@ -90,8 +90,8 @@ def compare_models(
             pass
     stopped = Score.failed(ResultCode.INTERRUPTED, "stopped by hand")
     scores = {name: scores.get(name, stopped) for name in problems}
-    if all(math.isnan(s.log_score) for s in scores.values()):
-        if stopped in scores.values():
+    if not any(math.isfinite(s.log_score) for s in scores.values()):
+        if stopped.reason in (s.reason for s in scores.values()):
             raise KeyboardInterrupt
         reasons = "; ".join(f"{name}: {s.reason}" for name, s in scores.items())
         raise SimulationError(f"no model could be weighed: {reasons}.")

@@ -227,7 +227,10 @@ class Evidence(AbstractCriterion):
             objective = PathLikelihood(through)
         heaviest = integral.points[int(np.argmax(integral.weights))]
         theta = np.asarray(space.from_fit(heaviest))
-        return fit(problem, objective=objective, start=space.unpack(theta), progress=False)
+        found = fit(problem, objective=objective, start=space.unpack(theta), progress=False)
+        if found.result is ResultCode.INTERRUPTED:
+            raise KeyboardInterrupt
+        return found
 
 
 _WORDS: dict[type, str] = {
