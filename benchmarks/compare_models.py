@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _report import Page, arguments, progress, settings
+from _lattice_gas_movies import Rows
+from _report import Page, arguments, progress
 
 import tumble as tb
 from tumble.simulators import FiniteStateProjection, ParticleFilter
@@ -270,28 +271,37 @@ def real_eyam(page: Page) -> ModelComparison:
     return linear
 
 
-def known_truth(page: Page, num_sets: int) -> None:
+def weighed(truth: str, seed: int) -> dict[str, Any]:
+    """Return what the comparison says of one simulated outbreak."""
+    found, seconds = compared(simulated(truth, seed), Evidence())
+    return {
+        "chosen": found.best.name,
+        "top": found.best.probability,
+        "of_truth": found.probabilities[truth],
+        "unsettled": sum(not m.score.result.ok for m in found.models),
+        "seconds": seconds,
+    }
+
+
+def known_truth(page: Page, num_sets: int, kept: Rows) -> None:
     """Write how often the right model is chosen, and how firmly."""
     page.heading("Simulated outbreaks")
     names = list(MODELS)
-    chosen = np.zeros((5, 5), int)
-    top, right, of_truth, spent, unsettled = [], [], [], [], 0
-    for t, truth in enumerate(names):
-        for seed in range(num_sets):
-            found, seconds = compared(simulated(truth, seed), Evidence())
-            best = found.best.name
-            chosen[t, names.index(best)] += 1
-            top.append(found.best.probability)
-            right.append(best == truth)
-            of_truth.append(found.probabilities[truth])
-            spent.append(seconds)
-            unsettled += sum(not m.score.result.ok for m in found.models)
     rows = []
-    for t, truth in enumerate(names):
-        own = np.array(of_truth[t * num_sets : (t + 1) * num_sets])
-        rows.append([truth, *chosen[t].tolist(), f"{np.mean(own):.2f}"])
-    page.table(["made by", *(f"{n} chosen" for n in names), "probability of the truth"], rows)
-    tops, hits = np.array(top), np.array(right)
+    for seed in range(num_sets):
+        for truth in names:
+            rows.append(kept.get((truth, seed), lambda t=truth, s=seed: weighed(t, s)))
+    table = []
+    for truth in names:
+        own = [row for row in rows if row["key"][0] == truth]
+        counts = [sum(row["chosen"] == name for row in own) for name in names]
+        table.append([truth, *counts, f"{np.mean([row['of_truth'] for row in own]):.2f}"])
+    page.table(["made by", *(f"{n} chosen" for n in names), "probability of the truth"], table)
+    tops = np.array([row["top"] for row in rows])
+    hits = np.array([row["chosen"] == row["key"][0] for row in rows])
+    of_truth = np.array([row["of_truth"] for row in rows])
+    unsettled = sum(row["unsettled"] for row in rows)
+    spent = [row["seconds"] for row in rows]
     error = calibration_error(tops, hits)
     mean, high = expected_by_chance(tops)
     page.text(
@@ -327,18 +337,22 @@ def draw(pairs: dict[str, ModelComparison], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
+def real(page: Page) -> None:
+    """Write what two outbreaks tell, and draw it."""
+    draw({"Influenza": real_influenza(page), "Eyam": real_eyam(page)}, _PICTURE)
+    page.text("![Probabilities of the models, and runs at their best fits](compare_models.png)")
+
+
 def main() -> None:
     """Print the page."""
     parser = arguments(__doc__)
     parser.add_argument("--sets", type=int, default=20, help="simulated outbreaks of each model")
+    parser.add_argument("--keep", type=Path, help="a folder of parts that are done, to go on from")
     options = parser.parse_args()
     page = Page("compare_models", "Which model: SI, SIS, SIR, SIRS or SEIR")
-    page.text(f"`compare_models` with default settings. {settings(options)}")
-    pairs = {"Influenza": real_influenza(page), "Eyam": real_eyam(page)}
-    if options.save:
-        draw(pairs, _PICTURE)
-        page.text("![Probabilities of the models, and runs at their best fits](compare_models.png)")
-    known_truth(page, options.sets)
+    page.text(f"`compare_models` with default settings. --sets {options.sets}")
+    page.part(real, options.keep and options.keep / "real.md")
+    known_truth(page, options.sets, Rows(options.keep and options.keep / "rows.jsonl"))
     page.finish(options.save)
 
 

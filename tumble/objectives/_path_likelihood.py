@@ -18,6 +18,7 @@ from tumble.simulators import LinearNoise, SupportsLikelihood
 
 # Points are evaluated in batches of this many, so that one compiled function serves them all.
 _WIDTH = 8
+_WIDTH_OF_VALUES = 64  # without derivatives there is room for more
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,9 @@ class BoundLikelihood:
         data = [e.data.values for e in self.problem.experiments]
         pieces = [np.empty(0)]
         with jax.enable_x64(True):
-            for first in range(0, len(z), _WIDTH):
-                rows = np.arange(first, min(first + _WIDTH, len(z)))
-                padded = np.asarray(z[np.resize(rows, _WIDTH)], dtype=float)
+            for first in range(0, len(z), _WIDTH_OF_VALUES):
+                rows = np.arange(first, min(first + _WIDTH_OF_VALUES, len(z)))
+                padded = np.asarray(z[np.resize(rows, _WIDTH_OF_VALUES)], dtype=float)
                 pieces.append(np.asarray(function(padded, data))[: len(rows)])
         values = np.concatenate(pieces)
         return np.where(np.isfinite(values), values, np.inf)
