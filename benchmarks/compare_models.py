@@ -18,7 +18,7 @@ from tumble.structure import Evidence, HeldOut, ModelComparison
 
 _ROOT = Path(__file__).resolve().parents[1]
 _EXAMPLES = _ROOT / "examples"
-_PICTURE = _ROOT / "docs" / "results" / "compare_models.png"
+_PICTURES = _ROOT / "docs" / "results"
 MODELS = {
     "SI": "S + I -> 2 I ; beta",
     "SIS": "S + I -> 2 I ; beta\nI -> S ; gamma",
@@ -26,6 +26,7 @@ MODELS = {
     "SIRS": "S + I -> 2 I ; beta\nI -> R ; gamma\nR -> S ; waning",
     "SEIR": "S + I -> E + I ; beta\nE -> I ; sigma\nI -> R ; gamma",
 }
+_PARTS = ("influenza", "eyam", "simulated")
 _LIKELY = ("SIR", "SIRS", "SEIR")
 _BOYS, _VILLAGERS = 763, 261
 
@@ -198,7 +199,7 @@ def estimates(page: Page, found: ModelComparison) -> None:
     page.table(["model", *names, "best fit"], rows)
 
 
-def real_influenza(page: Page) -> ModelComparison:
+def real_influenza(page: Page) -> None:
     """Write what the boarding school tells."""
     page.heading("Influenza in a boarding school, 1978")
     problems = influenza()
@@ -225,7 +226,7 @@ def real_influenza(page: Page) -> ModelComparison:
         "σ 0.001 … 1000": {"sigma": tb.Parameter(1e-3, 1e3)},
         "σ 0.5 … 2, an incubation of half a day to two": {"sigma": tb.Parameter(0.5, 2)},
     }, linear)  # fmt: skip
-    return linear
+    draw(page, linear, "influenza")
 
 
 def prior_table(page: Page, make: Any, changes: dict[str, Any], base: ModelComparison) -> None:
@@ -240,7 +241,7 @@ def prior_table(page: Page, make: Any, changes: dict[str, Any], base: ModelCompa
     page.text("What the ranges of the further rates do; the other ranges as above, linear noise.")
 
 
-def real_eyam(page: Page) -> ModelComparison:
+def real_eyam(page: Page) -> None:
     """Write what the village tells."""
     page.heading("Plague in Eyam, 1666")
     linear, s_linear = compared(eyam(), Evidence())
@@ -268,7 +269,7 @@ def real_eyam(page: Page) -> ModelComparison:
         "σ 0.01 … 10,000": {"sigma": tb.Parameter(1e-2, 1e4)},
         "σ 4 … 15, an incubation of two to eight days": {"sigma": tb.Parameter(4, 15)},
     }, linear)  # fmt: skip
-    return linear
+    draw(page, linear, "eyam", "I")
 
 
 def weighed(truth: str, seed: int) -> dict[str, Any]:
@@ -320,39 +321,39 @@ def known_truth(page: Page, num_sets: int, kept: Rows) -> None:
     )
 
 
-def draw(pairs: dict[str, ModelComparison], path: Path) -> None:
-    """Draw probabilities and fits of both outbreaks."""
+def draw(page: Page, found: ModelComparison, name: str, observable: str | None = None) -> None:
+    """Draw probabilities and fits, and write where the picture is."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(2, 2, figsize=(10, 6.5), layout="constrained")
-    for row, (title, found) in zip(axes, pairs.items(), strict=True):
-        tb.plot.model_probabilities(found, ax=row[0])
-        likely = tuple(m for m in found.models if m.probability > 0.01)
-        observable = "I" if title == "Eyam" else None
-        tb.plot.model_fits(replace(found, models=likely), observable=observable, ax=row[1])
-        row[0].set_title(title, loc="left")
-    figure.savefig(path, dpi=110)
-
-
-def real(page: Page) -> None:
-    """Write what two outbreaks tell, and draw it."""
-    draw({"Influenza": real_influenza(page), "Eyam": real_eyam(page)}, _PICTURE)
-    page.text("![Probabilities of the models, and runs at their best fits](compare_models.png)")
+    figure, axes = plt.subplots(1, 2, figsize=(10, 3.4), layout="constrained")
+    tb.plot.model_probabilities(found, ax=axes[0])
+    likely = tuple(m for m in found.models if m.probability > 0.01)
+    tb.plot.model_fits(replace(found, models=likely), observable=observable, ax=axes[1])
+    file = f"compare_models_{name}.png"
+    figure.savefig(_PICTURES / file, dpi=100)
+    page.text(f"![Probabilities of the models, and runs at the best fits]({file})")
 
 
 def main() -> None:
     """Print the page."""
     parser = arguments(__doc__)
     parser.add_argument("--sets", type=int, default=20, help="simulated outbreaks of each model")
+    parser.add_argument("--parts", nargs="+", choices=_PARTS, default=_PARTS)
     parser.add_argument("--keep", type=Path, help="a folder of parts that are done, to go on from")
     options = parser.parse_args()
     page = Page("compare_models", "Which model: SI, SIS, SIR, SIRS or SEIR")
-    page.text(f"`compare_models` with default settings. --sets {options.sets}")
-    page.part(real, options.keep and options.keep / "real.md")
-    known_truth(page, options.sets, Rows(options.keep and options.keep / "rows.jsonl"))
+    page.text(
+        f"""`compare_models` with default settings. --parts {" ".join(options.parts)} --sets
+        {options.sets}"""
+    )
+    for part, write in (("influenza", real_influenza), ("eyam", real_eyam)):
+        if part in options.parts:
+            page.part(write, options.keep and options.keep / f"{part}.md")
+    if "simulated" in options.parts:
+        known_truth(page, options.sets, Rows(options.keep and options.keep / "rows.jsonl"))
     page.finish(options.save)
 
 
