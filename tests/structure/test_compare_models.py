@@ -239,7 +239,7 @@ def test_likelihoods_agree_on_reported_cases_and_unknown_beginnings():
         observables={"cases": Observable("I", noise.Binomial("p"))},
     )  # fmt: skip
     exact = weigh(Evidence(through=FiniteStateProjection()), problem)
-    sampled = weigh(Evidence(through=ParticleFilter(300)), problem)
+    sampled = weigh(Evidence(through=ParticleFilter(1000)), problem)
     linear = weigh(Evidence(), problem)
     error = np.hypot(exact.standard_error, sampled.standard_error)
     assert abs(exact.log_score - sampled.log_score) < 4 * error
@@ -247,6 +247,7 @@ def test_likelihoods_agree_on_reported_cases_and_unknown_beginnings():
     assert {e.name for e in exact.posterior} == {"beta", "gamma", "p", "I0"}
 
 
+@pytest.mark.slow
 def test_what_learn_structure_refuses_is_weighed():
     """Hidden species, a rate law, a rate that follows an input, unknown noise."""
     data = reported()
@@ -255,19 +256,18 @@ def test_what_learn_structure_refuses_is_weighed():
     }
     unknown = {"p": Parameter(0.3, 0.9, scale="logit"), "phi": Parameter(1, 1e3)}
     sir = epidemic(SIR, data, initial={"S": 47, "I": 3, "R": 0}, parameters=unknown, **shared)
-    law = "S + I => 2 I ; beta * S * I / (1 + I / 20)\nI -> R ; gamma"
-    saturated = epidemic(law, data, initial={"S": 47, "I": 3, "R": 0}, parameters=unknown, **shared)
+    law = "S + I => 2 I ; b * S * I / (1 + I / 20)\nI -> R ; gamma"
     forced = Problem(
-        ReactionNetwork.from_text("S + I -> 2 I ; b\nI -> R ; gamma"),
+        ReactionNetwork.from_text(law),
         [Experiment(data, {"S": 47, "I": 3, "R": 0},
                     {"b": inputs.StepInput([0.0, 2.0], [0.05, 0.02])})],
         {"gamma": Parameter(0.01, 10), **unknown}, **shared,
     )  # fmt: skip
-    found = compare_models({"SIR": sir, "saturated": saturated, "forced": forced})
+    found = compare_models({"SIR": sir, "forced": forced})
     assert found.result is ResultCode.SUCCESS
     assert sum(found.probabilities.values()) == pytest.approx(1)
     assert found["SIR"].likelihood == "linear noise (approximate)"
-    again = compare_models({"forced": forced, "SIR": sir, "saturated": saturated})
+    again = compare_models({"forced": forced, "SIR": sir})
     assert again.probabilities == found.probabilities
 
 
