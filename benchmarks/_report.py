@@ -8,7 +8,7 @@ import platform
 import sys
 import textwrap
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,17 @@ class Page:
         lines = [_row(row, widths) for row in cells]
         lines.insert(1, "|" + "|".join("-" * (w + 2) for w in widths) + "|")
         self._put("\n".join(lines) + "\n")
+
+    def part(self, write: Callable[[Page], None], kept: Path | None) -> None:
+        """Write what ``write`` does, or what it did when the file ``kept`` was made."""
+        if kept is not None and kept.exists():
+            self._put(kept.read_text(encoding="utf-8"))
+            return
+        before = len(self._lines)
+        write(self)
+        if kept is not None:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.write_text("\n".join(self._lines[before:]), encoding="utf-8")
 
     def finish(self, save: bool) -> None:
         """Write the versions and the time taken; with ``save``, the page to docs/results."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     )
     from tumble._bootstrap import bootstrap
     from tumble._budget import Budget
+    from tumble._compare_models import compare_models
     from tumble._errors import TumbleError
     from tumble._experiment import Experiment
     from tumble._fit import fit
@@ -84,6 +85,7 @@ _HOMES = {
     "FitResult": "tumble._fit_result",
     "audit_gradient": "tumble.diagnostics",
     "bootstrap": "tumble._bootstrap",
+    "compare_models": "tumble._compare_models",
     "diagnostics": "tumble.diagnostics",
     "distances": "tumble.distances",
     "fit": "tumble._fit",
@@ -133,6 +135,7 @@ __all__ = [
     "audit_gradient",
     "bootstrap",
     "choices",
+    "compare_models",
     "diagnostics",
     "distances",
     "fit",

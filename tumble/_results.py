@@ -101,6 +101,7 @@ class ResultCode(enum.Enum):
     NOT_IDENTIFIED = "not identified"
     DIVERGED = "diverged"
     INTERRUPTED = "interrupted"
+    FAILED = "failed"
 
     @property
     def ok(self) -> bool:
@@ -140,6 +141,7 @@ _RESULT_ADVICE = {
         "the loss was not finite at any point tried: check the bounds and the initial state."
     ),
     ResultCode.INTERRUPTED: "stopped by hand; what was computed is kept.",
+    ResultCode.FAILED: "the reason says what to mend.",
 }
 
 

@@ -205,6 +205,31 @@ def audit(
 
 @app.command()
 @_guarded
+def compare(
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A run file with `models`.", show_default=False)
+    ],
+    output: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="A file that ends in .json, or .png, .svg, .pdf; can be given again.",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[int | None, _SEED] = None,
+    quiet: Annotated[bool, _QUIET] = False,
+    json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Say which of several models explains the data, and how firmly."""
+    from tumble.cli._compare_command import run_compare
+
+    run_compare(run, output or [], seed, quiet, json)
+
+
+@app.command()
+@_guarded
 def check(
     model: Annotated[Path, _MODEL],
     quiet: Annotated[bool, _QUIET] = False,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tumble.io._atomic import replacing
+    from tumble.io._comparison_file import ComparisonConfig, load_comparison
     from tumble.io._images import read_images, read_masks
     from tumble.io._lattice_movie import lattice_movie
     from tumble.io._read_run_config import load_run_config
@@ -20,11 +21,13 @@ if TYPE_CHECKING:
     from tumble.io._yaml import RunFileError
 
 _HOMES = {
+    "ComparisonConfig": "_comparison_file",
     "RunConfig": "_run_config",
     "RunFileError": "_yaml",
     "RunFolder": "_run_folder",
     "fit_tree": "_result_file",
     "lattice_movie": "_lattice_movie",
+    "load_comparison": "_comparison_file",
     "load_fit": "_result_file",
     "load_run_config": "_read_run_config",
     "read_data": "_tables",
@@ -40,11 +43,13 @@ _HOMES = {
 }
 
 __all__ = [
+    "ComparisonConfig",
     "RunConfig",
     "RunFileError",
     "RunFolder",
     "fit_tree",
     "lattice_movie",
+    "load_comparison",
     "load_fit",
     "load_run_config",
     "read_data",

@@ -63,7 +63,13 @@ ALGORITHMS: Mapping[str, Mapping[str, str]] = {
     "through": {
         "linear_noise": "tumble.simulators:LinearNoise",
         "finite_state_projection": "tumble.simulators:FiniteStateProjection",
+        "particle_filter": "tumble.simulators:ParticleFilter",
     },
+    "criterion": {
+        "evidence": "tumble.structure:Evidence",
+        "held_out": "tumble.structure:HeldOut",
+    },
+    "evidence": {"evidence": "tumble.structure:Evidence"},
     "simulator": {
         "direct_method": "tumble.simulators:DirectMethod",
         "next_reaction_method": "tumble.simulators:NextReactionMethod",

@@ -51,7 +51,7 @@ def load_run_config(path: str | Path, *, inputs: str | Path | None = None) -> Ru
     path = Path(path)
     content, text = read_yaml(path)
     try:
-        return _build(path, text, content, None if inputs is None else Path(inputs))
+        return build_config(path, text, content, None if inputs is None else Path(inputs))
     except TumbleError as error:
         if str(error).startswith(f"'{path.name}'"):
             raise
@@ -61,7 +61,10 @@ def load_run_config(path: str | Path, *, inputs: str | Path | None = None) -> Ru
 # -- sections ------------------------------------------------------------------------------------
 
 
-def _build(path: Path, text: str, content: Any, inputs: Path | None) -> RunConfig:
+def build_config(path: Path, text: str, content: Any, inputs: Path | None) -> RunConfig:
+    """Return the `RunConfig` of what a run file holds."""
+    if content.get("models") is not None:
+        raise RunFileError("the run file names several `models`; `tumble compare` takes those.")
     top = Section.read(content, "", _TOP)
     structure = read_structure(top)
     has_library = structure is not None and structure.library is not None

@@ -18,6 +18,7 @@ from tumble.simulators import LinearNoise, SupportsLikelihood
 
 # Points are evaluated in batches of this many, so that one compiled function serves them all.
 _WIDTH = 8
+_WIDTH_OF_VALUES = 64  # without derivatives there is room for more
 
 
 @dataclass(frozen=True)
@@ -77,22 +78,54 @@ class BoundLikelihood:
         values, gradients = (np.array(column) for column in zip(*rows, strict=True))
         return Evaluation(values, gradients, None)
 
+    def values(self, z: FloatArray) -> FloatArray:
+        """Return the values alone [M] at points z [M, P], without the cost of derivatives.
+
+        Infinite where they cannot be computed.
+        """
+        if hasattr(self._exact, "value"):
+            return np.array([self._exact_value(row) for row in z])
+        if not isinstance(self.through, LinearNoise):
+            return self.evaluate(z).values
+        import jax
+
+        function = _compiled_values(self.through, Structure(self.problem))
+        data = [e.data.values for e in self.problem.experiments]
+        pieces = [np.empty(0)]
+        with jax.enable_x64(True):
+            for first in range(0, len(z), _WIDTH_OF_VALUES):
+                rows = np.arange(first, min(first + _WIDTH_OF_VALUES, len(z)))
+                padded = np.asarray(z[np.resize(rows, _WIDTH_OF_VALUES)], dtype=float)
+                pieces.append(np.asarray(function(padded, data))[: len(rows)])
+        values = np.concatenate(pieces)
+        return np.where(np.isfinite(values), values, np.inf)
+
+    def _exact_value(self, z: FloatArray) -> float:
+        theta = np.asarray(self.problem.space.from_fit(z))
+        return -(self._exact.value(theta) + _log_prior(self.problem, theta)[0])
+
     @cached_property
     def _exact(self) -> Any:
         return self.through.likelihood(self.problem)
 
 
 def _evaluate_exact(likelihood: Any, z: FloatArray, problem: Problem) -> tuple[float, FloatArray]:
+    theta = np.asarray(problem.space.from_fit(z))
+    value, gradient = likelihood.value_and_gradient(theta)
+    prior, prior_gradient = _log_prior(problem, theta)
+    return -(value + prior), -(gradient + prior_gradient) * problem.space.slope(z)
+
+
+def _log_prior(problem: Problem, theta: FloatArray) -> tuple[float, FloatArray]:
+    """Return the log prior of those that have one, and its gradient [P]."""
     import jax
 
     space = problem.space
-    theta = np.asarray(space.from_fit(z))
-    value, gradient = likelihood.value_and_gradient(theta)
+    if not space.has_priors:
+        return 0.0, np.zeros(space.size)
     with jax.enable_x64(True):
-        prior, prior_gradient = 0.0, np.zeros(space.size)
-        if space.has_priors:
-            prior, prior_gradient = jax.value_and_grad(space.log_prior)(theta)
-    return -(value + float(prior)), -(gradient + np.asarray(prior_gradient)) * space.slope(z)
+        value, gradient = jax.value_and_grad(space.log_prior)(theta)
+        return float(value), np.asarray(gradient)
 
 
 def _evaluate_linear_noise(
@@ -149,3 +182,21 @@ def _compiled(method: LinearNoise, structure: Structure) -> Any:
         return value, gradient, curvature
 
     return jax.jit(jax.vmap(one))
+
+
+@lru_cache(maxsize=16)
+def _compiled_values(method: LinearNoise, structure: Structure) -> Any:
+    """Return the jitted (z [M, P], data) -> values."""
+    import jax
+    import jax.numpy as jnp
+
+    space = structure.problem.space
+    likelihood = method.likelihood(structure.problem)
+
+    def one(z: JaxArray, data: list[JaxArray]) -> JaxArray:
+        theta = space.from_fit(z, jnp)
+        white, log_scale, constant = likelihood.residuals(theta, data)
+        value = 0.5 * white @ white + log_scale.sum() + constant
+        return value - space.log_prior(theta)
+
+    return jax.jit(jax.vmap(one, in_axes=(0, None)))

@@ -4,6 +4,7 @@ from tumble.plot._audit import audit_plot
 from tumble.plot._cells import cells, render
 from tumble.plot._convergence import convergence, waterfall
 from tumble.plot._fit_band import fit_band
+from tumble.plot._models import model_fits, model_probabilities
 from tumble.plot._parameters import parameters
 from tumble.plot._player import Player, play
 from tumble.plot._segmentation import segmentation
@@ -16,6 +17,8 @@ __all__ = [
     "convergence",
     "fit_band",
     "inclusion",
+    "model_fits",
+    "model_probabilities",
     "network_picture",
     "parameters",
     "play",

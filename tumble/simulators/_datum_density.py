@@ -15,13 +15,19 @@ _SMALLEST_BATCH = 256
 
 @dataclass(frozen=True)
 class DatumDensity:
-    """What a filter needs of a binding, with derivatives in the U entries of θ that it uses."""
+    """What a filter needs of a binding, with derivatives in the U entries of θ that it uses.
+
+    Without ``slopes`` there are none: U is 0.
+    """
 
     binding: Any
+    slopes: bool = True
 
     @cached_property
     def used(self) -> IntArray:
         """The entries of θ that the binding depends on, [U]."""
+        if not self.slopes:
+            return np.zeros(0, np.int64)
         names = self.binding.space.names
         return np.flatnonzero([name.split("[")[0] in self.binding.used for name in names])
 
@@ -73,6 +79,10 @@ class DatumDensity:
 
         def with_jacobian(function: Any) -> Any:
             def both(theta: JaxArray, *rest: Any) -> tuple[JaxArray, JaxArray]:
+                if not len(used):
+                    value = function(theta, *rest)
+                    return value, jnp.zeros((*value.shape, 0))
+
                 def twice(part: JaxArray) -> tuple[JaxArray, JaxArray]:
                     value = function(theta.at[used].set(part), *rest)
                     return value, value

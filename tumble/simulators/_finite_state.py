@@ -215,9 +215,18 @@ class ForwardFilter:
             gradient[density.used] += slope
         return value, gradient if np.isfinite(value) else np.full(len(theta), np.nan)
 
+    def value(self, theta: FloatArray) -> float:
+        """Return the log likelihood alone, without the cost of the derivatives."""
+        theta = np.asarray(theta, dtype=float)
+        return sum(self._of_experiment(density, theta)[0] for density in self._plain_densities)
+
     @cached_property
     def _densities(self) -> tuple[DatumDensity, ...]:
         return tuple(DatumDensity(binding) for binding in self.problem.bindings)
+
+    @cached_property
+    def _plain_densities(self) -> tuple[DatumDensity, ...]:
+        return tuple(DatumDensity(b, slopes=False) for b in self.problem.bindings)
 
     def _of_experiment(self, density: DatumDensity, theta: FloatArray) -> tuple[float, FloatArray]:
         """Return the log likelihood of one experiment and its derivatives in what it uses [U]."""
@@ -279,7 +288,7 @@ def _observe(
         theta, np.tile(space.states, (replicates, 1)), np.repeat(datum, n, axis=0)
     )
     log_density = log_density.reshape(replicates, n).T
-    slope = np.moveaxis(slope.reshape(replicates, n, -1), 2, 0).swapaxes(1, 2)
+    slope = np.moveaxis(slope.reshape(replicates, n, slope.shape[-1]), 2, 0).swapaxes(1, 2)
     for depth in (DEPTH, _LARGE_DEPTH):
         ahead = flow.advance(table, span, depth)
         before = ahead[0, :n]

@@ -1,7 +1,8 @@
-"""Learning which reactions there are."""
+"""Learning which reactions there are, and weighing models."""
 
 from tumble.structure._advice import Advice, DesignValue, NextExperiment, possible_experiments
 from tumble.structure._conserved import ObservedLaw, observed_laws
+from tumble.structure._criteria import AbstractCriterion, Evidence, Score
 from tumble.structure._equivalence import (
     Equivalences,
     NetworkClass,
@@ -10,8 +11,12 @@ from tumble.structure._equivalence import (
     Relation,
 )
 from tumble.structure._found import AbstractSearch, Found
+from tumble.structure._held_out import HeldOut
+from tumble.structure._integral import Integral, integrate
+from tumble.structure._joint import Joint, Mode, prior_words
 from tumble.structure._library import ReactionLibrary, equation, mass_action
 from tumble.structure._likelihood import LogLikelihood, NetworkLikelihood
+from tumble.structure._model_comparison import ModelComparison, WeighedModel, ranked
 from tumble.structure._posterior import NetworkPosterior, NetworkPrior, Weighed
 from tumble.structure._refinement import LeftOut, Refinement
 from tumble.structure._result import LearntReaction, NetworkChoice, StructureResult
@@ -19,14 +24,21 @@ from tumble.structure._search import WindowSearch
 from tumble.structure._sight import Sight
 
 __all__ = [
+    "AbstractCriterion",
     "AbstractSearch",
     "Advice",
     "DesignValue",
     "Equivalences",
+    "Evidence",
     "Found",
+    "HeldOut",
+    "Integral",
+    "Joint",
     "LearntReaction",
     "LeftOut",
     "LogLikelihood",
+    "Mode",
+    "ModelComparison",
     "NetworkChoice",
     "NetworkClass",
     "NetworkLikelihood",
@@ -39,12 +51,17 @@ __all__ = [
     "Recovery",
     "Refinement",
     "Relation",
+    "Score",
     "Sight",
     "StructureResult",
     "Weighed",
+    "WeighedModel",
     "WindowSearch",
     "equation",
+    "integrate",
     "mass_action",
     "observed_laws",
     "possible_experiments",
+    "prior_words",
+    "ranked",
 ]
