@@ -7,6 +7,7 @@ from tumble.plot._fit_band import fit_band
 from tumble.plot._parameters import parameters
 from tumble.plot._player import Player, play
 from tumble.plot._segmentation import segmentation
+from tumble.plot._selection import gates, selection
 
 __all__ = [
     "Player",
@@ -14,9 +15,11 @@ __all__ = [
     "cells",
     "convergence",
     "fit_band",
+    "gates",
     "parameters",
     "play",
     "render",
     "segmentation",
+    "selection",
     "waterfall",
 ]

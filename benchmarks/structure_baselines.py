@@ -1,0 +1,273 @@
+"""Which reactions there are, by other ways: regression, screening, PySINDy, descent, gates."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from _report import Page, arguments, progress, settings
+from _structure_rivals import descent, regression
+from _workers import PEERS_PYTHON
+
+import tumble as tb
+from tumble.structure import GatePath, IncrementScreening, mass_action
+
+_SIR = tb.ReactionNetwork.from_text("S + I -> 2 I ; beta\nI -> R ; gamma")
+_RATES = {"beta": 0.02, "gamma": 5.0}
+_START = {"S": 1980, "I": 20, "R": 0}
+_TRUTH = {"I + S -> 2 I": 0.02, "I -> R": 5.0}
+# Where R is not seen, these are the same to the data.
+_UNSEEN = {"I -> 0": "I -> R", "I -> 2 R": "I -> R"}
+_TERMS = {("S", "S I"): -0.02, ("I", "S I"): 0.02, ("I", "I"): -5.0, ("R", "I"): 5.0}
+_STRENGTHS = (1e-7, 1e-6, 1e-5)
+_POPULATION = 2000
+_STEPS, _RUNS = 300, 64
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is observed: so many epidemics at so many times (0 among them), noise, and species."""
+
+    name: str
+    num_samples: int = 5
+    num_times: int = 51
+    sd: float = 0.0
+    species: str = "SIR"
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether all species are."""
+        return self.species == "SIR"
+
+
+SETTINGS = (
+    Setting("1 epidemic", num_samples=1),
+    Setting("5 epidemics at 51 times, all seen"),
+    Setting("20 epidemics", num_samples=20),
+    Setting("at 101 times", num_times=101),
+    Setting("at 21 times", num_times=21),
+    Setting("at 11 times", num_times=11),
+    Setting("noise of sd 5", sd=5.0),
+    Setting("noise of sd 20", sd=20.0),
+    Setting("S and I seen", species="SI"),
+    Setting("only I seen", species="I"),
+)
+
+
+@dataclass
+class Score:
+    """What a way achieved in one setting."""
+
+    exact: list[bool] = field(default_factory=list)
+    precision: list[float] = field(default_factory=list)
+    recall: list[float] = field(default_factory=list)
+    errors: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+    def add(self, found: dict[Any, float], truth: dict[Any, float], seconds: float) -> bool:
+        """Add an answer; return whether it is exact."""
+        common = found.keys() & truth.keys()
+        self.exact.append(found.keys() == truth.keys())
+        self.precision.append(len(common) / max(len(found), 1))
+        self.recall.append(len(common) / len(truth))
+        self.errors += [abs(found[e] / truth[e] - 1) for e in common]
+        self.seconds.append(seconds)
+        return self.exact[-1]
+
+
+def data_of(setting: Setting, seed: int) -> Any:
+    """Return simulated data of a setting, as an array of xarray."""
+    seen = tb.simulate(
+        _SIR, _RATES, initial=_START, times=np.linspace(0, 1, setting.num_times)[1:],
+        num_samples=setting.num_samples, seed=seed,
+    )  # fmt: skip
+    data = seen.data.rename(sample="replicate", species="observable").astype(float)
+    data = data.sel(observable=list(setting.species)).copy()
+    rng = np.random.default_rng(seed)
+    return data + rng.normal(0, setting.sd, data.shape) if setting.sd else data
+
+
+def problem_of(setting: Setting, seed: int) -> tuple[tb.Problem, Any]:
+    """Return the problem, and its library of 90 candidates."""
+    library = mass_action(["S", "I", "R"])
+    noise = tb.noise.Normal(setting.sd) if setting.sd else tb.noise.Exact()
+    problem = tb.Problem(
+        library.network, data=data_of(setting, seed), initial=_START,
+        observables={s: tb.Observable(s, noise=noise) for s in setting.species},
+        parameters=library.parameters(1e-9, 1e6),
+    )  # fmt: skip
+    return problem, library
+
+
+def _by(method: Any) -> Callable[[Setting, int], dict[str, float]]:
+    def learnt(setting: Setting, seed: int) -> dict[str, float]:
+        problem, library = problem_of(setting, seed)
+        best = tb.learn_structure(problem, library=library, method=method).networks[0]
+        return dict(zip(best.equations, best.rates, strict=True))
+
+    return learnt
+
+
+def _regressed(laws: bool) -> Callable[[Setting, int], dict[str, float]]:
+    return lambda setting, seed: regression(*problem_of(setting, seed), laws)
+
+
+def _descended(setting: Setting, seed: int) -> dict[str, float]:
+    """Return the best of all strengths and cutoffs, as the truth tells it."""
+    problem, library = problem_of(setting, seed)
+    best: tuple[float, dict[str, float]] = (-1.0, {})
+    for strength in _STRENGTHS:
+        rates = descent(problem, library, strength, _STEPS, _RUNS, seed)
+        unit = _units(library)
+        order = sorted(rates, key=lambda e: -rates[e] / unit[e])
+        for size in range(1, 9):
+            kept = {e: rates[e] for e in order[:size]}
+            merged = _merged(kept, setting)
+            common = len(merged.keys() & _TRUTH.keys())
+            f1 = 2 * common / (len(merged) + len(_TRUTH))
+            if f1 > best[0]:
+                best = f1, kept
+    return best[1]
+
+
+def _units(library: Any) -> dict[str, float]:
+    typical = library.combinations(np.full(3, float(_POPULATION)))
+    return dict(zip(library.equations, _POPULATION / typical, strict=True))
+
+
+def _merged(found: dict[str, float], setting: Setting) -> dict[str, float]:
+    """Return what was found, what the data cannot tell apart under one name."""
+    if "R" in setting.species:
+        return found
+    merged: dict[str, float] = {}
+    for equation, rate in found.items():
+        name = _UNSEEN.get(equation, equation)
+        merged[name] = merged.get(name, 0.0) + rate
+    return merged
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to find the network: ``needs_all`` species seen; ``share`` of the repeats it gets."""
+
+    name: str
+    run: Callable[[Setting, int], dict[str, float]]
+    needs_all: bool = True
+    few: bool = False
+
+
+WAYS = (
+    Way("regression", _regressed(False)),
+    Way("regression, laws", _regressed(True)),
+    Way("screening", _by(IncrementScreening(window=0))),
+    Way("screening, weighed", _by(IncrementScreening())),
+    Way("ℓ1 descent", _descended, needs_all=False, few=True),
+    Way("gates", _by(GatePath()), needs_all=False),
+    Way("learn_structure", _by(None), needs_all=False),
+)
+
+
+def measured(way: Way, setting: Setting, repeats: int) -> Score | None:
+    """Return how a way did in a setting, None where it does not apply."""
+    if way.needs_all and not setting.is_seen:
+        return None
+    score = Score()
+    for seed in range(repeats):
+        began = time.process_time()
+        found = _merged(way.run(setting, seed), setting)
+        spent = time.process_time() - began
+        exact = score.add(found, _TRUTH, spent)
+        names = "" if exact else ": " + "; ".join(found)
+        progress(f"{setting.name} {seed} {way.name} {spent:.1f} s {exact}{names}")
+    return score
+
+
+def by_sindy(python: Path, chosen: list[Setting], repeats: int) -> dict[str, Score]:
+    """Return how PySINDy does with the setting that the truth tells best, by setting's name."""
+    cases = {}
+    for setting in (s for s in chosen if "S" in s.species):
+        for seed in range(repeats):
+            data = data_of(setting, seed)
+            mean = data.mean("replicate").transpose("time", "observable").values
+            start = [_START[s] for s in setting.species]
+            cases[f"{setting.name}/{seed}"] = np.vstack([start, mean]) / _POPULATION
+    with tempfile.TemporaryDirectory() as folder:
+        given, out = Path(folder) / "in.npz", Path(folder) / "out.json"
+        grids = {f"{name}|t": np.linspace(0, 1, len(states)) for name, states in cases.items()}
+        np.savez(given, **{n.replace("/", "@"): a for n, a in {**cases, **grids}.items()})
+        script = Path(__file__).resolve().parent / "peers" / "sindy.py"
+        subprocess.run([python, script, given, out], check=True)
+        answers = json.loads(out.read_text())
+    scores: dict[str, Score] = {}
+    for case, answer in answers.items():
+        best: tuple[float, Any, Any] = (-1.0, {}, {})
+        for model in answer["models"]:
+            found = {(s, t): c * _unscaled(t) for s, t, c in model["terms"]}
+            truth = {k: v for k, v in _TERMS.items() if k[0] in model["species"]}
+            common = len(found.keys() & truth.keys())
+            f1 = 2 * common / max(len(found) + len(truth), 1)
+            if f1 > best[0]:
+                best = f1, found, truth
+        name = case.split("@")[0]
+        scores.setdefault(name, Score()).add(best[1], best[2], answer["seconds"])
+    return scores
+
+
+def _unscaled(term: str) -> float:
+    """Return what a coefficient is to be multiplied by, as the population was 1."""
+    degree = 0 if term == "1" else sum(2 if "^2" in part else 1 for part in term.split())
+    return float(_POPULATION) ** (1 - degree)
+
+
+_TABLES: dict[str, Callable[[Score], str]] = {
+    "Exact": lambda s: f"{sum(s.exact)} of {len(s.exact)}",
+    "Precision and recall": lambda s: f"{np.mean(s.precision):.2f} / {np.mean(s.recall):.2f}",
+    "Errors of rates": lambda s: f"{100 * np.median(s.errors):.1f} %" if s.errors else "–",
+    "Seconds of processor time": lambda s: f"{np.median(s.seconds):.2g}",
+}
+
+
+def main() -> None:
+    """Print the page."""
+    parser = arguments(__doc__)
+    parser.add_argument("--repeats", type=int, default=10)
+    parser.add_argument("--few", type=int, default=3, help="repeats of what takes long")
+    parser.add_argument("--settings", type=int, nargs="+", default=list(range(len(SETTINGS))))
+    parser.add_argument("--ways", type=int, nargs="+", default=list(range(len(WAYS))))
+    parser.add_argument("--peers-python", type=Path, default=PEERS_PYTHON)
+    options = parser.parse_args()
+    page = Page("structure_baselines", "Which reactions there are, by other ways")
+    chosen, ways = [SETTINGS[i] for i in options.settings], [WAYS[i] for i in options.ways]
+    table = {
+        (way.name, s.name): measured(
+            way, s, options.few if way.few or (s.species != "SIR" and way.run) else options.repeats
+        )
+        for s in chosen for way in ways
+    }  # fmt: skip
+    names = [way.name for way in ways]
+    if options.peers_python.exists():
+        sindy = by_sindy(options.peers_python, chosen, options.repeats)
+        table |= {("PySINDy", s.name): sindy.get(s.name) for s in chosen}
+        names.insert(min(4, len(names)), "PySINDy")
+    page.text(_ABOUT.format(settings=settings(options)))
+    for title, cell in _TABLES.items():
+        page.heading(title)
+        rows = []
+        for s in chosen:
+            scores = [table[n, s.name] for n in names]
+            rows.append([s.name, *("–" if x is None else cell(x) for x in scores)])
+        page.table(["data", *names], rows)
+    page.finish(options.save)
+
+
+_ABOUT = """TODO {settings}"""
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,187 @@
+"""The search that opens and closes gates as their price falls."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from tumble._errors import ParameterError, is_number, require_whole, shown
+from tumble._typing import FloatArray
+from tumble.structure._found import AbstractSearch, Found
+from tumble.structure._gate_trace import GateTrace
+from tumble.structure._likelihood import LogLikelihood
+from tumble.structure._posterior import NetworkPosterior
+from tumble.structure._scoring import most_likely
+
+_DEPTH = 12.0
+_LOOKS = 6  # at all candidates, at one strength
+_OPENED = 12  # candidates at most, at one look
+_BELOW = 0.99  # of the strength at which the first gate opens
+
+
+@dataclass(frozen=True)
+class GatePath(AbstractSearch):
+    """Follows the best gates as their price falls, and weighs each network on the way.
+
+    Definition: rates θ ≥ 0 maximize the linear-noise log likelihood − λ Σ_r g(f_r), where the gate
+    g(f) = log(1 + f/ε) / log(1 + 1/ε) is 0 for a candidate that does not fire and 1 for one that
+    fires as often as a typical count of the data has copies; f_r = θ_r T ∑ h_r / M n, with T the
+    duration, n that count, and h over the M states that were seen. λ falls from where the first
+    gate opens to ``weakest``, in ``num_strengths`` equal ratios, each maximum found from the last
+    one. What is open there are the networks, of which the posterior finds the rates anew, without
+    any price, and which it weighs.
+
+    λ is what a reaction has to add to the log likelihood, about, to be let in.
+
+    The gate is concave, so that one reaction costs less than two that share its firings; an ℓ1
+    price is the same for both and shrinks all rates. And it goes on rising, so that of the two the
+    lesser one is pushed further down; gates that saturate, as hard concrete ones do, let go of
+    what is open. Nothing is drawn at random: likelihood, slopes and steps are exact.
+
+    Guarantee: none. The price is not convex, so a path may pass the best network by; networks that
+    the data cannot tell apart are not all on it, so that probabilities are those among the
+    networks of the path only.
+
+    Arguments: ``num_strengths``, default 24; ``weakest`` λ in nats, default 1; ``softness`` ε,
+    default 0.001, the share of firings below which a gate is about linear. Raises `ParameterError`.
+
+    When: to see what comes in at which strength (`trace`), or for a fast look where states are not
+    seen. For probabilities take `WindowSearch`.
+
+    References: Candès, Wakin, Boyd, J. Fourier Anal. Appl. 14 (2008),
+    doi:10.1007/s00041-008-9045-x (the logarithm as a price); Friedman, Hastie, Tibshirani,
+    J. Stat. Softw. 33 (2010), doi:10.18637/jss.v033.i01 (paths with warm starts).
+    """
+
+    num_strengths: int = 24
+    weakest: float = 1.0
+    softness: float = 1e-3
+
+    def __post_init__(self) -> None:
+        require_whole("num_strengths", self.num_strengths, 2)
+        if not (is_number(self.weakest) and 0 < self.weakest < math.inf):
+            raise ParameterError(f"`weakest` is {shown(self.weakest)}, expected a number > 0.")
+        if not (is_number(self.softness) and 0 < self.softness < 1):
+            raise ParameterError(
+                f"`softness` is {shown(self.softness)}, expected a number between 0 and 1."
+            )
+
+    def run(self, posterior: NetworkPosterior) -> Found:
+        """Return all networks that were weighed."""
+        found = Found(posterior, _DEPTH)
+        trace = self.trace(posterior)
+        # Backward: those at weak strengths have most of the likelihood, and set the mark.
+        for rates in trace.rates[::-1]:
+            members = np.flatnonzero(rates)
+            network = posterior.required | set(members.tolist())
+            if np.isfinite(posterior.log_prior(network)):
+                found.weigh(network, {int(r): math.log(rates[r]) for r in members})
+        found.weigh(posterior.required, {})
+        found.complete = True
+        return found
+
+    def trace(self, posterior: NetworkPosterior) -> GateTrace:
+        """Return the path: at each strength, how far each gate is open.
+
+        It ends where more gates are open than networks of the prior have reactions.
+        """
+        gates = _Gates(posterior, self.softness)
+        rates, values, strengths = np.zeros(len(posterior.library)), [], []
+        required = sorted(posterior.required)
+        rates[required] = np.exp(posterior.centers[required])
+        rates, _ = gates.opened(rates, required, math.inf)
+        path = []
+        for strength in self._strengths(gates.strongest(rates)):
+            rates, value = gates.settled(rates, strength)
+            if np.count_nonzero(rates) > posterior.prior.largest + len(required):
+                break
+            path.append(rates)
+            values.append(value)
+            strengths.append(strength)
+        table = np.array(path).reshape(-1, len(rates))
+        return GateTrace(
+            posterior.library, np.array(strengths), table, gates.openness(table), np.array(values)
+        )
+
+    def _strengths(self, strongest: float) -> Iterator[float]:
+        first = max(_BELOW * strongest, self.weakest)
+        yield from np.geomspace(first, self.weakest, self.num_strengths).tolist()
+
+
+class _Gates:
+    """The penalized likelihood of one posterior. Final."""
+
+    def __init__(self, posterior: NetworkPosterior, softness: float) -> None:
+        likelihood = posterior.likelihood
+        self._likelihood = likelihood
+        self._softness = softness
+        self._full = math.log1p(1 / softness)
+        mean = posterior.library.combinations(likelihood.typical_states).mean(0)
+        # A candidate that nothing could fire is as costly as one that fires in a single state.
+        self._firings = np.maximum(mean, mean[mean > 0].min(initial=1.0) * 1e-3)
+        self._firings = self._firings * likelihood.duration / likelihood.scale
+        self._priced = np.ones(len(posterior.library))
+        self._priced[sorted(posterior.required)] = 0.0
+
+    def openness(self, rates: FloatArray) -> FloatArray:
+        """Return the gates g [..., R] at rates [..., R]."""
+        return np.asarray(np.log1p(rates * self._firings / self._softness) / self._full)
+
+    def strongest(self, rates: FloatArray) -> float:
+        """Return the strength at which the first closed gate opens."""
+        pull = self._pull(rates)[0]
+        return float(max(pull.max(initial=0.0), 0.0))
+
+    def settled(self, rates: FloatArray, strength: float) -> tuple[FloatArray, float]:
+        """Return the best rates [R] at a strength, from others, and their log likelihood."""
+        members = np.flatnonzero(rates).tolist()
+        rates, value = self.opened(rates, members, strength)
+        for _ in range(_LOOKS):
+            pull, worth = self._pull(rates)
+            opening = np.flatnonzero(pull > strength)
+            if not len(opening):
+                break
+            opening = opening[np.argsort(-worth[opening])][:_OPENED]
+            members = sorted({*np.flatnonzero(rates).tolist(), *opening.tolist()})
+            before = value - self._price(rates, strength)
+            rates, value = self.opened(rates, members, strength)
+            if not value - self._price(rates, strength) > before + 1e-3:
+                break
+        return rates, value
+
+    def opened(
+        self, rates: FloatArray, members: list[int], strength: float
+    ) -> tuple[FloatArray, float]:
+        """Return the best rates [R] with all but members closed, and their log likelihood."""
+        free = self._priced[members] * (strength if math.isfinite(strength) else 0.0)
+        firings = self._firings[members]
+
+        def evaluate(own: FloatArray) -> LogLikelihood:
+            return self._likelihood.evaluate(self._spread(own, members), members)
+
+        def price(own: FloatArray) -> tuple[float, FloatArray]:
+            share = own * firings
+            slope = firings / (self._softness + share) / self._full
+            return float(free @ np.log1p(share / self._softness)) / self._full, free * slope
+
+        own, value = most_likely(evaluate, rates[members], price)
+        return self._spread(own, members), value
+
+    def _pull(self, rates: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the strength [R] below which each closed gate opens, and what that is worth."""
+        found = self._likelihood.evaluate(rates, range(len(rates)))
+        closed = (rates == 0) & (self._priced > 0)
+        steepest = self._firings / (self._softness * self._full)
+        worth = found.slope**2 / np.maximum(np.diag(found.information), 1e-300)
+        return np.where(closed, found.slope / steepest, 0.0), worth
+
+    def _price(self, rates: FloatArray, strength: float) -> float:
+        return strength * float(self._priced @ self.openness(rates))
+
+    def _spread(self, own: FloatArray, members: list[int]) -> FloatArray:
+        rates = np.zeros(len(self._priced))
+        rates[members] = own
+        return rates
