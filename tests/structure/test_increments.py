@@ -103,7 +103,7 @@ def test_the_covariance_tells_what_mean_and_variances_do_not(seed):
     posterior = NetworkPosterior(
         NetworkLikelihood(epidemic(library, seed=seed), library), NetworkPrior()
     )
-    best = max(IncrementScreening().way(posterior), key=lambda s: s.score)
+    best = max(IncrementScreening().screened(posterior), key=lambda s: s.score)
     assert {library.equations[r] for r in best.network} == TRUTH
     for r, rate in best.rates.items():
         assert abs(rate / {"I -> R": 5.0, "I + S -> 2 I": 0.02}[library.equations[r]] - 1) < 0.15

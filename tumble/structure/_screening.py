@@ -18,6 +18,7 @@ from tumble.structure._scoring import most_likely
 
 _SLIGHT = 1e-6  # of the largest share of all firings
 _DEPTH = 12.0
+_LEAST = 1e-3  # gain of a score
 
 
 class Screened(NamedTuple):
@@ -36,13 +37,15 @@ class IncrementScreening(AbstractSearch):
     and covariance Σ ν νᵀ θ ∫h dt, integrals by the trapezoidal rule. It begins with the most likely
     rates θ ≥ 0 of all candidates, which leave many at 0, and leaves out the one whose going costs
     least, until none is left. A network of k rates has the score log p(M increments) − k/2 · log M
-    + log p(network), BIC and the prior on networks; those within ``window`` of the best are weighed
-    by the posterior, as those of any other search are.
+    + log p(network), BIC and the prior on networks. From the best one candidates then take the
+    place of others that change the state alike or have the same reactants, while the score rises.
+    Networks within ``window`` of the best score are weighed by the posterior, as those of any other
+    search are.
 
     Guarantee: none. The full covariance tells apart what has the same mean and the same variances,
     such as ``I -> R`` and the pair ``I -> 0``, ``I -> I + R``. Between observations that are far
     apart the trapezoidal rule is wrong by more than the noise, and wrong candidates make up for it.
-    What was left out does not come back.
+    What was left out comes back in the place of something similar only.
 
     Arguments: ``window``, default 6; with 0 the best by increments is the only one. Raises
     `CapabilityError` where not all species are seen.
@@ -63,61 +66,99 @@ class IncrementScreening(AbstractSearch):
     def run(self, posterior: NetworkPosterior) -> Found:
         """Return all networks that were weighed."""
         found = Found(posterior, _DEPTH)
-        way = sorted(self.way(posterior), key=lambda s: -s.score)
-        for screened in way:
-            if screened.score >= way[0].score - self.window:
+        seen = sorted(self.screened(posterior), key=lambda s: -s.score)
+        for screened in seen:
+            if screened.score >= seen[0].score - self.window:
                 logs = {r: math.log(rate) for r, rate in screened.rates.items() if rate > 0}
                 found.weigh(screened.network, logs)
         found.complete = True
         return found
 
-    def way(self, posterior: NetworkPosterior) -> list[Screened]:
-        """Return the networks that it came by, the largest one first."""
+    def screened(self, posterior: NetworkPosterior) -> list[Screened]:
+        """Return the networks that it came by: those of the elimination, largest first."""
         given = increments(posterior.likelihood)
         if given is None or not len(given):
             raise CapabilityError(
                 "IncrementScreening looks at changes of all species, but not all of them are seen "
                 "at two successive times; use structure.WindowSearch(), or structure.GatePath()."
             )
-        return [
-            Screened(network, rates, value + _complexity(posterior, network, len(given)))
-            for network, rates, value in _eliminated(given, posterior.required)
-        ]
+        screen = _Screen(posterior, given)
+        screen.eliminate()
+        screen.exchange()
+        return list(screen.seen.values())
 
 
-def _complexity(posterior: NetworkPosterior, network: Network, size: int) -> float:
-    return posterior.log_prior(network) - 0.5 * len(network) * math.log(size)
+class _Screen:
+    """Networks as increments see them. Final."""
 
+    def __init__(self, posterior: NetworkPosterior, given: Increments) -> None:
+        self.seen: dict[Network, Screened] = {}
+        self._given, self._posterior = given, posterior
+        self._required = posterior.required
+        self._fired = given.integrals.sum(0)
 
-def _eliminated(
-    given: Increments, required: Network
-) -> Iterator[tuple[Network, dict[int, float], float]]:
-    """Leave out candidates, first all that the best rates leave out; yield what is left."""
-    members = list(range(len(given.change)))
-    rates = given.even_rates
-    while True:
-        rates, value = _fitted(given, members, rates)
-        fired = rates * given.integrals[:, members].sum(0)
+    def eliminate(self) -> None:
+        """Leave out what the best rates of all candidates leave out, then one after another."""
+        here = self._fit(frozenset(range(len(self._fired))), self._given.even_rates)
+        while here.network > self._required:
+            members = sorted(here.network)
+            costs = self._costs(members, np.array([here.rates[r] for r in members]))
+            worst = min(here.network - self._required, key=lambda r: costs[members.index(r)])
+            here = self._tried(here, here.network - {worst})
+
+    def exchange(self) -> None:
+        """Go from the best network to better ones, as long as one is found."""
+        here = None
+        while here is not self._best:
+            here = self._best
+            for network in self._alternatives(here.network):
+                if self._tried(here, network).score > here.score + _LEAST:
+                    break
+
+    @property
+    def _best(self) -> Screened:
+        return max(self.seen.values(), key=lambda s: s.score)
+
+    def _alternatives(self, network: Network) -> Iterator[Network]:
+        """Yield networks with one candidate in the place of one, or of all that change alike."""
+        library = self._posterior.library
+        for member in sorted(network):
+            alike = (library.change == library.change[member]).all(1)
+            group = frozenset(np.flatnonzero(alike).tolist()) & network
+            alike |= (library.reactants == library.reactants[member]).all(1)
+            others = np.flatnonzero(alike).tolist()
+            for gone in (group, frozenset({member})):
+                rest = (network - gone) | self._required
+                if rest != network:
+                    yield rest
+                    yield from (rest | {r} for r in others if r not in network)
+
+    def _tried(self, here: Screened, network: Network) -> Screened:
+        if network in self.seen:
+            return self.seen[network]
+        # What is new fires as often as what it is new for.
+        lost = sum(here.rates[r] * self._fired[r] for r in here.network - network)
+        start = [here.rates.get(r, lost / max(self._fired[r], 1e-300)) for r in sorted(network)]
+        return self._fit(network, np.array(start))
+
+    def _fit(self, network: Network, start: FloatArray) -> Screened:
+        """Return a network at its most likely rates, without what does not fire at them."""
+        members = sorted(network)
+        rates, value = most_likely(lambda x: self._given.evaluate(x, members), start)
+        fired = rates * self._fired[members]
         keep = fired > _SLIGHT * fired.max(initial=1e-300)
-        keep |= np.isin(members, list(required))
-        members, rates = np.array(members, int)[keep].tolist(), rates[keep]
-        yield frozenset(members), dict(zip(members, rates.tolist(), strict=True)), value
-        free = [i for i, r in enumerate(members) if r not in required]
-        if not free:
-            return
-        costs = _costs(given, members, rates)
-        worst = min(free, key=lambda i: costs[i])
-        members = members[:worst] + members[worst + 1 :]
-        rates = np.delete(rates, worst)
+        keep |= np.isin(members, list(self._required))
+        kept = {r: float(x) for r, x, stays in zip(members, rates, keep, strict=True) if stays}
+        left = frozenset(kept)
+        score = value + self._posterior.log_prior(left)
+        score -= 0.5 * len(left) * math.log(len(self._given))
+        found = Screened(left, kept, score)
+        self.seen[network] = self.seen[left] = found
+        return found
 
-
-def _fitted(given: Increments, members: list[int], start: FloatArray) -> tuple[FloatArray, float]:
-    return most_likely(lambda rates: given.evaluate(rates, members), start)
-
-
-def _costs(given: Increments, members: list[int], rates: FloatArray) -> FloatArray:
-    """Return what setting each rate to 0 costs, others adapting: its square times its precision."""
-    information = given.evaluate(rates, members).information
-    scale = np.sqrt(np.maximum(np.diag(information), 1e-300))
-    even = information / np.outer(scale, scale) + 1e-9 * np.eye(len(members))
-    return np.asarray((rates * scale) ** 2 / np.diag(np.linalg.inv(even)))
+    def _costs(self, members: list[int], rates: FloatArray) -> FloatArray:
+        """Return what setting each rate to 0 costs, others adapting: its square times precision."""
+        information = self._given.evaluate(rates, members).information
+        scale = np.sqrt(np.maximum(np.diag(information), 1e-300))
+        even = information / np.outer(scale, scale) + 1e-9 * np.eye(len(members))
+        return np.asarray((rates * scale) ** 2 / np.diag(np.linalg.inv(even)))
