@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from tumble._errors import ParameterError, is_number, require_whole, shown
 from tumble._typing import FloatArray
+from tumble.structure._first_guess import first_guess
 from tumble.structure._found import AbstractSearch, Found
 from tumble.structure._gate_trace import GateTrace
 from tumble.structure._likelihood import LogLikelihood
@@ -19,7 +19,8 @@ from tumble.structure._scoring import most_likely
 _DEPTH = 12.0
 _LOOKS = 6  # at all candidates, at one strength
 _OPENED = 12  # candidates at most, at one look
-_BELOW = 0.99  # of the strength at which the first gate opens
+_LEAST = 1e-3  # gain
+_MANY, _FIRST, _ITERATIONS = 12, 4, 40
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class GatePath(AbstractSearch):
     J. Stat. Softw. 33 (2010), doi:10.18637/jss.v033.i01 (paths with warm starts).
     """
 
-    num_strengths: int = 24
+    num_strengths: int = 12
     weakest: float = 1.0
     softness: float = 1e-3
 
@@ -84,31 +85,26 @@ class GatePath(AbstractSearch):
         return found
 
     def trace(self, posterior: NetworkPosterior) -> GateTrace:
-        """Return the path: at each strength, how far each gate is open.
-
-        It ends where more gates are open than networks of the prior have reactions.
-        """
+        """Return the path: at each strength, how far each gate is open."""
         gates = _Gates(posterior, self.softness)
-        rates, values, strengths = np.zeros(len(posterior.library)), [], []
-        required = sorted(posterior.required)
-        rates[required] = np.exp(posterior.centers[required])
-        rates, _ = gates.opened(rates, required, math.inf)
-        path = []
-        for strength in self._strengths(gates.strongest(rates)):
+        strongest = max(float(posterior.likelihood.problem.num_observations), 2 * self.weakest)
+        strengths = np.geomspace(self.weakest, strongest, self.num_strengths)
+        rates = np.zeros(len(posterior.library))
+        for r, log_rate in first_guess(posterior).items():
+            rates[r] = math.exp(log_rate)
+        rising = []
+        for strength in strengths:
             rates, value = gates.settled(rates, strength)
-            if np.count_nonzero(rates) > posterior.prior.largest + len(required):
-                break
-            path.append(rates)
-            values.append(value)
-            strengths.append(strength)
-        table = np.array(path).reshape(-1, len(rates))
-        return GateTrace(
-            posterior.library, np.array(strengths), table, gates.openness(table), np.array(values)
-        )
-
-    def _strengths(self, strongest: float) -> Iterator[float]:
-        first = max(_BELOW * strongest, self.weakest)
-        yield from np.geomspace(first, self.weakest, self.num_strengths).tolist()
+            rising.append((rates, value))
+        path = []
+        for strength, other in zip(strengths[::-1], rising[::-1], strict=True):
+            here = gates.settled(rates, strength)
+            here = max(here, other, key=lambda x: x[1] - gates.price(x[0], strength))
+            path.append(here)
+            rates = here[0]
+        table = np.array([x[0] for x in path])
+        values = np.array([x[1] for x in path])
+        return GateTrace(posterior.library, strengths[::-1], table, gates.openness(table), values)
 
 
 class _Gates:
@@ -130,15 +126,9 @@ class _Gates:
         """Return the gates g [..., R] at rates [..., R]."""
         return np.asarray(np.log1p(rates * self._firings / self._softness) / self._full)
 
-    def strongest(self, rates: FloatArray) -> float:
-        """Return the strength at which the first closed gate opens."""
-        pull = self._pull(rates)[0]
-        return float(max(pull.max(initial=0.0), 0.0))
-
     def settled(self, rates: FloatArray, strength: float) -> tuple[FloatArray, float]:
         """Return the best rates [R] at a strength, from others, and their log likelihood."""
-        members = np.flatnonzero(rates).tolist()
-        rates, value = self.opened(rates, members, strength)
+        rates, value = self._within(rates, np.flatnonzero(rates).tolist(), strength)
         for _ in range(_LOOKS):
             pull, worth = self._pull(rates)
             opening = np.flatnonzero(pull > strength)
@@ -146,17 +136,29 @@ class _Gates:
                 break
             opening = opening[np.argsort(-worth[opening])][:_OPENED]
             members = sorted({*np.flatnonzero(rates).tolist(), *opening.tolist()})
-            before = value - self._price(rates, strength)
-            rates, value = self.opened(rates, members, strength)
-            if not value - self._price(rates, strength) > before + 1e-3:
+            before = value - self.price(rates, strength)
+            rates, value = self._within(rates, members, strength)
+            if not value - self.price(rates, strength) > before + _LEAST:
                 break
         return rates, value
 
-    def opened(
+    def price(self, rates: FloatArray, strength: float) -> float:
+        """Return what rates [R] cost."""
+        return strength * float(self._priced @ self.openness(rates))
+
+    def _within(
         self, rates: FloatArray, members: list[int], strength: float
     ) -> tuple[FloatArray, float]:
         """Return the best rates [R] with all but members closed, and their log likelihood."""
-        free = self._priced[members] * (strength if math.isfinite(strength) else 0.0)
+        if len(members) > _MANY:  # first a few steps, after which most are closed
+            rates, _ = self._climbed(rates, members, strength, _FIRST)
+            members = np.flatnonzero(rates).tolist()
+        return self._climbed(rates, members, strength, _ITERATIONS)
+
+    def _climbed(
+        self, rates: FloatArray, members: list[int], strength: float, iterations: int
+    ) -> tuple[FloatArray, float]:
+        free = self._priced[members] * strength
         firings = self._firings[members]
 
         def evaluate(own: FloatArray) -> LogLikelihood:
@@ -167,7 +169,7 @@ class _Gates:
             slope = firings / (self._softness + share) / self._full
             return float(free @ np.log1p(share / self._softness)) / self._full, free * slope
 
-        own, value = most_likely(evaluate, rates[members], price)
+        own, value = most_likely(evaluate, rates[members], price, iterations)
         return self._spread(own, members), value
 
     def _pull(self, rates: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -177,9 +179,6 @@ class _Gates:
         steepest = self._firings / (self._softness * self._full)
         worth = found.slope**2 / np.maximum(np.diag(found.information), 1e-300)
         return np.where(closed, found.slope / steepest, 0.0), worth
-
-    def _price(self, rates: FloatArray, strength: float) -> float:
-        return strength * float(self._priced @ self.openness(rates))
 
     def _spread(self, own: FloatArray, members: list[int]) -> FloatArray:
         rates = np.zeros(len(self._priced))

@@ -24,7 +24,10 @@ def free_of_charge(rates: FloatArray) -> tuple[float, FloatArray]:
 
 
 def most_likely(
-    evaluate: Evaluate, rates: FloatArray, price: Price = free_of_charge
+    evaluate: Evaluate,
+    rates: FloatArray,
+    price: Price = free_of_charge,
+    iterations: int = _ITERATIONS,
 ) -> tuple[FloatArray, float]:
     """Return rates ≥ 0 [k] that make the log likelihood less their price large, and the former.
 
@@ -36,7 +39,7 @@ def most_likely(
     """
     here = evaluate(rates)
     value = here.value - price(rates)[0]
-    for _ in range(_ITERATIONS if len(rates) else 0):
+    for _ in range(iterations if len(rates) else 0):
         if not np.isfinite(value):
             break
         goal = _top(here, rates, price(rates)[1])
