@@ -9,11 +9,12 @@ import numpy as np
 
 from tumble._errors import ParameterError, is_number, require_whole, shown
 from tumble._typing import FloatArray
+from tumble.structure._exchanges import exchanges
 from tumble.structure._first_guess import first_guess
 from tumble.structure._found import AbstractSearch, Found
 from tumble.structure._gate_trace import GateTrace
 from tumble.structure._likelihood import LogLikelihood
-from tumble.structure._posterior import NetworkPosterior
+from tumble.structure._posterior import Network, NetworkPosterior
 from tumble.structure._scoring import most_likely
 
 _DEPTH = 12.0
@@ -89,13 +90,12 @@ class GatePath(AbstractSearch):
         gates = _Gates(posterior, self.softness)
         strongest = max(float(posterior.likelihood.problem.num_observations), 2 * self.weakest)
         strengths = np.geomspace(self.weakest, strongest, self.num_strengths)
-        rates = np.zeros(len(posterior.library))
-        for r, log_rate in first_guess(posterior).items():
-            rates[r] = math.exp(log_rate)
+        rates = gates.first()
         rising = []
         for strength in strengths:
             rates, value = gates.settled(rates, strength)
             rising.append((rates, value))
+        rates, _ = gates.exchanged(rates, value, strengths[-1])
         path = []
         for strength, other in zip(strengths[::-1], rising[::-1], strict=True):
             here = gates.settled(rates, strength)
@@ -112,7 +112,7 @@ class _Gates:
 
     def __init__(self, posterior: NetworkPosterior, softness: float) -> None:
         likelihood = posterior.likelihood
-        self._likelihood = likelihood
+        self._posterior, self._likelihood = posterior, likelihood
         self._softness = softness
         self._full = math.log1p(1 / softness)
         mean = posterior.library.combinations(likelihood.typical_states).mean(0)
@@ -121,6 +121,13 @@ class _Gates:
         self._firings = self._firings * likelihood.duration / likelihood.scale
         self._priced = np.ones(len(posterior.library))
         self._priced[sorted(posterior.required)] = 0.0
+
+    def first(self) -> FloatArray:
+        """Return rates [R] to begin with."""
+        rates = np.zeros(len(self._priced))
+        for r, log_rate in first_guess(self._posterior).items():
+            rates[r] = math.exp(log_rate)
+        return rates
 
     def openness(self, rates: FloatArray) -> FloatArray:
         """Return the gates g [..., R] at rates [..., R]."""
@@ -141,6 +148,35 @@ class _Gates:
             if not value - self.price(rates, strength) > before + _LEAST:
                 break
         return rates, value
+
+    def exchanged(
+        self, rates: FloatArray, value: float, strength: float
+    ) -> tuple[FloatArray, float]:
+        """Return better rates [R] and their log likelihood, with candidates exchanged."""
+        looked = set()
+        while True:
+            here = frozenset(np.flatnonzero(rates).tolist())
+            for network in exchanges(self._posterior.library, here):
+                if network in looked:
+                    continue
+                looked.add(network)
+                tried, worth = self._climbed(
+                    self._moved(rates, network), sorted(network), strength, _FIRST
+                )
+                if worth - self.price(tried, strength) > value - self.price(rates, strength):
+                    rates, value = self.settled(tried, strength)
+                    break
+            else:
+                return rates, value
+
+    def _moved(self, rates: FloatArray, network: Network) -> FloatArray:
+        """Return rates [R] at which what is new fires as often as what it is new for."""
+        here = set(np.flatnonzero(rates).tolist())
+        lost = sum(rates[r] * self._firings[r] for r in here - network)
+        moved = np.zeros_like(rates)
+        for r in network:
+            moved[r] = rates[r] or lost / self._firings[r]
+        return moved
 
     def price(self, rates: FloatArray, strength: float) -> float:
         """Return what rates [R] cost."""

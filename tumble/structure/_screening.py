@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from tumble._errors import CapabilityError, ParameterError, is_number, shown
 from tumble._typing import FloatArray
+from tumble.structure._exchanges import exchanges
 from tumble.structure._found import AbstractSearch, Found
 from tumble.structure._increments import Increments, increments
 from tumble.structure._posterior import Network, NetworkPosterior
@@ -111,27 +111,13 @@ class _Screen:
         here = None
         while here is not self._best:
             here = self._best
-            for network in self._alternatives(here.network):
+            for network in exchanges(self._posterior.library, here.network):
                 if self._tried(here, network).score > here.score + _LEAST:
                     break
 
     @property
     def _best(self) -> Screened:
         return max(self.seen.values(), key=lambda s: s.score)
-
-    def _alternatives(self, network: Network) -> Iterator[Network]:
-        """Yield networks with one candidate in the place of one, or of all that change alike."""
-        library = self._posterior.library
-        for member in sorted(network):
-            alike = (library.change == library.change[member]).all(1)
-            group = frozenset(np.flatnonzero(alike).tolist()) & network
-            alike |= (library.reactants == library.reactants[member]).all(1)
-            others = np.flatnonzero(alike).tolist()
-            for gone in (group, frozenset({member})):
-                rest = (network - gone) | self._required
-                if rest != network:
-                    yield rest
-                    yield from (rest | {r} for r in others if r not in network)
 
     def _tried(self, here: Screened, network: Network) -> Screened:
         if network in self.seen:
