@@ -21,7 +21,7 @@ _DEPTH = 12.0
 _LOOKS = 6  # at all candidates, at one strength
 _OPENED = 12  # candidates at most, at one look
 _LEAST = 1e-3  # gain
-_MANY, _FIRST, _ITERATIONS = 12, 4, 40
+_MANY, _FEW, _FIRST, _ITERATIONS = 12, 2, 4, 40
 
 
 @dataclass(frozen=True)
@@ -186,8 +186,10 @@ class _Gates:
         self, rates: FloatArray, members: list[int], strength: float
     ) -> tuple[FloatArray, float]:
         """Return the best rates [R] with all but members closed, and their log likelihood."""
-        if len(members) > _MANY:  # first a few steps, after which most are closed
-            rates, _ = self._climbed(rates, members, strength, _FIRST)
+        left = len(self._priced) + 1
+        while _MANY < len(members) < left:  # a step or two, after which many are closed
+            left = len(members)
+            rates, _ = self._climbed(rates, members, strength, _FEW)
             members = np.flatnonzero(rates).tolist()
         return self._climbed(rates, members, strength, _ITERATIONS)
 

@@ -13,9 +13,9 @@ Evaluate = Callable[[FloatArray], LogLikelihood]
 Price = Callable[[FloatArray], tuple[float, FloatArray]]
 """What rates [k] cost, and its slope [k]. Concave."""
 
-_ITERATIONS, _HALVINGS = 40, 12
+_ITERATIONS, _STEEPER = 40, 12
 _TOLERANCE = 1e-3  # of the log likelihood
-_JITTER = 1e-9
+_LEAST_DAMPING, _FIRST_DAMPING = 1e-9, 1e-4
 
 
 def free_of_charge(rates: FloatArray) -> tuple[float, FloatArray]:
@@ -32,44 +32,53 @@ def most_likely(
     """Return rates ≥ 0 [k] that make the log likelihood less their price large, and the former.
 
     Each step goes to the top, among rates ≥ 0, of the parabola that has the slope and the Fisher
-    information of where it begins, or half as far and so on until it leads upward. So rates become
-    exactly 0, and may come back. A concave price is replaced by its tangent, which is above it.
+    information of where it begins; where that leads down, of one that is steeper, and so on. So
+    rates become exactly 0, and may come back. A concave price is replaced by its tangent, which is
+    above it.
 
     Reference: Hunter, Lange, Am. Stat. 58 (2004), doi:10.1198/0003130042836 (tangents).
     """
     here = evaluate(rates)
     value = here.value - price(rates)[0]
+    damping = _LEAST_DAMPING
     for _ in range(iterations if len(rates) else 0):
         if not np.isfinite(value):
             break
-        goal = _top(here, rates, price(rates)[1])
+        pull = here.slope - price(rates)[1]
         gained = 0.0
-        for half in range(_HALVINGS):
-            tried = rates + (goal - rates) * 0.5**half
+        for _ in range(_STEEPER):
+            tried = _top(here.information, pull, rates, damping)
             there = evaluate(tried)
             gained = there.value - price(tried)[0] - value
             if gained > 0:
                 rates, here, value = tried, there, value + gained
+                damping = max(damping / 10, _LEAST_DAMPING)
                 break
+            damping = max(30 * damping, _FIRST_DAMPING)
         if gained < _TOLERANCE:
             break
     return rates, here.value
 
 
-def _top(here: LogLikelihood, rates: FloatArray, slope_of_price: FloatArray) -> FloatArray:
-    """Return the rates ≥ 0 [k] that maximize g·d − d·F·d / 2 − price, d being how far they are."""
+def _top(
+    information: FloatArray, pull: FloatArray, rates: FloatArray, damping: float
+) -> FloatArray:
+    """Return the rates ≥ 0 [k] that maximize g·d − d·F·d / 2, d being how far away they are.
+
+    The diagonal of F is larger by ``damping``.
+    """
     from scipy.linalg import solve_triangular
     from scipy.optimize import nnls
 
-    scale = np.sqrt(np.diag(here.information))
+    scale = np.sqrt(np.diag(information))
     known = scale > 0
     goal = np.zeros_like(rates)
     if not known.any():
         return goal
     wide = scale[known]
-    even = here.information[np.ix_(known, known)] / np.outer(wide, wide)
-    factor = np.linalg.cholesky(even + _JITTER * np.eye(len(wide)))
-    pull = even @ (rates[known] * wide) + (here.slope - slope_of_price)[known] / wide
-    target = solve_triangular(factor, pull, lower=True)
-    goal[known] = nnls(factor.T, target, maxiter=30 * len(wide))[0] / wide
+    even = information[np.ix_(known, known)] / np.outer(wide, wide) + damping * np.eye(len(wide))
+    target = even @ (rates[known] * wide) + pull[known] / wide
+    factor = np.linalg.cholesky(even)
+    white = solve_triangular(factor, target, lower=True)
+    goal[known] = nnls(factor.T, white, maxiter=30 * len(wide))[0] / wide
     return goal
