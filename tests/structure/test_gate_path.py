@@ -11,7 +11,6 @@ from tumble.structure import (
     NetworkLikelihood,
     NetworkPosterior,
     NetworkPrior,
-    WindowSearch,
     mass_action,
 )
 
@@ -34,7 +33,7 @@ def test_gates_open_as_the_price_falls(path):
     assert trace.strengths[-1] >= 1
     assert trace.rates.shape == trace.gates.shape == (len(trace.strengths), 36)
     assert np.array_equal(trace.gates == 0, trace.rates == 0)
-    # Less price, no less likelihood: each maximum was found from the last.
+    # Less price, no less likelihood, where maxima are global ones; and here they are.
     assert np.all(np.diff(trace.log_likelihoods) > -1e-2)
     assert TRUTH in [set(network) for network in trace.networks]
 
@@ -66,13 +65,12 @@ def test_one_epidemic_is_found(seed):
     assert found.networks[0].log_evidence == pytest.approx(weighed.log_evidence, abs=0.05)
 
 
-@pytest.mark.slow
-def test_agrees_with_the_window_search_where_states_are_not_seen():
-    library = CONSERVED
-    problem = epidemic(library, 21, 5, seen="SI")
-    gates = learn_structure(problem, library=library, method=GatePath())
-    window = learn_structure(problem, library=library, method=WindowSearch(most=200))
-    assert gates.networks[0].equations == window.networks[0].equations
+@pytest.mark.parametrize("seen", ["I", "SI"])
+def test_is_found_where_states_are_not_seen(seen):
+    """Up to what R tells, which is not seen: all kept alike, `I -> R` is all that is left."""
+    problem = epidemic(CONSERVED, 21, 3, seen=seen)
+    found = learn_structure(problem, library=CONSERVED, method=GatePath())
+    assert set(found.networks[0].equations) == TRUTH
 
 
 def test_required_reactions_are_open_and_free():

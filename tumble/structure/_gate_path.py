@@ -21,7 +21,7 @@ _DEPTH = 12.0
 _LOOKS = 6  # at all candidates, at one strength
 _OPENED = 12  # candidates at most, at one look
 _LEAST = 1e-3  # gain
-_MANY, _FEW, _FIRST, _ITERATIONS = 12, 2, 4, 40
+_ROUGHLY, _FIRST, _ITERATIONS = 12, 4, 40
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,13 @@ class GatePath(AbstractSearch):
     Definition: rates θ ≥ 0 maximize the linear-noise log likelihood − λ Σ_r g(f_r), where the gate
     g(f) = log(1 + f/ε) / log(1 + 1/ε) is 0 for a candidate that does not fire and 1 for one that
     fires as often as a typical count of the data has copies; f_r = θ_r T ∑ h_r / M n, with T the
-    duration, n that count, and h over the M states that were seen. λ falls from where the first
-    gate opens to ``weakest``, in ``num_strengths`` equal ratios, each maximum found from the last
-    one. What is open there are the networks, of which the posterior finds the rates anew, without
-    any price, and which it weighs.
+    duration, n that count, and h over the M states that were seen. The strength λ rises in
+    ``num_strengths`` equal ratios from ``weakest`` to one nat a number of the data, and falls
+    again, each maximum found from the last one by Fisher scoring; where it is highest and few gates are
+    open, candidates take the place of others that change the state alike or have the same
+    reactants, as long as that pays. Of the maxima at one strength on the way up and down the higher
+    one is kept. What is open there are the networks, of which the posterior finds the rates anew,
+    without any price, and which it weighs.
 
     λ is what a reaction has to add to the log likelihood, about, to be let in.
 
@@ -47,10 +50,10 @@ class GatePath(AbstractSearch):
     the data cannot tell apart are not all on it, so that probabilities are those among the
     networks of the path only.
 
-    Arguments: ``num_strengths``, default 24; ``weakest`` λ in nats, default 1; ``softness`` ε,
+    Arguments: ``num_strengths``, default 12; ``weakest`` λ in nats, default 1; ``softness`` ε,
     default 0.001, the share of firings below which a gate is about linear. Raises `ParameterError`.
 
-    When: to see what comes in at which strength (`trace`), or for a fast look where states are not
+    When: to see what goes at which strength (`trace`), or for a fast look where states are not
     seen. For probabilities take `WindowSearch`.
 
     References: Candès, Wakin, Boyd, J. Fourier Anal. Appl. 14 (2008),
@@ -90,7 +93,7 @@ class GatePath(AbstractSearch):
         gates = _Gates(posterior, self.softness)
         strongest = max(float(posterior.likelihood.problem.num_observations), 2 * self.weakest)
         strengths = np.geomspace(self.weakest, strongest, self.num_strengths)
-        rates = gates.first()
+        rates = gates.first(self.weakest)
         rising = []
         for strength in strengths:
             rates, value = gates.settled(rates, strength)
@@ -122,11 +125,16 @@ class _Gates:
         self._priced = np.ones(len(posterior.library))
         self._priced[sorted(posterior.required)] = 0.0
 
-    def first(self) -> FloatArray:
-        """Return rates [R] to begin with."""
+    def first(self, strength: float) -> FloatArray:
+        """Return rates [R] to begin with: where states are not seen, from one replicate."""
         rates = np.zeros(len(self._priced))
         for r, log_rate in first_guess(self._posterior).items():
             rates[r] = math.exp(log_rate)
+        if self._likelihood.steps is None:
+            rough = _Gates(self._posterior.of_few_series(), self._softness)
+            for _ in range(_ROUGHLY):  # what is closed need not be looked at in the next step
+                members = np.flatnonzero(rates).tolist()
+                rates, _ = rough._climbed(rates, members, strength, 1)
         return rates
 
     def openness(self, rates: FloatArray) -> FloatArray:
@@ -135,7 +143,7 @@ class _Gates:
 
     def settled(self, rates: FloatArray, strength: float) -> tuple[FloatArray, float]:
         """Return the best rates [R] at a strength, from others, and their log likelihood."""
-        rates, value = self._within(rates, np.flatnonzero(rates).tolist(), strength)
+        rates, value = self._climbed(rates, np.flatnonzero(rates).tolist(), strength)
         for _ in range(_LOOKS):
             pull, worth = self._pull(rates)
             opening = np.flatnonzero(pull > strength)
@@ -144,7 +152,7 @@ class _Gates:
             opening = opening[np.argsort(-worth[opening])][:_OPENED]
             members = sorted({*np.flatnonzero(rates).tolist(), *opening.tolist()})
             before = value - self.price(rates, strength)
-            rates, value = self._within(rates, members, strength)
+            rates, value = self._climbed(rates, members, strength)
             if not value - self.price(rates, strength) > before + _LEAST:
                 break
         return rates, value
@@ -182,19 +190,8 @@ class _Gates:
         """Return what rates [R] cost."""
         return strength * float(self._priced @ self.openness(rates))
 
-    def _within(
-        self, rates: FloatArray, members: list[int], strength: float
-    ) -> tuple[FloatArray, float]:
-        """Return the best rates [R] with all but members closed, and their log likelihood."""
-        left = len(self._priced) + 1
-        while _MANY < len(members) < left:  # a step or two, after which many are closed
-            left = len(members)
-            rates, _ = self._climbed(rates, members, strength, _FEW)
-            members = np.flatnonzero(rates).tolist()
-        return self._climbed(rates, members, strength, _ITERATIONS)
-
     def _climbed(
-        self, rates: FloatArray, members: list[int], strength: float, iterations: int
+        self, rates: FloatArray, members: list[int], strength: float, iterations: int = _ITERATIONS
     ) -> tuple[FloatArray, float]:
         free = self._priced[members] * strength
         firings = self._firings[members]
