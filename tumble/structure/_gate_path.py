@@ -21,7 +21,7 @@ _DEPTH = 12.0
 _LOOKS = 6  # at all candidates, at one strength
 _OPENED = 12  # candidates at most, at one look
 _LEAST = 1e-3  # gain
-_ROUGHLY, _FIRST, _ITERATIONS = 12, 4, 40
+_RETREATS, _ROUGHLY, _FIRST, _ITERATIONS = 10, 15, 4, 40
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class GatePath(AbstractSearch):
     fires as often as a typical count of the data has copies; f_r = θ_r T ∑ h_r / M n, with T the
     duration, n that count, and h over the M states that were seen. The strength λ rises in
     ``num_strengths`` equal ratios from ``weakest`` to one nat a number of the data, and falls
-    again, each maximum found from the last one by Fisher scoring; where it is highest and few gates are
-    open, candidates take the place of others that change the state alike or have the same
+    again, each maximum found from the last one by Fisher scoring; where it is highest and few gates
+    are open, candidates take the place of others that change the state alike or have the same
     reactants, as long as that pays. Of the maxima at one strength on the way up and down the higher
     one is kept. What is open there are the networks, of which the posterior finds the rates anew,
     without any price, and which it weighs.
@@ -126,15 +126,20 @@ class _Gates:
         self._priced[sorted(posterior.required)] = 0.0
 
     def first(self, strength: float) -> FloatArray:
-        """Return rates [R] to begin with: where states are not seen, from one replicate."""
-        rates = np.zeros(len(self._priced))
-        for r, log_rate in first_guess(self._posterior).items():
-            rates[r] = math.exp(log_rate)
-        if self._likelihood.steps is None:
-            rough = _Gates(self._posterior.of_few_series(), self._softness)
-            for _ in range(_ROUGHLY):  # what is closed need not be looked at in the next step
-                members = np.flatnonzero(rates).tolist()
-                rates, _ = rough._climbed(rates, members, strength, 1)
+        """Return rates [R] to begin with."""
+        if self._likelihood.steps is not None:
+            guess = first_guess(self._posterior)
+            return self._spread(np.exp(list(guess.values())), list(guess))
+        # All candidates at once, so fast that noise explains all there is; one replicate will do.
+        rates, members = np.exp(self._posterior.centers - 1.0), list(range(len(self._priced)))
+        rough = _Gates(self._posterior.of_few_series(), self._softness)
+        for _ in range(_RETREATS):
+            if np.isfinite(rough._likelihood.evaluate(rates, []).value):
+                break
+            rates = rates / np.e
+        for _ in range(_ROUGHLY):  # what is closed need not be looked at in the next step
+            rates, _ = rough._climbed(rates, members, strength, 1)
+            members = np.flatnonzero(rates).tolist()
         return rates
 
     def openness(self, rates: FloatArray) -> FloatArray:
