@@ -58,13 +58,14 @@ def _weighted(change, h, moved, error):
     """Return rates ≥ 0 [k] and the variances [M, S] that they give."""
     variance = np.abs(moved) + 1
     rates = np.zeros(len(change))
-    for _ in range(_ROUNDS if len(change) else 1):
+    if not len(change):
+        return rates, error
+    for _ in range(_ROUNDS):
         weight = 1 / np.sqrt(variance)
         design = (change.T[None] * h[:, None, :] * weight[..., None]).reshape(-1, len(change))
         scale = np.maximum(np.sqrt((design**2).sum(0)), 1e-300)
         target = (moved * weight).ravel()
-        if len(change):
-            rates = nnls(design / scale, target, maxiter=50 * len(change))[0] / scale
+        rates = nnls(design / scale, target, maxiter=50 * len(change))[0] / scale
         variance = (h * rates) @ change**2 + error
     return rates, variance
 
