@@ -130,10 +130,8 @@ def _descended(setting: Setting, seed: int) -> dict[str, float]:
         for size in range(1, 9):
             kept = {e: rates[e] for e in order[:size]}
             merged = _merged(kept, setting)
-            common = len(merged.keys() & _TRUTH.keys())
-            f1 = 2 * common / (len(merged) + len(_TRUTH))
-            if f1 > best[0]:
-                best = f1, kept
+            if _f1(merged, _TRUTH) > best[0]:
+                best = _f1(merged, _TRUTH), kept
     return best[1]
 
 
@@ -208,16 +206,34 @@ def by_sindy(python: Path, chosen: list[Setting], repeats: int) -> dict[str, Sco
     scores: dict[str, Score] = {}
     for case, answer in answers.items():
         best: tuple[float, Any, Any] = (-1.0, {}, {})
-        for model in answer["models"]:
-            found = {(s, t): c * _unscaled(t) for s, t, c in model["terms"]}
-            truth = {k: v for k, v in _TERMS.items() if k[0] in model["species"]}
-            common = len(found.keys() & truth.keys())
-            f1 = 2 * common / max(len(found) + len(truth), 1)
-            if f1 > best[0]:
-                best = f1, found, truth
+        for species in {tuple(model["species"]) for model in answer["models"]}:
+            found: dict[Any, float] = {}
+            for s in species:  # each equation with the setting that suits it best
+                found |= max(_equations(answer["models"], species, s), key=_closeness)
+            truth = {k: v for k, v in _TERMS.items() if k[0] in species}
+            best = max(best, (_f1(found, truth), found, truth), key=lambda x: x[0])
         name = case.split("@")[0]
         scores.setdefault(name, Score()).add(best[1], best[2], answer["seconds"])
     return scores
+
+
+def _equations(models: list[Any], species: tuple[str, ...], one: str) -> list[dict[Any, float]]:
+    """Return the terms of one species' equation in every setting, with their coefficients."""
+    return [
+        {(s, t): c * _unscaled(t) for s, t, c in model["terms"] if s == one}
+        for model in models if tuple(model["species"]) == species
+    ]  # fmt: skip
+
+
+def _closeness(found: dict[Any, float]) -> float:
+    """Return how close an equation is to the truth of the species it is of."""
+    species = {s for s, _ in found}
+    return _f1(found, {k: v for k, v in _TERMS.items() if k[0] in species})
+
+
+def _f1(found: dict[Any, float], truth: dict[Any, float]) -> float:
+    """Return twice what is common, of all there is in both."""
+    return 2 * len(found.keys() & truth.keys()) / max(len(found) + len(truth), 1)
 
 
 def _unscaled(term: str) -> float:

@@ -214,10 +214,10 @@ class _Gates:
 
     def _pull(self, rates: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the strength [R] below which each closed gate opens, and what that is worth."""
-        found = self._likelihood.evaluate(rates, range(len(rates)))
+        found = self._likelihood.evaluate(rates, range(len(rates)), 0)
         closed = (rates == 0) & (self._priced > 0)
         steepest = self._firings / (self._softness * self._full)
-        worth = found.slope**2 / np.maximum(np.diag(found.information), 1e-300)
+        worth = found.slope**2 / np.maximum(found.curvature, 1e-300)
         return np.where(closed, found.slope / steepest, 0.0), worth
 
     def _spread(self, own: FloatArray, members: list[int]) -> FloatArray:

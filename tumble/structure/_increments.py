@@ -50,7 +50,7 @@ class Increments:
             )
             value, slope = value + part.value, slope + part.slope
             information = information + part.information
-        return LogLikelihood(value, slope, information)
+        return LogLikelihood(value, slope, information, np.diag(information))
 
 
 def _evaluated(
@@ -69,7 +69,8 @@ def _evaluated(
     g = turned @ change.T
     slope = np.sum(h * (a + 0.5 * a**2 - 0.5 * np.diagonal(g, axis1=1, axis2=2)), axis=0)
     both = (g + 0.5 * g**2) * h[:, :, None] * h[:, None, :]
-    return LogLikelihood(float(value), slope, both.sum(0))
+    information = both.sum(0)
+    return LogLikelihood(float(value), slope, information, np.diag(information))
 
 
 def increments(likelihood: NetworkLikelihood) -> Increments | None:

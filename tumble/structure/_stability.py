@@ -98,12 +98,13 @@ def stability_selection(
         )
     likelihood = NetworkLikelihood(problem, library)
     kept = library.within(law.weights for law in observed_laws(likelihood))
+    among = len(library) - len(library.required)
     units, noun = _units(problem, likelihood)
     halves = _halves(len(units), num_subsets, seed)
     counts, sizes = np.zeros(len(kept)), []
     for half in halves:
         part = replace(problem, experiments=_joined([units[i] for i in half]))
-        found = method.run(NetworkPosterior(NetworkLikelihood(part, kept), prior))
+        found = method.run(NetworkPosterior(NetworkLikelihood(part, kept), prior, among))
         network = sorted(found.best.network)
         counts[network] += 1
         sizes.append(len(network))
