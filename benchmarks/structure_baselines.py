@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,9 @@ _TRUTH = {"I + S -> 2 I": 0.02, "I -> R": 5.0}
 # Where R is not seen, these are the same to the data.
 _UNSEEN = {"I -> 0": "I -> R", "I -> 2 R": "I -> R"}
 _TERMS = {("S", "S I"): -0.02, ("I", "S I"): 0.02, ("I", "I"): -5.0, ("R", "I"): 5.0}
-_STRENGTHS = (1e-6, 1e-5)
+_STRENGTHS = (1e-6,)
 _POPULATION = 2000
-_STEPS, _RUNS = 120, 64
+_STEPS, _RUNS = 150, 64
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,11 @@ class Setting:
     def is_seen(self) -> bool:
         """Whether all species are."""
         return self.species == "SIR"
+
+    @property
+    def is_costly(self) -> bool:
+        """Whether states have to be inferred, among all 90 candidates."""
+        return self.sd > 0 or not self.is_seen
 
 
 SETTINGS = (
@@ -153,7 +159,7 @@ def _merged(found: dict[str, float], setting: Setting) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Way:
-    """A way to find the network: ``needs_all`` species seen; ``share`` of the repeats it gets."""
+    """A way to find the network. It may need all species seen, and get few repeats."""
 
     name: str
     run: Callable[[Setting, int], dict[str, float]]
@@ -172,19 +178,40 @@ WAYS = (
 )
 
 
-def measured(way: Way, setting: Setting, repeats: int) -> Score | None:
-    """Return how a way did in a setting, None where it does not apply."""
-    if way.needs_all and not setting.is_seen:
-        return None
+def measure(way: Way, setting: Setting, seed: int) -> Row:
+    """Return what a way finds."""
+    began = time.process_time()
+    found = way.run(setting, seed)
+    spent = time.process_time() - began
+    progress(f"{setting.name} {seed} {way.name} {spent:.1f} s {'; '.join(found)}")
+    return Row(way.name, setting.name, seed, found, spent)
+
+
+@dataclass(frozen=True)
+class Row:
+    """An answer: rates by equation."""
+
+    way: str
+    setting: str
+    seed: int
+    found: dict[str, float]
+    seconds: float
+
+
+def read(path: Path | None) -> list[Row]:
+    """Return the rows of a run that was stopped."""
+    if path is None or not path.exists():
+        return []
+    return [Row(**json.loads(line)) for line in path.read_text().splitlines()]
+
+
+def scored(rows: list[Row], way: str, setting: Setting) -> Score | None:
+    """Return how a way did in a setting, None where there is nothing."""
     score = Score()
-    for seed in range(repeats):
-        began = time.process_time()
-        found = _merged(way.run(setting, seed), setting)
-        spent = time.process_time() - began
-        exact = score.add(found, _TRUTH, spent)
-        names = "" if exact else ": " + "; ".join(found)
-        progress(f"{setting.name} {seed} {way.name} {spent:.1f} s {exact}{names}")
-    return score
+    for row in rows:
+        if (row.way, row.setting) == (way, setting.name):
+            score.add(_merged(row.found, setting), _TRUTH, row.seconds)
+    return score if score.exact else None
 
 
 def by_sindy(python: Path, chosen: list[Setting], repeats: int) -> dict[str, Score]:
@@ -255,19 +282,35 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--few", type=int, default=3, help="repeats of what takes long")
+    parser.add_argument("--rows", type=Path, help="where answers are kept, to go on after a stop")
+    parser.add_argument("--show", action="store_true", help="only show the answers of --rows")
     parser.add_argument("--settings", type=int, nargs="+", default=list(range(len(SETTINGS))))
     parser.add_argument("--ways", type=int, nargs="+", default=list(range(len(WAYS))))
     parser.add_argument("--peers-python", type=Path, default=PEERS_PYTHON)
     options = parser.parse_args()
-    page = Page("structure_baselines", "Which reactions there are, by other ways")
     chosen, ways = [SETTINGS[i] for i in options.settings], [WAYS[i] for i in options.ways]
-    table = {
-        (way.name, s.name): measured(
-            way, s, options.few if way.few or (s.species != "SIR" and way.run) else options.repeats
-        )
-        for s in chosen for way in ways
-    }  # fmt: skip
-    names = [way.name for way in ways]
+    rows = read(options.rows)
+    done = {(row.way, row.setting, row.seed) for row in rows}
+    for way in ways if not options.show else []:  # compile
+        if not way.few:
+            way.run(SETTINGS[5], 0)
+    for seed in range(options.repeats if not options.show else 0):
+        for s, way in itertools.product(chosen, ways):
+            repeats = options.few if way.few or s.is_costly else options.repeats
+            apt = s.is_seen or not way.needs_all
+            if not apt or seed >= repeats or (way.name, s.name, seed) in done:
+                continue
+            rows.append(measure(way, s, seed))
+            if options.rows is not None:
+                with options.rows.open("a") as file:
+                    file.write(json.dumps(asdict(rows[-1])) + "\n")
+    write(Page("structure_baselines", "Which reactions there are, by other ways"), rows, options)
+
+
+def write(page: Page, rows: list[Row], options: Any) -> None:
+    """Write the page."""
+    chosen, names = [SETTINGS[i] for i in options.settings], [WAYS[i].name for i in options.ways]
+    table = {(n, s.name): scored(rows, n, s) for n in names for s in chosen}
     if options.peers_python.exists():
         sindy = by_sindy(options.peers_python, chosen, options.repeats)
         table |= {("PySINDy", s.name): sindy.get(s.name) for s in chosen}
@@ -275,20 +318,17 @@ def main() -> None:
     for paragraph in _ABOUT:
         page.text(
             paragraph.format(
-                settings=settings(options),
-                center=SETTINGS[1].name,
-                grid=288,
-                steps=_STEPS,
+                settings=settings(options), center=SETTINGS[1].name, grid=96, steps=_STEPS,
                 runs=_RUNS,
             )
-        )
+        )  # fmt: skip
     for title, cell in _TABLES.items():
         page.heading(title)
-        rows = []
+        lines = []
         for s in chosen:
             scores = [table[n, s.name] for n in names]
-            rows.append([s.name, *("–" if x is None else cell(x) for x in scores)])
-        page.table(["data", *names], rows)
+            lines.append([s.name, *("–" if x is None else cell(x) for x in scores)])
+        page.table(["data", *names], lines)
     page.finish(options.save)
 
 
@@ -299,8 +339,8 @@ _ABOUT = (
     same data, and know the size of the noise. *Exact*: the network found is the true one; where
     R is not seen, `I -> 0` and `I -> 2 R` count as `I -> R`, of which the data cannot tell
     them. Errors of rates are medians over the true reactions that were found. Seconds of
-    processor time are medians, one thread. Where S or R are not seen, and for descent, repeats
-    are fewer. A dash: does not apply. {settings}""",
+    processor time are medians, one thread. Where there is noise or not all is seen, and for
+    descent, repeats are fewer. A dash: does not apply. {settings}""",
     """*regression*: least squares of the increments with rates of 0 or more, variances those of
     the last of six rounds, no covariance; candidates leave by their t value, BIC decides.
     *laws*: given the candidates that conserve what the data do. *screening*:
@@ -316,10 +356,9 @@ _ABOUT = (
     `-SI` in one equation to `+SI` in another. Seconds are those of one setting.""",
     """*ℓ1 descent*: Adam on Gaussian-smoothed gradients (`GaussianSmoothing`, {steps} steps of
     {runs} exact runs) of the squared distance between mean simulated and mean observed
-    trajectories, plus a multiple of the sum of all rates, by the logarithms of 90 rates at
-    once. It is favored as well: of two multiples, and of all numbers of reactions kept from 1
-    to 8, those are taken that come closest to the truth. Seconds are those of both
-    multiples.""",
+    trajectories, plus a multiple of the sum of all rates, by the logarithms of 90 rates at once. It
+    is favored as well: of all numbers of reactions kept from 1 to 8, those of the largest rates,
+    that one is taken which comes closest to the truth. The multiple was not searched for.""",
 )
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ import warnings
 
 import numpy as np
 
-THRESHOLDS = np.geomspace(0.1, 20, 24)  # of coefficients, where the whole population is 1
-RIDGES = (1e-8, 1e-5, 0.05)
+THRESHOLDS = np.geomspace(0.2, 20, 12)  # of coefficients, where the whole population is 1
+RIDGES = (1e-6, 0.05)
 
 
 def models(states: np.ndarray, times: np.ndarray, names: list[str]) -> list[dict]:

@@ -37,8 +37,8 @@ class Lots(AbstractSearch):
 
 
 def test_one_series_in_blocks():
-    found = stability_selection(epidemic(LIBRARY), library=LIBRARY, num_subsets=20)
-    assert set(found.stable) == TRUTH
+    found = stability_selection(epidemic(LIBRARY), library=LIBRARY, num_subsets=10)
+    assert {name for name, _ in found.ranked[:2]} == TRUTH
     assert found.units == "20 blocks of intervals"
     assert found.num_candidates == 36
     assert len(found.frequencies) == 90
@@ -47,10 +47,11 @@ def test_one_series_in_blocks():
 
 def test_replicates():
     found = stability_selection(
-        epidemic(LIBRARY, 51, 10), library=LIBRARY, num_subsets=10, threshold=0.8
+        epidemic(LIBRARY, 51, 10), library=LIBRARY, num_subsets=4, threshold=0.7
     )
     assert found.units == "10 replicates"
-    assert set(found.stable) == TRUTH
+    assert {name for name, _ in found.ranked[:2]} == TRUTH
+    assert found.mean_size >= 2
 
 
 def test_halves_share_nothing_and_come_in_pairs():
@@ -92,11 +93,11 @@ def test_the_bound_holds_for_lots():
     """Its assumptions hold for lots: how many reach the threshold, against q² / ((2π − 1) p)."""
     problem = epidemic(LIBRARY, 11, 8)
     counts = [
-        len(stability_selection(problem, library=LIBRARY, method=lots, num_subsets=6,
-                                threshold=0.6).stable)
-        for lots in [Lots(12)] for _ in range(40)
+        len(stability_selection(problem, library=LIBRARY, method=lots, num_subsets=4,
+                                threshold=0.7).stable)
+        for lots in [Lots(12)] for _ in range(20)
     ]  # fmt: skip
-    bound = 12**2 / (0.2 * 36)
+    bound = 12**2 / (0.4 * 36)
     error = np.std(counts, ddof=1) / np.sqrt(len(counts))
     assert 0 < np.mean(counts) < bound + 4 * error
 

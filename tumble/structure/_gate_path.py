@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,8 @@ _DEPTH = 12.0
 _LOOKS = 6  # at all candidates, at one strength
 _OPENED = 12  # candidates at most, at one look
 _LEAST = 1e-3  # gain
-_RETREATS, _ROUGHLY, _FIRST, _ITERATIONS = 10, 15, 4, 40
+_ROUGHLY, _FIRST, _ITERATIONS = 15, 4, 40
+_SLOWER = (1.0, 3.0, 5.0)  # than the centers of the prior, in logarithms
 
 
 @dataclass(frozen=True)
@@ -93,18 +95,20 @@ class GatePath(AbstractSearch):
         gates = _Gates(posterior, self.softness)
         strongest = max(float(posterior.likelihood.problem.num_observations), 2 * self.weakest)
         strengths = np.geomspace(self.weakest, strongest, self.num_strengths)
-        rates = gates.first(self.weakest)
-        rising = []
-        for strength in strengths:
-            rates, value = gates.settled(rates, strength)
-            rising.append((rates, value))
+        rising: list[tuple[FloatArray, float]] = []
+        for start in gates.starts(self.weakest):
+            way, rates = [], start
+            for strength in strengths:
+                rates, value = gates.settled(rates, strength)
+                way.append((rates, value))
+            rising = gates.better(rising, way, strengths) if rising else way
+        rates, value = rising[-1]
         rates, _ = gates.exchanged(rates, value, strengths[-1])
-        path = []
+        path: list[tuple[FloatArray, float]] = []
         for strength, other in zip(strengths[::-1], rising[::-1], strict=True):
             here = gates.settled(rates, strength)
-            here = max(here, other, key=lambda x: x[1] - gates.price(x[0], strength))
-            path.append(here)
-            rates = here[0]
+            path += gates.better([here], [other], [strength])
+            rates = path[-1][0]
         table = np.array([x[0] for x in path])
         values = np.array([x[1] for x in path])
         return GateTrace(posterior.library, strengths[::-1], table, gates.openness(table), values)
@@ -125,20 +129,34 @@ class _Gates:
         self._priced = np.ones(len(posterior.library))
         self._priced[sorted(posterior.required)] = 0.0
 
-    def first(self, strength: float) -> FloatArray:
-        """Return rates [R] to begin with."""
+    def starts(self, strength: float) -> Iterator[FloatArray]:
+        """Yield rates [R] to begin with."""
         if self._likelihood.steps is not None:
             guess = first_guess(self._posterior)
-            return self._spread(np.exp(list(guess.values())), list(guess))
-        # All candidates at once, so fast that noise explains all there is; one replicate will do.
-        rates, members = np.exp(self._posterior.centers - 1.0), list(range(len(self._priced)))
+            yield self._spread(np.exp(list(guess.values())), list(guess))
+            return
+        # All candidates at once, at several speeds. One replicate will do at first.
         rough = _Gates(self._posterior.of_few_series(), self._softness)
-        for _ in range(_RETREATS):
-            if np.isfinite(rough._likelihood.evaluate(rates, []).value):
-                break
-            rates = rates / np.e
+        for slower in _SLOWER:
+            yield rough._thinned(np.exp(self._posterior.centers - slower), strength)
+
+    def better(
+        self,
+        some: list[tuple[FloatArray, float]],
+        others: list[tuple[FloatArray, float]],
+        strengths: Iterable[float],
+    ) -> list[tuple[FloatArray, float]]:
+        """Return of rates and log likelihoods at each strength the better ones, with the price."""
+        return [
+            max(pair, key=lambda x, at=strength: x[1] - self.price(x[0], at))
+            for *pair, strength in zip(some, others, strengths, strict=True)
+        ]
+
+    def _thinned(self, rates: FloatArray, strength: float) -> FloatArray:
+        """Return rates [R] a few steps on."""
+        members = list(range(len(rates)))
         for _ in range(_ROUGHLY):  # what is closed need not be looked at in the next step
-            rates, _ = rough._climbed(rates, members, strength, 1)
+            rates, _ = self._climbed(rates, members, strength, 1)
             members = np.flatnonzero(rates).tolist()
         return rates
 

@@ -57,16 +57,16 @@ def _evaluated(
     change: FloatArray, steps: FloatArray, h: FloatArray, error: FloatArray, rates: FloatArray
 ) -> LogLikelihood:
     fired = h * rates
-    covariance = np.einsum("mk,ks,ku->msu", fired, change, change, optimize=True) + error
+    products = (change[:, :, None] * change[:, None, :]).reshape(len(change), -1)
+    covariance = (fired @ products).reshape(error.shape) + error
     inverse = np.linalg.inv(covariance)
     left = steps - fired @ change
-    white = np.einsum("msu,mu->ms", inverse, left)
+    white = (inverse @ left[..., None])[..., 0]
     log_det = np.linalg.slogdet(covariance)[1]
     value = -0.5 * (np.sum(left * white) + log_det.sum() + steps.size * np.log(2 * np.pi))
     # With a = ν·C⁻¹ r and G = ν C⁻¹ νᵀ the slope is Σ h (a + a²/2 − G/2), on the diagonal of G.
     a = white @ change.T
-    turned = np.einsum("msu,ku->mks", inverse, change)
-    g = turned @ change.T
+    g = change @ inverse @ change.T
     slope = np.sum(h * (a + 0.5 * a**2 - 0.5 * np.diagonal(g, axis1=1, axis2=2)), axis=0)
     both = (g + 0.5 * g**2) * h[:, :, None] * h[:, None, :]
     information = both.sum(0)
