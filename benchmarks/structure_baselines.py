@@ -295,7 +295,7 @@ def main() -> None:
         if not way.few:
             way.run(SETTINGS[5], 0)
     for seed in range(options.repeats if not options.show else 0):
-        for s, way in itertools.product(chosen, ways):
+        for s, way in sorted(itertools.product(chosen, ways), key=lambda pair: pair[1].few):
             repeats = options.few if way.few or s.is_costly else options.repeats
             apt = s.is_seen or not way.needs_all
             if not apt or seed >= repeats or (way.name, s.name, seed) in done:

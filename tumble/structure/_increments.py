@@ -57,7 +57,7 @@ def _evaluated(
     change: FloatArray, steps: FloatArray, h: FloatArray, error: FloatArray, rates: FloatArray
 ) -> LogLikelihood:
     fired = h * rates
-    products = (change[:, :, None] * change[:, None, :]).reshape(len(change), -1)
+    products = (change[:, :, None] * change[:, None, :]).reshape(len(change), change.shape[1] ** 2)
     covariance = (fired @ products).reshape(error.shape) + error
     inverse = np.linalg.inv(covariance)
     left = steps - fired @ change
