@@ -315,51 +315,58 @@ def write(page: Page, rows: list[Row], options: Any) -> None:
         sindy = by_sindy(options.peers_python, chosen, options.repeats)
         table |= {("PySINDy", s.name): sindy.get(s.name) for s in chosen}
         names.insert(min(4, len(names)), "PySINDy")
-    for paragraph in _ABOUT:
-        page.text(
-            paragraph.format(
-                settings=settings(options), center=SETTINGS[1].name, grid=96, steps=_STEPS,
-                runs=_RUNS,
-            )
-        )  # fmt: skip
+    shown = [s for s in chosen if any(table[n, s.name] for n in names)]
+    names = [n for n in names if any(table[n, s.name] for s in chosen)]
+    for about, paragraph in _ABOUT.items():
+        if about in ("", *names):
+            page.text(
+                paragraph.format(
+                    settings=settings(options), center=SETTINGS[1].name, grid=96, steps=_STEPS,
+                    runs=_RUNS,
+                )
+            )  # fmt: skip
     for title, cell in _TABLES.items():
         page.heading(title)
         lines = []
-        for s in chosen:
+        for s in shown:
             scores = [table[n, s.name] for n in names]
             lines.append([s.name, *("–" if x is None else cell(x) for x in scores)])
         page.table(["data", *names], lines)
     page.finish(options.save)
 
 
-_ABOUT = (
-    """An epidemic of 2,000, `S + I -> 2 I` at 0.02 and `I -> R` at 5, from 20 infected until time
-    1, simulated exactly; all 90 reactions between complexes of up to two as candidates. Each
-    row changes one thing of *{center}*; the initial state is one of the times. All ways get the
-    same data, and know the size of the noise. *Exact*: the network found is the true one; where
-    R is not seen, `I -> 0` and `I -> 2 R` count as `I -> R`, of which the data cannot tell
-    them. Errors of rates are medians over the true reactions that were found. Seconds of
-    processor time are medians, one thread. Where there is noise or not all is seen, and for
-    descent, repeats are fewer. A dash: does not apply. {settings}""",
-    """*regression*: least squares of the increments with rates of 0 or more, variances those of
-    the last of six rounds, no covariance; candidates leave by their t value, BIC decides.
-    *laws*: given the candidates that conserve what the data do. *screening*:
+_ABOUT = {
+    "": """
+    An epidemic of 2,000, `S + I -> 2 I` at 0.02 and `I -> R` at 5, from 20 infected until time 1,
+    simulated exactly; all 90 reactions between complexes of up to two as candidates. Each row
+    changes one thing of *{center}*; the initial state is one of the times. All ways get the same
+    data, and know the size of the noise. *Exact*: the network found is the true one; where R is
+    not seen, `I -> 0` and `I -> 2 R` count as `I -> R`, of which the data cannot tell them.
+    Errors of rates are medians over the true reactions that were found. Seconds of processor time
+    are medians, one thread. Where there is noise or not all is seen, and for descent, repeats are
+    fewer. A dash: does not apply, or was not run. {settings}""",
+    "regression": """
+    *regression*: least squares of the increments with rates of 0 or more, variances those of the
+    last of six rounds, no covariance; candidates leave by their t value, BIC decides. *laws*:
+    given the candidates that conserve what the data do. *screening*:
     `IncrementScreening(window=0)`, the likelihood of the increments with full covariance, after
     laws; *weighed*: its default, the last few networks weighed by the linear-noise posterior.
     *gates*: `GatePath()`.""",
-    """*PySINDy* 2.1: polynomials of degree 2, STLSQ, on the mean of the replicates, populations
+    "PySINDy": """
+    *PySINDy* 2.1: polynomials of degree 2, STLSQ, on the mean of the replicates, populations
     divided by 2,000. The figures favor it: of up to {grid} settings (thresholds, ridges,
     derivatives by differences and smoothed; all three species, or S and I alone, for which the
-    conserved sum makes no terms collinear) that one is taken for each data set that comes
-    closest to the truth, which is not known otherwise; and terms are counted, not reactions:
-    {{S: SI; I: SI, I; R: I}} is exact, whatever reactions it may stand for, and nothing links
-    `-SI` in one equation to `+SI` in another. Seconds are those of one setting.""",
-    """*ℓ1 descent*: Adam on Gaussian-smoothed gradients (`GaussianSmoothing`, {steps} steps of
+    conserved sum makes no terms collinear) that one is taken for each equation of each data set
+    that comes closest to the truth, which is not known otherwise; and terms are counted, not
+    reactions: {{S: SI; I: SI, I; R: I}} is exact, whatever reactions it may stand for, and
+    nothing links `-SI` in one equation to `+SI` in another. Seconds are those of one setting.""",
+    "ℓ1 descent": """
+    *ℓ1 descent*: Adam on Gaussian-smoothed gradients (`GaussianSmoothing`, {steps} steps of
     {runs} exact runs) of the squared distance between mean simulated and mean observed
-    trajectories, plus a multiple of the sum of all rates, by the logarithms of 90 rates at once. It
-    is favored as well: of all numbers of reactions kept from 1 to 8, those of the largest rates,
-    that one is taken which comes closest to the truth. The multiple was not searched for.""",
-)
+    trajectories, plus a multiple of the sum of all rates, by the logarithms of 90 rates at once.
+    It is favored as well: of all numbers of reactions kept from 1 to 8, those of the largest
+    rates, that one is taken which comes closest to the truth. The multiple was not searched for.""",
+}
 
 if __name__ == "__main__":
     main()

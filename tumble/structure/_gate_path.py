@@ -39,7 +39,9 @@ class GatePath(AbstractSearch):
     are open, candidates take the place of others that change the state alike or have the same
     reactants, as long as that pays. Of the maxima at one strength on the way up and down the higher
     one is kept. What is open there are the networks, of which the posterior finds the rates anew,
-    without any price, and which it weighs.
+    without any price, and which it weighs. It begins with a regression of the increments; where
+    states are not seen, with all candidates at once, at three speeds, and keeps what is best on the
+    way up.
 
     λ is what a reaction has to add to the log likelihood, about, to be let in.
 
@@ -50,7 +52,7 @@ class GatePath(AbstractSearch):
 
     Guarantee: none. The price is not convex, so a path may pass the best network by; networks that
     the data cannot tell apart are not all on it, so that probabilities are those among the
-    networks of the path only.
+    networks of the path only. Of 60 counts of one of three species it missed the true network.
 
     Arguments: ``num_strengths``, default 12; ``weakest`` λ in nats, default 1; ``softness`` ε,
     default 0.001, the share of firings below which a gate is about linear. Raises `ParameterError`.
