@@ -365,7 +365,7 @@ _ABOUT = {
     {runs} exact runs) of the squared distance between mean simulated and mean observed
     trajectories, plus a multiple of the sum of all rates, by the logarithms of 90 rates at once.
     It is favored as well: of all numbers of reactions kept from 1 to 8, those of the largest
-    rates, that one is taken which comes closest to the truth. The multiple was not searched for.""",
+    rates, that one is taken which comes closest to the truth. The multiple was not searched.""",
 }
 
 if __name__ == "__main__":
