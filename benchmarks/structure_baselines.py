@@ -307,6 +307,13 @@ def main() -> None:
     write(Page("structure_baselines", "Which reactions there are, by other ways"), rows, options)
 
 
+def _of(options: Any) -> str:
+    """Return what was run."""
+    if options.show:
+        return "Answers that were kept; each cell of the first table says of how many data sets."
+    return settings(options)
+
+
 def write(page: Page, rows: list[Row], options: Any) -> None:
     """Write the page."""
     chosen, names = [SETTINGS[i] for i in options.settings], [WAYS[i].name for i in options.ways]
@@ -316,15 +323,19 @@ def write(page: Page, rows: list[Row], options: Any) -> None:
         table |= {("PySINDy", s.name): sindy.get(s.name) for s in chosen}
         names.insert(min(4, len(names)), "PySINDy")
     shown = [s for s in chosen if any(table[n, s.name] for n in names)]
+    missing = [s.name for s in chosen if s not in shown]
+    missing += [n for n in (*names, "PySINDy") if not any(table.get((n, s.name)) for s in chosen)]
     names = [n for n in names if any(table[n, s.name] for s in chosen)]
     for about, paragraph in _ABOUT.items():
         if about in ("", *names):
             page.text(
                 paragraph.format(
-                    settings=settings(options), center=SETTINGS[1].name, grid=96, steps=_STEPS,
+                    settings=_of(options), center=SETTINGS[1].name, grid=96, steps=_STEPS,
                     runs=_RUNS,
                 )
             )  # fmt: skip
+    if missing:
+        page.text(f"Not run yet, and left out of the tables: {', '.join(missing)}.")
     for title, cell in _TABLES.items():
         page.heading(title)
         lines = []
