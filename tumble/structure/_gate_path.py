@@ -149,10 +149,11 @@ class _Gates:
         strengths: Iterable[float],
     ) -> list[tuple[FloatArray, float]]:
         """Return of rates and log likelihoods at each strength the better ones, with the price."""
-        return [
-            max(pair, key=lambda x, at=strength: x[1] - self.price(x[0], at))
-            for *pair, strength in zip(some, others, strengths, strict=True)
-        ]
+        chosen = []
+        for one, other, strength in zip(some, others, strengths, strict=True):
+            worth = [x[1] - self.price(x[0], strength) for x in (one, other)]
+            chosen.append(one if worth[0] >= worth[1] else other)
+        return chosen
 
     def _thinned(self, rates: FloatArray, strength: float) -> FloatArray:
         """Return rates [R] a few steps on."""
