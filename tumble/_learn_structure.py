@@ -49,6 +49,8 @@ def learn_structure(
     - ``prior``: `NetworkPrior`, of sizes and rates.
     - ``method``: how networks are searched, default `WindowSearch()`.
 
+    Ctrl-C ends the search with what it has weighed (`ResultCode.INTERRUPTED`).
+
     Raises `DataError`, `CapabilityError`, `ModelError`.
 
     When: counts of tens or more. Where few copies matter, compare the networks it finds by exact
@@ -85,9 +87,10 @@ def learn_structure(
         )
         for weighed, share in ranked
     )
+    code = ResultCode.SUCCESS if found.complete else ResultCode.MAX_STEPS
     return StructureResult(
-        choices, kept, laws, prior,
-        ResultCode.SUCCESS if found.complete else ResultCode.MAX_STEPS,
+        choices, kept, laws, prior, ResultCode.INTERRUPTED if found.interrupted else code,
         time.perf_counter() - began, len(choices), ranked[0][0],
         dict(zip(kept.equations, found.inclusion().tolist(), strict=True)), found.share_passed_over,
+        found.posterior,
     )  # fmt: skip

@@ -28,6 +28,15 @@ def test_conserving_forbidding_and_requiring():
     assert set(weighted.equations) == {"2 A -> D", "D -> 2 A"}
 
 
+def test_sums_and_single_texts_are_read():
+    by_text = mass_action(["A", "D"], conserve="A + 2 D")
+    assert set(by_text.equations) == {"2 A -> D", "D -> 2 A"}
+    assert by_text.equations == mass_action(["A", "D"], conserve=[{"A": 1, "D": 2}]).equations
+    assert len(mass_action(["A", "D"], 1, forbid="A -> D")) == 5
+    one = mass_action(["A", "D"], 1, require="A -> D")
+    assert [one.equations[r] for r in one.required] == ["A -> D"]
+
+
 def test_combinations_are_those_of_the_network():
     library = mass_action(["A", "B"])
     states = np.array([[5.0, 3.0]])
@@ -46,6 +55,10 @@ def test_what_is_wrong_is_said():
         mass_action(["S"], require=["S -> 3 S"])
     with pytest.raises(ModelError, match=r"`conserve` has species 'X'"):
         mass_action(["S"], conserve=["S + X"])
+    with pytest.raises(ModelError, match=r"`conserve` has 'S \+ 2', expected a sum of species"):
+        mass_action(["S"], conserve="S + 2")
+    with pytest.raises(ModelError, match=r"`forbid` has '0 -> 3 S' with 3 copies on a side"):
+        mass_action(["S"], forbid=["0 -> 3 S"])
     with pytest.raises(ModelError, match=r"the library would be empty"):
         mass_action(["S"], conserve=["S"])
     with pytest.raises(ParameterError, match=r"30 species have \d+ reactions"):

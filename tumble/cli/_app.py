@@ -129,6 +129,35 @@ def fit(
 
 @app.command()
 @_guarded
+def learn(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run file.", show_default=False)],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The run folder; default: that of the run file.",
+            show_default=False,
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the run that the folder holds.")
+    ] = False,
+    refine: Annotated[
+        bool, typer.Option("--refine", help="Fit and test the network on the simulator, too.")
+    ] = False,
+    seed: Annotated[int | None, _SEED] = None,
+    quiet: Annotated[bool, _QUIET] = False,
+    json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Find out which reactions there are; leaves a folder with the networks and a report."""
+    from tumble.cli._learn_command import run_learn
+
+    run_learn(run, output, overwrite, refine, seed, quiet, json)
+
+
+@app.command()
+@_guarded
 def simulate(
     run: Annotated[Path, _RUN_OR_FOLDER],
     num_samples: Annotated[

@@ -39,6 +39,11 @@ def _audit_folder(run: Path, given: dict[str, float], seed: int | None, silent: 
         raise ParameterError(
             "`--param` goes with a run file; a run is audited near its own estimate."
         )
+    if "structure" in tree.children:
+        raise ParameterError(
+            f"the run in '{run}' learnt which reactions there are, by a likelihood; it has no "
+            "simulated gradient to audit."
+        )
     config = folder.config()
     problem = config.problem(say=_ignore)
     fit = restore_fit(tree, problem, config.objective or default_objective(problem))

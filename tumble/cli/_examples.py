@@ -46,4 +46,8 @@ def copy_example(name: str, to: Path | None) -> None:
         dirs_exist_ok=True,
         ignore=shutil.ignore_patterns("__pycache__", "runs"),
     )
-    print(f"copied to {target}/\nfit it:    tumble fit {target / 'run.yaml'}")
+    from tumble.io._yaml import read_yaml
+
+    content, _ = read_yaml(target / "run.yaml")
+    verb = "learn" if "structure" in content else "fit"
+    print(f"copied to {target}/\n{verb} it:    tumble {verb} {target / 'run.yaml'}")

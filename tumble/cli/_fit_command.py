@@ -31,6 +31,11 @@ def run_fit(
     prepare_process()
     silent = quiet or json
     config = _read(run, resume)
+    if config.structure is not None:
+        raise ParameterError(
+            f"'{run}' has a section `structure`, so its reactions are candidates to choose among, "
+            "and no model to fit; use `tumble learn`, or take the section out."
+        )
     problem = config.problem(say=_ignore if silent else note)
     options = config.fit_options | ({} if seed is None else {"seed": seed})
     folder = _folder(config, run, output, overwrite, resume)

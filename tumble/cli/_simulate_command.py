@@ -75,7 +75,10 @@ def _read(run: Path) -> tuple[RunConfig, dict[str, float]]:
     folder = RunFolder.open(run)
     fit: Any = load_fit(folder.require_result())["fit"]
     names = [str(n) for n in fit["parameter"].values]
-    return folder.config(), dict(zip(names, fit["estimate"].values.tolist(), strict=True))
+    config = folder.config()
+    # Of candidates, those that the network does not have.
+    absent = {} if config.structure is None else dict.fromkeys(config.model.parameters, 0.0)
+    return config, absent | dict(zip(names, fit["estimate"].values.tolist(), strict=True))
 
 
 def _values(config: RunConfig, given: Mapping[str, float]) -> dict[str, float]:

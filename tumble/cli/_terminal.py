@@ -54,6 +54,65 @@ def show_fit(
     console.print(_pairs_table(lines))
 
 
+def show_structure(
+    found: Any, title: str, parts: dict[str, Any], notes: list[str], report: Any
+) -> None:
+    """Print a learnt structure on one screen."""
+    from rich.markup import escape
+
+    console = make_console()
+    console.print(f"\n[bold]{escape(title)}[/]")
+    ok, best = found.result.ok, found.networks[0]
+    color, mark = ("green", "✓") if ok else ("yellow", "!")
+    size = f"{len(best.equations)} of {len(found.library)} candidates"
+    share = f"probability {best.probability:.3f}"
+    if found.alike_probability > best.probability + 5e-4:
+        share += f", {found.alike_probability:.3f} with those like it"
+    console.print(f"[{color} bold]{mark} {found.result.value}[/] – {size}, {share}")
+    count = f"{found.num_weighed} networks weighed · {found.seconds:.1f} s"
+    console.print(f"[dim]  {found.problem.num_observations} data · {count}[/]")
+    console.print(_reactions_table(found))
+    lines = [("conserved", escape(str(law))) for law in found.laws]
+    for other in found.networks[1:4]:
+        if other.probability >= 0.01:
+            text = f"{other.probability:.3f}  {', '.join(other.equations)}"
+            lines.append(("or", escape(text)))
+    same = found.equivalent
+    lines += [("alike", escape(str(one))) for one in (*same.reactions, *same.relations[:3])]
+    for name, label in (("advice", "next"), ("refinement", "simulator")):
+        if name in parts:
+            lines.append((label, escape(parts[name].words)))
+    if "predictive" in parts:
+        lines.append(("prediction", escape(parts["predictive"].verdict)))
+    lines += [("[yellow]warning[/]", escape(text)) for text in notes]
+    lines.append(("report", escape(str(report))))
+    console.print(_pairs_table(lines))
+
+
+def _reactions_table(found: Any) -> Any:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
+    table.add_column("reaction")
+    table.add_column("probability", justify="right", style="bold")
+    table.add_column("rate", justify="right")
+    table.add_column("95 % interval", justify="right")
+    for r in found.reactions:
+        inside = r.rate > 0
+        if not inside and r.probability < 0.01:
+            continue
+        interval = f"{to_digits(r.interval[0], 3)} – {to_digits(r.interval[1], 3)}"
+        table.add_row(
+            escape(r.equation),
+            f"{r.probability:.3f}",
+            to_digits(r.rate, 4) if inside else "",
+            interval if inside else "",
+        )
+    return table
+
+
 def show_audit(audit: Any) -> None:
     """Print an audit: words, and a table."""
     from rich import box

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tumble.io._result_file import fit_tree, load_fit, save_fit
     from tumble.io._run_config import RunConfig
     from tumble.io._run_folder import RunFolder, to_json
+    from tumble.io._structure_file import structure_tree
     from tumble.io._tables import read_data
     from tumble.io._tracks import read_tracks, squared_displacements
     from tumble.io._yaml import RunFileError
@@ -35,6 +36,7 @@ _HOMES = {
     "to_json": "_run_folder",
     "save_fit": "_result_file",
     "squared_displacements": "_tracks",
+    "structure_tree": "_structure_file",
 }
 
 __all__ = [
@@ -53,6 +55,7 @@ __all__ = [
     "restore_fit",
     "save_fit",
     "squared_displacements",
+    "structure_tree",
     "to_json",
 ]
 

@@ -12,7 +12,12 @@ from tumble._errors import ModelError, TumbleError, require_known
 from tumble._observable import Observable
 from tumble._parameters import Parameter, Ref
 from tumble.io._algorithms import as_number, check_name, make
-from tumble.io._lattice_entry import is_lattice, read_lattice, read_tracks_entry
+from tumble.io._lattice_entry import (
+    LatticeEntry,
+    is_lattice,
+    read_lattice,
+    read_tracks_entry,
+)
 from tumble.io._run_config import (
     ALGORITHMS_OF_FIT,
     AuditEntry,
@@ -24,11 +29,12 @@ from tumble.io._run_config import (
     input_name,
 )
 from tumble.io._run_section import Section, names_or_renaming, number, shorten
+from tumble.io._structure_entry import StructureEntry, any_rates, read_structure
 from tumble.io._yaml import RunFileError, read_yaml
 from tumble.models import ReactionNetwork
 
 _TOP = ("title", "model", "movies", "experiments", "observables", "parameters", "derived",
-        "simulator", "simulate", "fit", "predictive", "audit", "output")  # fmt: skip
+        "simulator", "simulate", "fit", "structure", "predictive", "audit", "output")  # fmt: skip
 # A model of one line without an arrow is the name of a file.
 _FILE = re.compile(r"[^\n;>]+\.(xml|sbml|ant|antimony|sb|txt|network)", re.IGNORECASE)
 
@@ -57,10 +63,16 @@ def load_run_config(path: str | Path, *, inputs: str | Path | None = None) -> Ru
 
 def _build(path: Path, text: str, content: Any, inputs: Path | None) -> RunConfig:
     top = Section.read(content, "", _TOP)
-    lattice = read_lattice(top) if is_lattice(top.raw("model")) else None
+    structure = read_structure(top)
+    has_library = structure is not None and structure.library is not None
+    lattice = None
+    if not has_library and is_lattice(top.raw("model")):
+        lattice = read_lattice(top)
     if lattice is None and top.has("movies"):
         raise RunFileError("`movies` are of lattices, but `model` is a network; name a lattice.")
-    model = _model(top, path, inputs) if lattice is None else _Model(lattice.model, {}, {}, None)
+    if lattice is not None and structure is not None:
+        raise RunFileError("`structure` is of networks, but `model` is a lattice.")
+    model = _model_or_library(top, path, inputs, lattice, structure)
     # What the file of the model says is known, unless the run file says otherwise.
     parameters = {**model.params, **_parameters(top)}
     simulator = top.raw("simulator", None)
@@ -84,6 +96,7 @@ def _build(path: Path, text: str, content: Any, inputs: Path | None) -> RunConfi
         inputs=inputs,
         model_file=model.file,
         lattice=lattice,
+        structure=structure,
     )
 
 
@@ -95,9 +108,27 @@ class _Model(NamedTuple):
     """A network or lattice, the values that come with it, and its file if it has one."""
 
     network: Any
-    params: Mapping[str, float]
+    params: Mapping[str, Parameter | float]
     initial: Mapping[str, int]
     file: Path | None
+
+
+def _model_or_library(
+    top: Section,
+    path: Path,
+    inputs: Path | None,
+    lattice: LatticeEntry | None,
+    structure: StructureEntry | None,
+) -> _Model:
+    """Return the model; where its reactions are candidates, no bounds of their rates are needed."""
+    if lattice is not None:
+        return _Model(lattice.model, {}, {}, None)
+    if structure is None:
+        return _model(top, path, inputs)
+    if structure.library is not None:
+        return _Model(structure.library.network, any_rates(structure.library), {}, None)
+    model = _model(top, path, inputs)
+    return model._replace(params=any_rates(structure.candidates(model.network)))
 
 
 def _model(top: Section, path: Path, inputs: Path | None) -> _Model:

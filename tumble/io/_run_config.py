@@ -17,6 +17,7 @@ from tumble.io._yaml import RunFileError
 if TYPE_CHECKING:
     from tumble._problem import Problem
     from tumble.io._lattice_entry import LatticeEntry, TracksEntry
+    from tumble.io._structure_entry import StructureEntry
 
 ALGORITHMS_OF_FIT = ("objective", "gradient", "optimizer")
 
@@ -94,7 +95,7 @@ class RunConfig:
     ``observables``, ``parameters``, ``derived``, ``simulator`` as in `Problem`; ``simulate``,
     ``fit``, ``predictive`` and ``audit``, what to do with it; ``output``, the run folder;
     ``model_file``, of which the model was read, if any; ``lattice``, the model and its movies where
-    it is one.
+    it is one; ``structure``, which reactions to choose among, if any.
     """
 
     path: Path
@@ -114,6 +115,7 @@ class RunConfig:
     inputs: Path | None = None
     model_file: Path | None = None
     lattice: LatticeEntry | None = None
+    structure: StructureEntry | None = None
 
     def problem(self, *, say: Callable[[str], None] | None = None) -> Problem:
         """Read the data and return the `Problem`.

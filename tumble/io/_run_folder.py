@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _STATUS = "status.json"
 _PREVIOUS = "previous"
 _PARTS = ("config.yaml", "inputs", "metrics.jsonl", "checkpoint", "result.nc", "report.html",
-          "env.json", _STATUS)  # fmt: skip
+          "structure.json", "network.txt", "network.xml", "env.json", _STATUS)  # fmt: skip
 
 
 @dataclass
@@ -34,7 +34,8 @@ class RunFolder:
     It holds ``config.yaml`` (the run file, as it was), ``inputs/`` (copies of the data),
     ``metrics.jsonl`` (one line a step), ``checkpoint/`` (the best parameters so far, and the state
     from which the fit can go on),
-    ``result.nc``, ``report.html``, ``env.json`` (versions, platform, command, seed) and
+    ``result.nc``, ``report.html``, ``env.json`` (versions, platform, command, seed), of a learnt
+    structure also ``structure.json``, ``network.txt`` and ``network.xml``, and
     ``status.json`` (``running``, ``complete``, ``interrupted`` or ``failed``). Files are written
     under another name and renamed, and lines are appended whole, so that the folder can be read at
     any time.

@@ -8,6 +8,7 @@ from tumble.plot._parameters import parameters
 from tumble.plot._player import Player, play
 from tumble.plot._segmentation import segmentation
 from tumble.plot._selection import gates, selection
+from tumble.plot._structure import inclusion, network_picture, runners_up
 
 __all__ = [
     "Player",
@@ -16,9 +17,12 @@ __all__ = [
     "convergence",
     "fit_band",
     "gates",
+    "inclusion",
+    "network_picture",
     "parameters",
     "play",
     "render",
+    "runners_up",
     "segmentation",
     "selection",
     "waterfall",

@@ -46,7 +46,7 @@ def quiet(ax: Any, *, grid: str = "y") -> None:
 
 
 def as_tree(source: Any) -> Any:
-    """Return the stored form of a fit: a `FitResult`, a path or the tree itself."""
+    """Return the stored form of a fit or a structure: the result, a path or the tree itself."""
     import os
 
     import xarray as xr
@@ -55,4 +55,8 @@ def as_tree(source: Any) -> Any:
         return source
     if isinstance(source, (str, os.PathLike)):
         return call_late("tumble.io", "load_fit", source)
+    from tumble.structure import StructureResult
+
+    if isinstance(source, StructureResult):
+        return call_late("tumble.io", "structure_tree", source)
     return call_late("tumble.io", "fit_tree", source)

@@ -9,6 +9,7 @@ from typing import Any
 
 from tumble.report._charts import audit_chart, course_charts, movie_chart, prediction_chart
 from tumble.report._numbers import show, show_count, show_seconds, to_digits
+from tumble.report._structure import structure_context, structure_facts, structure_words
 
 _GLOSSARY = (
     ("95 % interval", "Made over and over from fresh data of the same kind, such intervals hold "
@@ -30,6 +31,7 @@ def page_context(tree: Any) -> dict[str, Any]:
     stats = _json(fit, "stats")
     return {
         "title": tree.attrs["title"] or "A fit of tumble",
+        "structure": structure_context(tree),
         "created": _date(tree.attrs["created"]),
         "version": tree.attrs["tumble"],
         "outcome": {
@@ -51,7 +53,7 @@ def page_context(tree: Any) -> dict[str, Any]:
         "settings": _settings(tree, stats),
         "environment": json.loads(tree.attrs["environment"]),
         "citations": _json(fit, "citations"),
-        "glossary": _GLOSSARY,
+        "glossary": (*structure_words(tree), *_GLOSSARY),
     }
 
 
@@ -77,7 +79,7 @@ def _facts(tree: Any, stats: dict[str, Any]) -> list[tuple[str, Any]]:
     facts: list[tuple[str, Any]] = [
         (str(fit.attrs["loss_name"]).replace("-", "−"), show(float(fit.attrs["loss"]), 5)),
         ("data", show_count(data)),
-        ("steps", show_count(tree["history"].sizes["step"])),
+        *(structure_facts(tree) or [("steps", show_count(tree["history"].sizes["step"]))]),
     ]
     if stats.get("runs"):
         facts.append(("simulations", show_count(stats["runs"])))

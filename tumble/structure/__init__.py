@@ -1,6 +1,14 @@
 """Learning which reactions there are."""
 
+from tumble.structure._advice import Advice, DesignValue, NextExperiment, possible_experiments
 from tumble.structure._conserved import ObservedLaw, observed_laws
+from tumble.structure._equivalence import (
+    Equivalences,
+    NetworkClass,
+    ReactionClass,
+    Recovery,
+    Relation,
+)
 from tumble.structure._found import AbstractSearch, Found
 from tumble.structure._frequencies import SelectionFrequencies
 from tumble.structure._gate_path import GatePath
@@ -8,31 +16,45 @@ from tumble.structure._gate_trace import GateTrace
 from tumble.structure._library import ReactionLibrary, equation, mass_action
 from tumble.structure._likelihood import LogLikelihood, NetworkLikelihood
 from tumble.structure._posterior import NetworkPosterior, NetworkPrior, Weighed
+from tumble.structure._refinement import LeftOut, Refinement
 from tumble.structure._result import LearntReaction, NetworkChoice, StructureResult
 from tumble.structure._screening import IncrementScreening
 from tumble.structure._search import WindowSearch
+from tumble.structure._sight import Sight
 from tumble.structure._stability import stability_selection
 
 __all__ = [
     "AbstractSearch",
+    "Advice",
+    "DesignValue",
+    "Equivalences",
     "Found",
     "GatePath",
     "GateTrace",
     "IncrementScreening",
     "LearntReaction",
+    "LeftOut",
     "LogLikelihood",
     "NetworkChoice",
+    "NetworkClass",
     "NetworkLikelihood",
     "NetworkPosterior",
     "NetworkPrior",
+    "NextExperiment",
     "ObservedLaw",
+    "ReactionClass",
     "ReactionLibrary",
+    "Recovery",
+    "Refinement",
+    "Relation",
     "SelectionFrequencies",
+    "Sight",
     "StructureResult",
     "Weighed",
     "WindowSearch",
     "equation",
     "mass_action",
     "observed_laws",
+    "possible_experiments",
     "stability_selection",
 ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -40,6 +42,7 @@ class Found:
     iterations: int = ITERATIONS
     weighed: dict[Network, Weighed] = field(default_factory=dict)
     complete: bool = False
+    interrupted: bool = False
     _within: dict[Network, float] = field(default_factory=dict)
     _estimates: dict[Network, float] = field(default_factory=dict)
     _gains: dict[Network, FloatArray] = field(default_factory=dict)
@@ -89,6 +92,16 @@ class Found:
         if here.network not in self._gains:
             self._gains[here.network] = self.posterior.gains(here)
         return self._gains[here.network]
+
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """End a search at Ctrl-C with what was weighed so far, if anything was."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            if not self.weighed:
+                raise
+            self.interrupted = True
 
     @property
     def best(self) -> Weighed:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +18,7 @@ from tumble.models import Reaction, ReactionNetwork
 
 _MOST_REACTANTS = 2
 _MOST_CANDIDATES = 2000
+_TERM = re.compile(r"(\d+(?:\.\d+)?)?\s*\*?\s*([^\W\d]\w*)")
 
 
 @dataclass(frozen=True)
@@ -148,9 +151,9 @@ def mass_action(
     species: Sequence[str],
     order: int = 2,
     *,
-    conserve: Sequence[Mapping[str, float] | str] = (),
-    forbid: Sequence[str] = (),
-    require: Sequence[str] = (),
+    conserve: Sequence[Mapping[str, float] | str] | str = (),
+    forbid: Sequence[str] | str = (),
+    require: Sequence[str] | str = (),
 ) -> ReactionLibrary:
     """Return all reactions of mass action between complexes of up to ``order`` copies.
 
@@ -160,7 +163,7 @@ def mass_action(
     - ``order``: copies on either side, 1 or 2. Default 2: for n species there are
       C = 1 + n + n (n + 1) / 2 complexes and C (C − 1) reactions, 90 for three species.
     - ``conserve``: weighted sums of species that no reaction may change, as a mapping or as text,
-      such as ``"S + I + R"``.
+      such as ``"S + I + R"`` or ``"A + 2 D"``.
     - ``forbid``, ``require``: reactions such as ``"S + I -> 2 I"`` that no network, or every
       network, has.
 
@@ -180,15 +183,15 @@ def mass_action(
         for combination in itertools.combinations_with_replacement(names, size)
     ]
     pairs = [pair for pair in itertools.product(complexes, complexes) if pair[0] != pair[1]]
-    laws = [_law(given, names) for given in conserve]
+    laws = [_law(given, names) for given in _several(conserve)]
     kept = [pair for pair in pairs if all(_keeps(law, *pair) for law in laws)]
     if len(kept) > _MOST_CANDIDATES:
         raise ParameterError(
             f"{len(names)} species have {len(kept)} reactions, expected {_MOST_CANDIDATES} at "
             "most; take order=1, or say what is conserved or forbidden."
         )
-    excluded = {_read(text, names) for text in forbid}
-    wanted = [_read(text, names) for text in require]
+    excluded = {_candidate(text, names, order) for text in _several(forbid)}
+    wanted = [_read(text, names) for text in _several(require)]
     reactions: list[Reaction] = []
     for before, after in kept:
         reaction = Reaction(_counts(before), _counts(after), f"k{len(reactions) + 1}")
@@ -218,6 +221,24 @@ def _read(text: str, species: Sequence[str]) -> str:
     return equation(network.reactions[0])
 
 
+def _candidate(text: str, species: Sequence[str], order: int) -> str:
+    """Return an equation to leave out, as `equation` writes it. Raises `ModelError`."""
+    network = ReactionNetwork.from_text(f"{text} ; 1", species=tuple(species))
+    for reaction in network.reactions:
+        most = max(sum(reaction.reactants.values()), sum(reaction.products.values()))
+        if most > order:
+            raise ModelError(
+                f"`forbid` has {shown(text)} with {most} copies on a side, which is no candidate; "
+                f"expected reactions of {order} at most."
+            )
+    return _read(text, species)
+
+
+def _several(given: Any) -> list[Any]:
+    """Return what is given, or the one thing that is, as a list."""
+    return [given] if isinstance(given, (str, Mapping)) else list(given)
+
+
 def _counts(names: Iterable[str]) -> dict[str, int]:
     counts: dict[str, int] = {}
     for name in names:
@@ -227,10 +248,24 @@ def _counts(names: Iterable[str]) -> dict[str, int]:
 
 def _law(given: Mapping[str, float] | str, species: tuple[str, ...]) -> dict[str, float]:
     if isinstance(given, str):
-        given = dict.fromkeys(given.replace(" ", "").split("+"), 1.0)
+        given = _weights(given)
     require_known(given, species, what="`conserve` has species", owner="the library",
                   error=ModelError)  # fmt: skip
     return {name: float(weight) for name, weight in given.items()}
+
+
+def _weights(text: str) -> dict[str, float]:
+    """Return the weights of a sum such as ``"A + 2 D"``. Raises `ModelError`."""
+    weights: dict[str, float] = {}
+    for part in text.split("+"):
+        found = _TERM.fullmatch(part.strip())
+        if found is None:
+            raise ModelError(
+                f"`conserve` has {shown(text)}, expected a sum of species such as 'S + I + R' or "
+                "'A + 2 D'."
+            )
+        weights[found[2]] = weights.get(found[2], 0.0) + float(found[1] or 1)
+    return weights
 
 
 def _keeps(law: Mapping[str, float], before: Iterable[str], after: Iterable[str]) -> bool:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tumble._errors import ParameterError, require_whole, shown
+from tumble._problem import Problem
 from tumble._typing import FloatArray
 from tumble.models import ReactionNetwork
 from tumble.structure._library import ReactionLibrary
@@ -135,6 +136,11 @@ class NetworkPosterior:
     def of_few_series(self) -> NetworkPosterior:
         """Return the posterior given one replicate of each experiment, to look around in."""
         likelihood = replace(self.likelihood, most_series=1)
+        return replace(self, likelihood=likelihood, prior=self._fixed_prior)
+
+    def with_problem(self, problem: Problem) -> NetworkPosterior:
+        """Return the posterior given other data of the same species, with the prior as it is."""
+        likelihood = replace(self.likelihood, problem=problem)
         return replace(self, likelihood=likelihood, prior=self._fixed_prior)
 
     @cached_property
