@@ -8,6 +8,7 @@ from tumble.plot._models import model_fits, model_probabilities
 from tumble.plot._parameters import parameters
 from tumble.plot._player import Player, play
 from tumble.plot._segmentation import segmentation
+from tumble.plot._selection import gates, selection
 from tumble.plot._structure import inclusion, network_picture, runners_up
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "cells",
     "convergence",
     "fit_band",
+    "gates",
     "inclusion",
     "model_fits",
     "model_probabilities",
@@ -25,5 +27,6 @@ __all__ = [
     "render",
     "runners_up",
     "segmentation",
+    "selection",
     "waterfall",
 ]

@@ -11,6 +11,9 @@ from tumble.structure._equivalence import (
     Relation,
 )
 from tumble.structure._found import AbstractSearch, Found
+from tumble.structure._frequencies import SelectionFrequencies
+from tumble.structure._gate_path import GatePath
+from tumble.structure._gate_trace import GateTrace
 from tumble.structure._held_out import HeldOut
 from tumble.structure._integral import Integral, integrate
 from tumble.structure._joint import Joint, Mode, prior_words
@@ -20,8 +23,10 @@ from tumble.structure._model_comparison import ModelComparison, WeighedModel, ra
 from tumble.structure._posterior import NetworkPosterior, NetworkPrior, Weighed
 from tumble.structure._refinement import LeftOut, Refinement
 from tumble.structure._result import LearntReaction, NetworkChoice, StructureResult
+from tumble.structure._screening import IncrementScreening
 from tumble.structure._search import WindowSearch
 from tumble.structure._sight import Sight
+from tumble.structure._stability import stability_selection
 
 __all__ = [
     "AbstractCriterion",
@@ -31,7 +36,10 @@ __all__ = [
     "Equivalences",
     "Evidence",
     "Found",
+    "GatePath",
+    "GateTrace",
     "HeldOut",
+    "IncrementScreening",
     "Integral",
     "Joint",
     "LearntReaction",
@@ -52,6 +60,7 @@ __all__ = [
     "Refinement",
     "Relation",
     "Score",
+    "SelectionFrequencies",
     "Sight",
     "StructureResult",
     "Weighed",
@@ -64,4 +73,5 @@ __all__ = [
     "possible_experiments",
     "prior_words",
     "ranked",
+    "stability_selection",
 ]

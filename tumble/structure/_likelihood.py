@@ -34,6 +34,29 @@ class LogLikelihood(NamedTuple):
     curvature: FloatArray
 
 
+class Seen(NamedTuple):
+    """All species as measured in the replicates of one experiment, from the initial state on.
+
+    ``states`` [N, 1 + T, S], NaN where missing, and the covariances [N, 1 + T, S, S] of their
+    ``error`` by noise and rounding.
+    """
+
+    states: FloatArray
+    error: FloatArray
+
+
+class MeasuredSteps(NamedTuple):
+    """Intervals: states [M, S] ``before`` and ``after``, ``spans`` [M], ``error`` [M, S, S].
+
+    The latter is the covariance that noise and rounding give to the difference.
+    """
+
+    before: FloatArray
+    after: FloatArray
+    spans: FloatArray
+    error: FloatArray
+
+
 class _Series(NamedTuple):
     """What the kernel wants to know of some series that begin alike."""
 
@@ -144,25 +167,33 @@ class NetworkLikelihood:
             return np.full((1, len(self.library.species)), self.scale)
         return self.steps[0]
 
-    @cached_property
+    @property
     def steps(self) -> tuple[FloatArray, FloatArray, FloatArray] | None:
         """States [M, S] before and after each interval and its length [M], if states are seen."""
-        before, after, spans = [], [], []
+        steps = self.measured_steps
+        if steps is None or any(np.any(series.noise[:, 2:]) for series in self._series):
+            return None
+        return steps.before, steps.after, steps.spans
+
+    @cached_property
+    def measured_steps(self) -> MeasuredSteps | None:
+        """The intervals between observations of all species, with noise or without."""
+        seen = self.seen
+        if seen is None:
+            return None
+        parts = [_steps(one, series.spans) for one, series in zip(seen, self._series, strict=True)]
+        return MeasuredSteps(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+    @cached_property
+    def seen(self) -> tuple[Seen, ...] | None:
+        """All species as each experiment measured them, None where it did not."""
+        found = []
         for series in self._series:
             table = series.look[:, 1:]
-            exact = not np.any(series.noise[:, 2:]) and not np.any(series.counts)
-            if not exact or np.linalg.matrix_rank(table) < table.shape[1]:
+            if np.any(series.counts) or np.linalg.matrix_rank(table) < table.shape[1]:
                 return None
-            values = (series.data - series.noise[:, 0]) / series.noise[:, 1] - series.look[:, 0]
-            path = values @ np.linalg.pinv(table).T
-            first = np.broadcast_to(series.first[0], (len(path), 1, path.shape[-1]))
-            path = np.concatenate([first, path], axis=1)
-            whole = np.isfinite(path).all(-1)
-            whole = whole[:, 1:] & whole[:, :-1] & (series.spans > 0)
-            before.append(path[:, :-1][whole])
-            after.append(path[:, 1:][whole])
-            spans.append(np.broadcast_to(series.spans, whole.shape)[whole])
-        return np.concatenate(before), np.concatenate(after), np.concatenate(spans)
+            found.append(_seen(series))
+        return tuple(found)
 
     @cached_property
     def _series(self) -> tuple[_Series, ...]:
@@ -213,6 +244,33 @@ def _series(binding: Binding, problem: Problem, library: ReactionLibrary) -> _Se
         _first(binding), spans, np.ascontiguousarray(values, dtype=float), scatter, counts, look,
         rounding, noise, _known_rates(binding, library),
     )  # fmt: skip
+
+
+def _seen(series: _Series) -> Seen:
+    """Return states as they follow from observables that tell all of them."""
+    offset, back = series.look[:, 0], np.linalg.pinv(series.look[:, 1:])
+    shift, scale, c, d, e = series.noise.T
+    observed = (series.data - shift) / scale
+    inside = np.maximum(observed, 0.0)
+    variance = (c + d * inside + e * inside**2 + series.rounding) / scale**2
+    states = (observed - offset) @ back.T
+    error = np.einsum("so,nto,uo->ntsu", back, variance, back)
+    mean, spread = series.first
+    first = np.broadcast_to(mean, (len(states), 1, len(mean)))
+    certain = np.broadcast_to(np.diag(spread), (len(states), 1, len(mean), len(mean)))
+    return Seen(np.concatenate([first, states], 1), np.concatenate([certain, error], 1))
+
+
+def _steps(seen: Seen, spans: FloatArray) -> MeasuredSteps:
+    """Return the intervals of positive length between states that are complete."""
+    complete = np.asarray(np.isfinite(seen.states).all(-1))
+    whole = complete[:, 1:] & complete[:, :-1] & (spans > 0)
+    return MeasuredSteps(
+        seen.states[:, :-1][whole],
+        seen.states[:, 1:][whole],
+        np.broadcast_to(spans, whole.shape)[whole],
+        (seen.error[:, :-1] + seen.error[:, 1:])[whole],
+    )
 
 
 def _first(binding: Binding) -> FloatArray:
