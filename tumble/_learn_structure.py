@@ -90,4 +90,5 @@ def learn_structure(
         ResultCode.SUCCESS if found.complete else ResultCode.MAX_STEPS,
         time.perf_counter() - began, len(choices), ranked[0][0],
         dict(zip(kept.equations, found.inclusion().tolist(), strict=True)), found.share_passed_over,
+        tuple(found.descents),
     )  # fmt: skip

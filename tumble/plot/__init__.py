@@ -7,16 +7,20 @@ from tumble.plot._fit_band import fit_band
 from tumble.plot._parameters import parameters
 from tumble.plot._player import Player, play
 from tumble.plot._segmentation import segmentation
+from tumble.plot._structure import chosen_reactions, loss_paths, response_surface
 
 __all__ = [
     "Player",
     "audit_plot",
     "cells",
+    "chosen_reactions",
     "convergence",
     "fit_band",
+    "loss_paths",
     "parameters",
     "play",
     "render",
+    "response_surface",
     "segmentation",
     "waterfall",
 ]

@@ -14,6 +14,7 @@ import numpy as np
 from tumble._results import ResultCode
 from tumble.models import Reaction, ReactionNetwork
 from tumble.structure._conserved import ObservedLaw
+from tumble.structure._descent import Descent
 from tumble.structure._library import ReactionLibrary
 from tumble.structure._posterior import NetworkPrior, Weighed
 
@@ -60,6 +61,7 @@ class StructureResult:
     - ``inclusion``: the probability of each candidate, by its equation.
     - ``passed_over``: the probability of networks that were not weighed but estimated; it is part
       of ``inclusion``.
+    - ``descents``: `Descent` objects, one a start, of searches by gradients; else none.
     """
 
     networks: tuple[NetworkChoice, ...]
@@ -72,6 +74,7 @@ class StructureResult:
     best: Weighed = field(repr=False)
     inclusion: Mapping[str, float]
     passed_over: float
+    descents: tuple[Descent, ...] = field(default=(), repr=False)
 
     @cached_property
     def reactions(self) -> tuple[LearntReaction, ...]:
@@ -102,6 +105,20 @@ class StructureResult:
         )
         return ReactionNetwork(reactions, self.library.species)
 
+    def path(self, start: int = 0) -> tuple[ReactionNetwork, ...]:
+        """Return the networks that a descent passed through, one an iteration, with rates."""
+        descent, library = self.descents[start], self.library
+        return tuple(
+            ReactionNetwork(
+                tuple(
+                    Reaction(library.reactions[r].reactants, library.reactions[r].products, rate)
+                    for r, rate in zip(sorted(members), rates.tolist(), strict=True)
+                ),
+                library.species,
+            )
+            for members, rates in zip(descent.networks, descent.rates, strict=True)
+        )
+
     def summary(self) -> str:
         """Return what is believed, on one screen."""
         best = self.networks[0]
@@ -123,6 +140,10 @@ class StructureResult:
         ]
         if self.passed_over >= _SLIGHT:
             lines.append(f"  {self.passed_over:6.3f}  not weighed, estimated")
+        for k, descent in enumerate(self.descents):
+            ended = ", ".join(self.library.equations[r] for r in sorted(descent.last))
+            passed = len(set(descent.networks))
+            lines.append(f"  start {k} ended in {ended} after {passed} networks")
         return "\n".join(lines)
 
     def __repr__(self) -> str:
