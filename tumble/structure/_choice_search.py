@@ -10,20 +10,23 @@ import numpy as np
 from tumble._errors import ParameterError, require_member, require_whole, shown
 from tumble._parameters import Parameter
 from tumble._random import Stream
-from tumble._typing import FloatArray, IntArray
+from tumble._typing import FloatArray
 from tumble.gradients import ScoreFunction
 from tumble.structure._choice_gradients import AbstractChoiceGradient, ScoredChoice
 from tumble.structure._descent import Adam, Descent, Track
 from tumble.structure._found import AbstractSearch, Found
-from tumble.structure._posterior import NetworkPosterior
+from tumble.structure._posterior import Network, NetworkPosterior
 from tumble.structure._simulated_loss import SimulatedLoss
-from tumble.structure._slots import Complexes, DrawnNetworks
+from tumble.structure._slots import DrawnNetworks, log_probabilities
 
 _DEPTH = 12.0  # as that of a `WindowSearch`
-_LONGEST = 1.0  # move of a logarithm of a rate
+_LONGEST = 2.0  # move of a logarithm of a rate
 _SPREAD = 1.0  # of the first logarithms of weights
 _WORST = 1e12  # regret
 _DAMPING = 1e-2
+_CLIMB = 4  # evaluations, each time that a network is drawn
+_HOPE = 5.0  # times what the next step is to gain
+_ENOUGH = 0.1  # of the log posterior, to be gained by another step
 _WIDEST = 10.0  # logarithm of a weight
 
 
@@ -70,6 +73,8 @@ class ChoiceSearch(AbstractSearch):
     samples: int = 16
     gradient: AbstractChoiceGradient | SimulatedLoss = field(default_factory=ScoredChoice)
     rate: float = 0.15
+    elite: float = 0.1
+    recall: float = 0.3
     series: int = 2
     seed: int = 0
 
@@ -105,28 +110,29 @@ class ChoiceSearch(AbstractSearch):
     ) -> Descent:
         rng = stream.numpy()
         library = posterior.library
-        table = Complexes.of(library)
-        look = _Look(posterior.of_few_series(self.series), gradient.needs_slopes)
-        weights = _SPREAD * rng.normal(size=(self.slots, table.size))
-        u = posterior.centers + posterior.prior.spread * rng.normal(size=len(library))
-        adam, track, best = Adam(self.rate), Track(len(library)), -np.inf
+        memory = _Memory(posterior.of_few_series(self.series), gradient.needs_slopes)
+        weights = _SPREAD * rng.normal(size=(self.slots, len(library)))
+        memory.rates += posterior.prior.spread * rng.normal(size=len(library))
+        adam, track = Adam(self.rate), Track(len(library))
+        best, bar, leader = -np.inf, -np.inf, np.zeros(self.slots, int)
         for _ in range(self.steps):
-            log_p = table.log_probabilities(weights)
+            log_p = log_probabilities(weights)
             chosen = gradient.draw(log_p, self.samples, rng)
-            seen = look.at_all(chosen.picks, u)
-            best = max(best, *(s.value for s in seen))
-            regret = np.array([min(best - s.value, _WORST) for s in seen])
-            steep = 1 / (1 + regret)
-            slopes = np.array([s.slope for s in seen]) * steep[:, None]
-            by_log_p = gradient.estimate(log_p, chosen, -np.log1p(regret), slopes)
-            weights = weights + adam.step(table.to_weights(by_log_p))
-            u = u + _together([s.move for s in seen], steep)
-            picks = set(log_p.argmax(1).tolist()) | posterior.required
-            track.add(
-                {r: float(np.exp(u[r])) for r in picks},
-                float(np.log1p(regret).mean()),
-                1 - np.prod(1 - np.exp(log_p), axis=0),
-            )
+            drawn = [frozenset(row.tolist()) | posterior.required for row in chosen.picks]
+            seen = memory.look(drawn, bar)
+            values = np.array([s.value for s in seen])
+            if values.max() > best:
+                best, leader = values.max(), chosen.picks[int(values.argmax())]
+            regret = np.minimum(best - values, _WORST)
+            f = np.log1p(min(best - bar, _WORST)) - np.log1p(regret)
+            slopes = np.array([s.slope for s in seen]) * ((f > 0) / (1 + regret))[:, None]
+            by_log_p = gradient.estimate(log_p, chosen, np.maximum(f, 0.0), slopes)
+            by_log_p += self.recall * (np.eye(len(library))[leader] - np.exp(log_p))
+            weights = weights + adam.step(by_log_p)
+            bar = max(bar, float(np.quantile(values, 1 - self.elite)))
+            picks = frozenset(log_p.argmax(1).tolist()) | posterior.required
+            shares = 1 - np.prod(1 - np.exp(log_p), axis=0)
+            track.add(memory.rates_in(picks), float(np.log1p(regret).mean()), shares)
         return track.done()
 
     def _by_simulation(
@@ -136,7 +142,7 @@ class ChoiceSearch(AbstractSearch):
         library = posterior.library
         simulator = DrawnNetworks(library, self.slots)
         reach = 2 * posterior.prior.spread
-        num_weights = self.slots * simulator.complexes.size
+        num_weights = self.slots * len(library)
         parameters = {
             name: Parameter(-_WIDEST, _WIDEST, scale="linear")
             for name in simulator.parameters[:num_weights]
@@ -153,7 +159,7 @@ class ChoiceSearch(AbstractSearch):
 
         def note(theta: FloatArray, value: float) -> None:
             weights, rates = simulator.weights_of(theta)
-            log_p = simulator.complexes.log_probabilities(weights)
+            log_p = log_probabilities(weights)
             picks = set(log_p.argmax(1).tolist()) | posterior.required
             shares = 1 - np.prod(1 - np.exp(log_p), axis=0)
             track.add({r: float(rates[r]) for r in picks}, value, shares)
@@ -163,53 +169,75 @@ class ChoiceSearch(AbstractSearch):
 
 
 class _Seen(NamedTuple):
-    """A network that was drawn, at its rates.
+    """A network that was drawn, at the rates it has come to.
 
-    ``value``, the log posterior density; ``slope`` [R] by how often a candidate is there (of no
-    length where nobody asks); ``move`` [R] of the logarithms of rates, NaN for others.
+    ``value``, the log posterior density; logarithms of ``rates`` [k]; ``slope`` [R] by how often a
+    candidate is there (of no length where nobody asks); ``done``, whether rates are at their best.
     """
 
     value: float
+    rates: FloatArray
     slope: FloatArray
-    move: FloatArray
+    done: bool
 
 
-class _Look:
-    """Looks at networks at given rates. Final."""
+class _Memory:
+    """What was seen of networks, whose rates climb each time that they are drawn. Final.
+
+    ``rates`` [R]: logarithms of those that candidates had last, in the best network of a step; from
+    them networks begin that were not drawn before.
+    """
 
     def __init__(self, posterior: NetworkPosterior, with_slopes: bool) -> None:
         self._posterior = posterior
         self._with_slopes = with_slopes
+        self._seen: dict[Network, _Seen] = {}
+        self.rates = np.array(posterior.centers)
 
-    def at_all(self, picks: IntArray, u: FloatArray) -> list[_Seen]:
-        """Return what is seen of networks [N, K] at logarithms of rates [R], each once."""
-        required = self._posterior.required
-        networks = [frozenset(row.tolist()) | required for row in picks]
-        seen = {network: self._at(sorted(network), u) for network in dict.fromkeys(networks)}
-        return [seen[network] for network in networks]
+    def look(self, networks: list[Network], bar: float) -> list[_Seen]:
+        """Return what is seen of networks [N] now; those that cannot reach ``bar`` stay there."""
+        for network in dict.fromkeys(networks):
+            before = self._seen.get(network)
+            if before is None or not before.done:
+                self._seen[network] = self._climb(sorted(network), before, bar)
+        for network in sorted(set(networks), key=lambda n: self._seen[n].value):
+            self.rates[sorted(network)] = self._seen[network].rates
+        return [self._seen[network] for network in networks]
 
-    def _at(self, members: list[int], u: FloatArray) -> _Seen:
-        value, slope, precision, _ = self._posterior.density(members, u[members])
-        move = np.full(len(u), np.nan)
-        by_presence = np.zeros(0)
-        if not np.isfinite(value):
-            move[members] = -_LONGEST  # slower, where rates are too fast to be followed
-            return _Seen(value, np.zeros(len(u) * self._with_slopes), move)
-        stiff = precision + _DAMPING * np.diag(np.diag(precision))
-        step = np.linalg.solve(stiff, slope)
-        move[members] = step * min(1.0, _LONGEST / max(np.abs(step).max(), 1e-300))
-        if self._with_slopes:
-            rates = np.zeros(len(u))
-            rates[members] = np.exp(u[members])
-            everyone = np.arange(len(u))
-            by_presence = self._posterior.likelihood.evaluate(rates, everyone).slope * np.exp(u)
-        return _Seen(value, by_presence, move)
+    def rates_in(self, network: Network) -> dict[int, float]:
+        """Return the rates of a network's members."""
+        seen = self._seen.get(network)
+        logs = self.rates[sorted(network)] if seen is None else seen.rates
+        return dict(zip(sorted(network), np.exp(logs).tolist(), strict=True))
 
+    def _climb(self, members: list[int], before: _Seen | None, bar: float) -> _Seen:
+        """Take a few steps of Fisher scoring, from where the last ones ended."""
+        at = self.rates[members] if before is None else before.rates
+        best, where, done = -np.inf, at, False
+        for _ in range(_CLIMB):
+            value, slope, precision, _ = self._posterior.density(members, at)
+            if not np.isfinite(value):
+                at = at - _LONGEST  # slower, where rates are too fast to be followed
+                continue
+            if value < best:
+                at = (at + where) / 2
+                continue
+            best, where = value, at
+            step = np.linalg.solve(precision + _DAMPING * np.diag(np.diag(precision)), slope)
+            done = bool(step @ slope < _ENOUGH or value + _HOPE * (step @ slope) < bar)
+            if done:
+                break
+            at = at + step * min(1.0, _LONGEST / max(np.abs(step).max(), 1e-300))
+        if not np.isfinite(best):
+            where = at
+        last = -np.inf if before is None else before.value
+        done = done or (before is not None and not best > last + _ENOUGH)
+        return _Seen(best, where, self._by_presence(members, where), done)
 
-def _together(moves: list[FloatArray], steep: FloatArray) -> FloatArray:
-    """Return the mean of moves [N, R] of the networks that have a candidate, weighted [N]."""
-    table = np.array(moves)
-    weight = np.where(np.isfinite(table), steep[:, None], 0.0)
-    total = weight.sum(0)
-    summed = (weight * np.nan_to_num(table)).sum(0)
-    return np.where(total > 0, summed / np.where(total > 0, total, 1.0), 0.0)
+    def _by_presence(self, members: list[int], logs: FloatArray) -> FloatArray:
+        if not self._with_slopes:
+            return np.zeros(0)
+        rates = np.zeros(len(self.rates))
+        rates[members] = np.exp(logs)
+        everyone = self._posterior.likelihood.evaluate(rates, np.arange(len(rates)))
+        return everyone.slope * np.exp(self.rates)

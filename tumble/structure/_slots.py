@@ -41,18 +41,6 @@ class Complexes:
         )
         return cls(tables[:, 0], tables[:, 1])
 
-    @cached_property
-    def places(self) -> IntArray:
-        """Which weight is that of each candidate's reactants, and of its products [2, R]."""
-        _, first = np.unique(self.before, axis=0, return_inverse=True)
-        _, second = np.unique(self.after, axis=0, return_inverse=True)
-        return np.stack([first.ravel(), first.max() + 1 + second.ravel()])
-
-    @property
-    def size(self) -> int:
-        """W, the number of complexes on either side together."""
-        return int(self.places.max()) + 1
-
     @property
     def order(self) -> float:
         """The largest number of copies on a side."""
@@ -63,23 +51,16 @@ class Complexes:
         kept = np.clip(sides, 0.0, self.order)
         return kept * np.minimum(1.0, self.order / np.maximum(kept.sum(-1, keepdims=True), 1e-300))
 
-    def log_probabilities(self, weights: FloatArray) -> FloatArray:
-        """Return log p [..., R] of the candidates for log weights of complexes [..., W]."""
-        both = weights[..., self.places[0]] + weights[..., self.places[1]]
-        top = both.max(-1, keepdims=True)
-        return np.asarray(both - top - np.log(np.exp(both - top).sum(-1, keepdims=True)))
-
-    def to_weights(self, by_candidate: FloatArray) -> FloatArray:
-        """Return a gradient by weights of complexes [..., W] from one by those of candidates."""
-        found = np.zeros((*by_candidate.shape[:-1], self.size))
-        for side in self.places:
-            np.add.at(found, (..., side), by_candidate)
-        return found
-
     def nearest(self, before: FloatArray, after: FloatArray) -> IntArray:
         """Return the candidates [...] nearest to coefficients [..., S]."""
         away = ((before[..., None, :] - self.before) ** 2).sum(-1)
         return np.argmin(away + ((after[..., None, :] - self.after) ** 2).sum(-1), axis=-1)
+
+
+def log_probabilities(weights: FloatArray) -> FloatArray:
+    """Return log p [..., R] of what is drawn in proportion to exp(weights) [..., R]."""
+    above = weights - weights.max(-1, keepdims=True)
+    return np.asarray(above - np.log(np.exp(above).sum(-1, keepdims=True)))
 
 
 def slot_model(library: ReactionLibrary, parameters: list[str]) -> BlackBox:
@@ -124,33 +105,28 @@ class AbstractSlotSimulator(AbstractSimulator):
 
 @dataclass(frozen=True, eq=False)
 class DrawnNetworks(AbstractSlotSimulator, SupportsScore):
-    """Draws a network for each run: each slot a candidate, in proportion to exp(α_b + β_a).
+    """Draws a network for each run: each slot a candidate, in proportion to exp(weight).
 
-    Parameters: weights [K, W] and rates [R].
+    Parameters: weights [K, R] and rates [R].
     """
-
-    @cached_property
-    def complexes(self) -> Complexes:
-        """The complexes of the library."""
-        return Complexes.of(self.library)
 
     @property
     def parameters(self) -> list[str]:
         """Names of weights and rates, in order."""
-        names = [f"w{k}_{i}" for k in range(self.slots) for i in range(self.complexes.size)]
+        names = [f"w{k}_{r}" for k in range(self.slots) for r in range(len(self.library))]
         return names + [f"r{r}" for r in range(len(self.library))]
 
     def weights_of(self, params: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return weights [..., K, W] and rates [..., R]."""
-        size = self.slots * self.complexes.size
-        shape = (*params.shape[:-1], self.slots, self.complexes.size)
+        """Return weights [..., K, R] and rates [..., R]."""
+        size = self.slots * len(self.library)
+        shape = (*params.shape[:-1], self.slots, len(self.library))
         return params[..., :size].reshape(shape), params[..., size:]
 
     def picks_of(self, batch: Batch) -> tuple[IntArray, FloatArray]:
         """Return which candidates each slot draws [B, K], and the probabilities [B, K, R]."""
         from tumble.kernels._philox import fill_uniforms
 
-        p = np.exp(self.complexes.log_probabilities(self.weights_of(batch.params)[0]))
+        p = np.exp(log_probabilities(self.weights_of(batch.params)[0]))
         uniforms = np.empty((len(p), -(-self.slots // 2), 2))
         runs = np.require(batch.runs, np.uint64, ["C"])
         key = np.uint64(batch.stream.child("choices").key)
@@ -174,7 +150,7 @@ class DrawnNetworks(AbstractSlotSimulator, SupportsScore):
         sample = DirectMethod().sample_with_score(self.library.network, inner, executor=executor)
         picks, p = self.picks_of(batch)
         hot = picks[..., None] == np.arange(len(self.library))
-        by_weight = self.complexes.to_weights(hot - p).reshape(len(p), 1, -1)
+        by_weight = (hot - p).reshape(len(p), 1, -1)
         by_weight = np.broadcast_to(by_weight, (*sample.score.shape[:2], by_weight.shape[-1]))
         # What is not there has no score: its rate does not matter.
         by_rate = np.zeros_like(sample.score)
