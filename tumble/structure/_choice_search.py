@@ -34,13 +34,15 @@ _WIDEST = 10.0  # logarithm of a weight
 class ChoiceSearch(AbstractSearch):
     """Descends over the choices of a fixed number of slots, and the rates, at once.
 
-    Definition: each of K slots draws a reactant complex b and a product complex a, with
-    probabilities p ∝ exp(α_b + β_a) over the pairs that are candidates; the distinct candidates
-    drawn are a network. Each candidate has a rate, and these and α, β make
-    E[log(1 + ℓ* − ℓ(network, rates))] small, with ℓ the log posterior density of rates given the
-    data, and ℓ* the largest one seen. The logarithm keeps networks that are worse by thousands from
-    drowning those that differ by few. α and β follow ``gradient`` by steps of Adam; the logarithms
-    of rates exact slopes, preconditioned by the Fisher information of each network. Then each
+    Definition: each of K slots draws a candidate, a pair of reactant and product complexes, in
+    proportion to exp(weight); the distinct candidates drawn are a network. Its rates climb a few
+    steps of Fisher scoring in their logarithms each time that it is drawn, and are remembered; they
+    begin from those that its candidates had in other networks. The weights climb
+    E[max(0, log(1 + ℓ* − ℓ₀) − log(1 + ℓ* − ℓ))] + ``recall`` · log p(best network seen) along
+    ``gradient``, by steps of Adam. Here ℓ is the log posterior density of a network and its rates,
+    ℓ* the largest seen, and ℓ₀ the best ``elite`` quantile of the networks of any step before:
+    reactions that are good only together are lost in a mean over all partners. The logarithm
+    keeps networks that are worse by thousands from drowning those that differ by few. Then each
     network that was the most probable choice of all slots, at some iteration, is weighed; networks
     that were only drawn are not. With a `SimulatedLoss` the expected loss of simulated runs takes
     the place of all that, and its estimator gives both gradients from one batch.
@@ -52,30 +54,32 @@ class ChoiceSearch(AbstractSearch):
     Arguments:
 
     - ``slots``: K, reactions at most.
-    - ``starts``: random starts; α and β normal with standard deviation 1, rates from their prior.
+    - ``starts``: random starts; weights normal with standard deviation 1, rates from their prior.
       Default 4.
-    - ``steps`` of a descent, default 120; ``samples``, networks drawn a step, default 16.
+    - ``steps`` of a descent, default 120; ``samples``, networks drawn a step, default 32.
     - ``gradient``: `ScoredChoice` (default, unbiased), `StraightThroughChoice`, or `SimulatedLoss`.
-    - ``rate``: of Adam, default 0.15.
-    - ``series``: replicates of each experiment that descents look at, default 2; all are weighed.
+    - ``rate``: of Adam, default 0.05. ``elite``: default 0.1. ``recall``: default 0.3.
+    - ``series``: replicates of each experiment that descents look at, default 1; all are weighed.
     - ``seed``: of starts and draws.
 
     When: the number of reactions is about known, and the library so long that neighbors are too
     many to be weighed. Else `WindowSearch`, which says more of what else is probable.
 
-    Reference: Kreikemeyer, Andelfinger, Uhrmacher, SIGSIM-PADS (2024),
-    doi:10.1145/3615979.3656058 (learning networks by gradients).
+    References: Kreikemeyer, Andelfinger, Uhrmacher, SIGSIM-PADS (2024),
+    doi:10.1145/3615979.3656058 (learning networks by gradients); Petersen et al., ICLR (2021),
+    arXiv:1912.04871 (the mean of the best); Abolafia et al. (2018), arXiv:1801.03526 (recalling
+    the best).
     """
 
     slots: int
     starts: int = 4
     steps: int = 120
-    samples: int = 16
+    samples: int = 32
     gradient: AbstractChoiceGradient | SimulatedLoss = field(default_factory=ScoredChoice)
-    rate: float = 0.15
+    rate: float = 0.05
     elite: float = 0.1
     recall: float = 0.3
-    series: int = 2
+    series: int = 1
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -84,6 +88,10 @@ class ChoiceSearch(AbstractSearch):
         require_whole("samples", self.samples, 2)
         if not (isinstance(self.rate, (int, float)) and 0 < self.rate < 10):
             raise ParameterError(f"`rate` is {shown(self.rate)}, expected between 0 and 10.")
+        if not (isinstance(self.elite, (int, float)) and 0 < self.elite <= 1):
+            raise ParameterError(f"`elite` is {shown(self.elite)}, expected a share in (0, 1].")
+        if not (isinstance(self.recall, (int, float)) and 0 <= self.recall < 1e3):
+            raise ParameterError(f"`recall` is {shown(self.recall)}, expected a number ≥ 0.")
         if not isinstance(self.gradient, SimulatedLoss):
             require_member(
                 "gradient", self.gradient, AbstractChoiceGradient,
@@ -120,7 +128,7 @@ class ChoiceSearch(AbstractSearch):
             chosen = gradient.draw(log_p, self.samples, rng)
             drawn = [frozenset(row.tolist()) | posterior.required for row in chosen.picks]
             seen = memory.look(drawn, bar)
-            values = np.array([s.value for s in seen])
+            values = np.array([max(s.value, -_WORST) for s in seen])
             if values.max() > best:
                 best, leader = values.max(), chosen.picks[int(values.argmax())]
             regret = np.minimum(best - values, _WORST)
@@ -129,7 +137,7 @@ class ChoiceSearch(AbstractSearch):
             by_log_p = gradient.estimate(log_p, chosen, np.maximum(f, 0.0), slopes)
             by_log_p += self.recall * (np.eye(len(library))[leader] - np.exp(log_p))
             weights = weights + adam.step(by_log_p)
-            bar = max(bar, float(np.quantile(values, 1 - self.elite)))
+            bar = max(bar, float(np.quantile(values, 1 - self.elite, method="higher")))
             picks = frozenset(log_p.argmax(1).tolist()) | posterior.required
             shares = 1 - np.prod(1 - np.exp(log_p), axis=0)
             track.add(memory.rates_in(picks), float(np.log1p(regret).mean()), shares)

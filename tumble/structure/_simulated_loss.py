@@ -39,7 +39,7 @@ class SimulatedLoss:
       whose slopes are zero or infinite otherwise. Anything that needs no more of the simulator will
       do, such as `GaussianSmoothing` or `SPSA`.
     - ``objective``: default `ExpectedLoss`.
-    - ``num_runs``: a step, default 128.
+    - ``num_runs``: a step, default 32.
 
     When: to do as was published, or where the noise is far from normal. The likelihood needs no
     runs and sees covariances.
@@ -50,7 +50,7 @@ class SimulatedLoss:
 
     gradient: AbstractEstimator | None = None
     objective: AbstractOutputObjective = field(default_factory=ExpectedLoss)
-    num_runs: int = 128
+    num_runs: int = 32
 
     def __post_init__(self) -> None:
         require_whole("num_runs", self.num_runs, 8)
