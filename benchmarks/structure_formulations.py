@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import optax
+from _lattice_gas_movies import Rows
 from _report import Page, arguments
 from structure import CASES, Case
 
@@ -203,6 +204,7 @@ def main() -> None:
     parser.add_argument("--several", type=int, default=5, help="repeats with several starts")
     parser.add_argument("--others", type=int, default=5, help="repeats with other gradients")
     parser.add_argument("--minutes", type=float, default=1e6, help="begin nothing after these")
+    parser.add_argument("--pictures", action="store_true", help="draw them into docs/results/")
     parser.add_argument(
         "--rows", type=Path, help="a file of rows, from which a stopped run goes on"
     )
@@ -222,7 +224,7 @@ def main() -> None:
     page.table(["search: data", *_HEAD], [[name, *cells(rows)] for name, rows in more.items()])
     page.heading("Other gradients, one start, one epidemic at 100 times")
     page.table(["search", *_HEAD], [[name, *cells(rows)] for name, rows in others.items()])
-    if options.save:
+    if options.pictures:
         pictures(page)
     page.finish(options.save)
 

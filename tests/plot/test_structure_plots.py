@@ -48,8 +48,8 @@ def test_surfaces_have_their_low_where_the_way_ends(problem, axes, objective):
 
 
 def test_ways_are_simulated_as_they_are(problem, found, axes):
-    good = DECAY.__class__.from_text("0 -> X ; 50\nX -> 0 ; 1")
-    bad = DECAY.__class__.from_text("0 -> X ; 500\nX -> 0 ; 1")
+    good = ReactionNetwork.from_text("0 -> X ; 50\nX -> 0 ; 1")
+    bad = ReactionNetwork.from_text("0 -> X ; 500\nX -> 0 ; 1")
     ax = plot.loss_paths(
         problem, {"right": [bad, good], "choice": found.path(0)}, num_runs=32, ax=axes[0]
     )

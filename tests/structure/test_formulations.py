@@ -1,6 +1,7 @@
 """Slots with choices and with coefficients: their gradients, exactly, and what they find."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -240,8 +241,8 @@ def test_descents_find_a_small_epidemic(name):
     assert "start 1 ended in" in found.summary()
     path = found.path(0)
     assert len(path) == len(found.descents[0].losses)
-    again = learn_structure(problem, library=library, method=SEARCHES[name])
-    assert [d.networks for d in again.descents] == [d.networks for d in found.descents]
+    once = learn_structure(problem, library=library, method=replace(SEARCHES[name], starts=1))
+    assert once.descents[0].networks == found.descents[0].networks
 
 
 @pytest.mark.parametrize(
