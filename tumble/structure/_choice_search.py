@@ -247,5 +247,5 @@ class _Memory:
             return np.zeros(0)
         rates = np.zeros(len(self.rates))
         rates[members] = np.exp(logs)
-        everyone = self._posterior.likelihood.evaluate(rates, np.arange(len(rates)))
+        everyone = self._posterior.likelihood.evaluate(rates, np.arange(len(rates)), 0)
         return everyone.slope * np.exp(self.rates)
