@@ -14,7 +14,7 @@ from tumble._random import Stream
 from tumble._typing import FloatArray
 from tumble.models import ReactionNetwork
 from tumble.objectives import AbstractObjective, BoundLikelihood, BoundOutputs, ExpectedLoss
-from tumble.plot._style import BLUE, GRAY, GREEN, ORANGE, ink, paper, quiet
+from tumble.plot._style import BLUE, GRAY, GREEN, ORANGE, paper, quiet
 from tumble.structure import StructureResult
 
 _COLORS = (BLUE, ORANGE, GREEN, "#cc79a7", "#56b4e9", "#e69f00")
@@ -224,4 +224,3 @@ def _contours(ax: Any, grid: Sequence[FloatArray], losses: FloatArray) -> None:
     height = np.log10(losses - finite.min() + 1e-3 * spread)
     ax.contourf(grid[0], grid[1], height, levels=_LEVELS, cmap="Greys", alpha=0.6)
     ax.contour(grid[0], grid[1], height, levels=_LEVELS, colors=GRAY, linewidths=0.5)
-    ax.plot([], [], color=ink())

@@ -95,7 +95,8 @@ class RelaxedLikelihood:
 
         with jax.enable_x64(True):
             value, slopes = _program()((before, after, u), self._data, blur)
-        return float(value), tuple(np.asarray(s) for s in slopes)
+        by_c, by_d, by_u = (np.asarray(slope) for slope in slopes)
+        return float(value), (by_c, by_d, by_u)
 
     @cached_property
     def _data(self) -> tuple[FloatArray, ...]:

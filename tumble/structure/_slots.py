@@ -54,7 +54,8 @@ class Complexes:
     def nearest(self, before: FloatArray, after: FloatArray) -> IntArray:
         """Return the candidates [...] nearest to coefficients [..., S]."""
         away = ((before[..., None, :] - self.before) ** 2).sum(-1)
-        return np.argmin(away + ((after[..., None, :] - self.after) ** 2).sum(-1), axis=-1)
+        away = away + ((after[..., None, :] - self.after) ** 2).sum(-1)
+        return np.asarray(np.argmin(away, axis=-1))
 
 
 def log_probabilities(weights: FloatArray) -> FloatArray:
