@@ -85,6 +85,11 @@ class AbstractSlotSimulator(AbstractSimulator):
     exact: ClassVar[bool] = True
     takes: ClassVar[type] = AbstractBlackBox
 
+    @property
+    @abstractmethod
+    def parameters(self) -> list[str]:
+        """Names of what a row has, in order."""
+
     @abstractmethod
     def rates_of(self, batch: Batch) -> FloatArray:
         """Return the rates of all candidates [B, R] in each row."""
