@@ -28,6 +28,10 @@ class Rows:
         kept = path.read_text().splitlines() if path and path.exists() else []
         self._known = {tuple(row["key"]): row for row in map(json.loads, kept)}
 
+    def knows(self, key: tuple[str, int]) -> bool:
+        """Return whether the row of that key is known."""
+        return key in self._known
+
     def get(self, key: tuple[str, int], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Return the row of that key, made if it is not known."""
         if key not in self._known:

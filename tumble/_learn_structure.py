@@ -93,4 +93,5 @@ def learn_structure(
         time.perf_counter() - began, len(choices), ranked[0][0],
         dict(zip(kept.equations, found.inclusion().tolist(), strict=True)), found.share_passed_over,
         found.posterior,
+        tuple(found.descents),
     )  # fmt: skip

@@ -3,6 +3,7 @@
 from tumble.plot._audit import audit_plot
 from tumble.plot._cells import cells, render
 from tumble.plot._convergence import convergence, waterfall
+from tumble.plot._descents import chosen_reactions, loss_paths, response_surface
 from tumble.plot._fit_band import fit_band
 from tumble.plot._models import model_fits, model_probabilities
 from tumble.plot._parameters import parameters
@@ -15,16 +16,19 @@ __all__ = [
     "Player",
     "audit_plot",
     "cells",
+    "chosen_reactions",
     "convergence",
     "fit_band",
     "gates",
     "inclusion",
+    "loss_paths",
     "model_fits",
     "model_probabilities",
     "network_picture",
     "parameters",
     "play",
     "render",
+    "response_surface",
     "runners_up",
     "segmentation",
     "selection",

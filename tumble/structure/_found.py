@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from tumble._typing import FloatArray
+from tumble.structure._descent import Descent
 from tumble.structure._posterior import ITERATIONS, Network, NetworkPosterior, Weighed
 
 ROUGHLY = 15  # iterations, for these
@@ -43,6 +44,7 @@ class Found:
     weighed: dict[Network, Weighed] = field(default_factory=dict)
     complete: bool = False
     interrupted: bool = False
+    descents: list[Descent] = field(default_factory=list)
     _within: dict[Network, float] = field(default_factory=dict)
     _estimates: dict[Network, float] = field(default_factory=dict)
     _gains: dict[Network, FloatArray] = field(default_factory=dict)
@@ -86,6 +88,18 @@ class Found:
         """Note about how probable a network is that is not going to be weighed."""
         known = self._estimates.get(network, -np.inf)
         self._estimates[network] = max(known, log_posterior)
+
+    def follow(self, descent: Descent) -> None:
+        """Weigh the networks that a descent passed through, and no others, and keep it.
+
+        Each is weighed from the rates at which the descent left it, the last one first.
+        """
+        left = dict(zip(descent.networks, descent.rates, strict=True))
+        for network in dict.fromkeys(reversed(descent.networks)):
+            logs = np.log(left[network]).tolist()
+            start = dict(zip(sorted(network), logs, strict=True))
+            self.weigh(network | self.posterior.required, start)
+        self.descents.append(descent)
 
     def gains(self, here: Weighed) -> FloatArray:
         """Return `NetworkPosterior.gains`, once."""

@@ -133,9 +133,9 @@ class NetworkPosterior:
     prior: NetworkPrior
     among: int | None = None
 
-    def of_few_series(self) -> NetworkPosterior:
-        """Return the posterior given one replicate of each experiment, to look around in."""
-        likelihood = replace(self.likelihood, most_series=1)
+    def of_few_series(self, most: int = 1) -> NetworkPosterior:
+        """Return the posterior given few replicates of each experiment, to look around in."""
+        likelihood = replace(self.likelihood, most_series=most)
         return replace(self, likelihood=likelihood, prior=self._fixed_prior)
 
     def with_problem(self, problem: Problem) -> NetworkPosterior:
@@ -155,7 +155,7 @@ class NetworkPosterior:
 
     def at(self, weighed: Weighed) -> Weighed:
         """Return a network that was weighed by other data, by these, at the same rates."""
-        joint = self._joint(weighed.members, weighed.log_rates)
+        joint = self.density(weighed.members, weighed.log_rates)
         return self._weighed(weighed.network, weighed.log_rates, joint)
 
     @property
@@ -194,12 +194,12 @@ class NetworkPosterior:
         """
         members = sorted(network)
         u = np.array([start.get(r, self.centers[r]) for r in members])
-        here = self._joint(members, u)
+        here = self.density(members, u)
         for _ in range(_RETREATS if members else 0):
             if np.isfinite(here[0]):
                 break
             u = u - 1.0  # slower, where rates are too fast to be followed
-            here = self._joint(members, u)
+            here = self.density(members, u)
         damping, gained, settled = 0.0, np.inf, not members
         for count in range(iterations if np.isfinite(here[0]) else 0):
             value, slope, precision, _ = here
@@ -213,7 +213,7 @@ class NetworkPosterior:
             stiff[np.diag_indices(len(u))] *= 1 + damping
             move = np.asarray(_solved(stiff, slope))
             move = move * min(1.0, _LARGEST_MOVE / float(np.abs(move).max()))
-            there = self._joint(members, u + move)
+            there = self.density(members, u + move)
             if there[0] > value:
                 gained = there[0] - value
                 u, here, damping = u + move, there, damping / 10 if damping > _LEAST else 0.0
@@ -271,7 +271,7 @@ class NetworkPosterior:
 
     # -- private -----------------------------------------------------
 
-    def _joint(
+    def density(
         self, members: list[int], u: FloatArray
     ) -> tuple[float, FloatArray, FloatArray, float]:
         """Return log p(data, rates), slope and precision by logarithms, and log p(data | rates)."""

@@ -28,6 +28,7 @@ from tumble.structure._advice import (
     possible_experiments,
 )
 from tumble.structure._conserved import ObservedLaw
+from tumble.structure._descent import Descent
 from tumble.structure._equivalence import (
     Equivalences,
     Recovery,
@@ -84,6 +85,7 @@ class StructureResult:
     - ``passed_over``: the probability of networks that were not weighed but estimated; it is part
       of ``inclusion``.
     - ``posterior``: what weighed them, and with it the ``problem``.
+    - ``descents``: `Descent` objects, one a start, of searches by gradients; else none.
     """
 
     networks: tuple[NetworkChoice, ...]
@@ -102,6 +104,8 @@ class StructureResult:
     def problem(self) -> Problem:
         """The problem of which it is the result."""
         return self.posterior.likelihood.problem
+
+    descents: tuple[Descent, ...] = field(default=(), repr=False)
 
     @cached_property
     def reactions(self) -> tuple[LearntReaction, ...]:
@@ -297,6 +301,14 @@ class StructureResult:
 
     # -- how it reads ------------------------------------------------
 
+    def path(self, start: int = 0) -> tuple[ReactionNetwork, ...]:
+        """Return the networks that a descent passed through, one an iteration, with rates."""
+        descent = self.descents[start]
+        return tuple(
+            self.library.network_of(sorted(members), rates.tolist())
+            for members, rates in zip(descent.networks, descent.rates, strict=True)
+        )
+
     def summary(self) -> str:
         """Return what is believed, on one screen."""
         best, alike = self.networks[0], self.alike_probability
@@ -320,6 +332,10 @@ class StructureResult:
         ]
         if self.passed_over >= _SLIGHT:
             lines.append(f"  {self.passed_over:6.3f}  not weighed, estimated")
+        for k, descent in enumerate(self.descents):
+            ended = ", ".join(self.library.equations[r] for r in sorted(descent.last))
+            passed = len(set(descent.networks))
+            lines.append(f"  start {k} ended in {ended} after {passed} networks")
         return "\n".join(lines)
 
     def __repr__(self) -> str:
