@@ -81,7 +81,8 @@ def test_blocks_say_together_what_the_series_said():
     rates[list(LIBRARY.positions(TRUTH))] = [0.02, 5.0]
     # The state is known at each cut, so that the likelihood is a product over the blocks; but a
     # block begins at it exactly, and the series with an error of rounding, of variance 1/12. Where
-    # next to nothing happens that is worth up to log(2) / 2 a block and dimension, else nearly none.
+    # next to nothing happens, that is worth up to log(2) / 2 a block and dimension, else hardly
+    # anything.
     parts = Problem(problem.model, [e for e, _ in units], problem.parameters, problem.observables)
     whole = likelihood.evaluate(rates, []).value
     assert len(units) > 10
