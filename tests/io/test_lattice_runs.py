@@ -169,7 +169,8 @@ def test_errors_name_the_entry_in_one_line(write, old, new, message):
         ("movie.npy", "{file: gray.npy, levels: [0, 1]}", "gray levels 255 beside `levels`, 0, 1"),
         ("susceptible_infected", "{susceptible_infected: {grid: {shape: [5, 5]}}}",
          "frames have the shape (6, 7), expected (5, 5)"),
-        ("model: susceptible_infected", "model: fitzhugh_nagumo_lattice_gas", "two kinds"),
+        ("model: susceptible_infected", "model: fitzhugh_nagumo_lattice_gas",
+         "expected (2, 6, 7): A and B on the grid"),
     ],
 )  # fmt: skip
 def test_errors_of_movies(write, old, new, message):
