@@ -4,6 +4,7 @@ from tumble.models.cellular_potts._cells import Cells
 from tumble.models.cellular_potts._cellular_potts import CellularPotts
 from tumble.models.cellular_potts._energy import (
     AbstractEnergy,
+    AbstractTerm,
     Adhesion,
     Perimeter,
     Volume,
@@ -15,20 +16,27 @@ from tumble.models.cellular_potts._measures import (
     ContactLength,
     MeanVolume,
     ShapeIndex,
+    ShapeModes,
     SquareDisplacement,
 )
+from tumble.models.cellular_potts._work import AbstractWork, Activity, Chemotaxis
 
 __all__ = [
     "AbstractEnergy",
     "AbstractMeasure",
+    "AbstractTerm",
+    "AbstractWork",
+    "Activity",
     "Adhesion",
     "CellCount",
     "Cells",
     "CellularPotts",
+    "Chemotaxis",
     "ContactLength",
     "MeanVolume",
     "Perimeter",
     "ShapeIndex",
+    "ShapeModes",
     "SquareDisplacement",
     "Volume",
     "type_pairs",
