@@ -90,6 +90,7 @@ def unequal():
     )
 
 
+@pytest.mark.slow
 def test_runs_go_where_they_tell_most_for_their_work():
     bound, z = MomentMatching(order=1).bind(unequal()), np.log([1.3])
     found = allocate(ScoreFunction(), bound, z, 256, Stream.from_seed(1))

@@ -202,6 +202,7 @@ def test_a_run_is_the_same_however_it_is_cut(boundary):
     assert np.sum(kept[0] != start.ids) > 20
 
 
+@pytest.mark.slow
 def test_pseudo_likelihood_knows_from_where_a_site_is_copied():
     """Within one attempt it is the law of the frame."""
     start = Cells(np.array([[0, 1, 1, 0], [0, 2, 2, 1], [0, 0, 2, 1]]), [1, 2])

@@ -126,7 +126,7 @@ def log_arrivals(k, gamma, counts, times):
     return total
 
 
-@pytest.mark.parametrize("losses", [0.0, 1.0])
+@pytest.mark.parametrize("losses", [pytest.param(0.0, marks=pytest.mark.slow), 1.0])
 def test_evidence_of_two_rates_of_which_one_may_be_idle(losses):
     """Without losses γ has a plateau down to its bound, where no curvature tells its volume."""
     times = np.array([0.5, 1.0, 1.5, 2.0, 2.5, 3.0])

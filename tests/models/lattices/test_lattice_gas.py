@@ -122,6 +122,7 @@ def movie(seed, interval=250, frames=8, params=TRUTH):
     return model, np.stack([kept.states["A"][0], kept.states["B"][0]], axis=1)
 
 
+@pytest.mark.slow
 def test_a_movie_tells_the_parameters():
     model, frames = movie(1)
     found = LatticeGasMovie(model, frames, 250).fit(repeats=12)
