@@ -36,8 +36,10 @@ _PILOTS = """Pilots had data of seeds 100 and up, and one start each. The first 
     pairs of them, in 6 of 6 (10.8 s) and, faster, in 3 of 6 to 6 of 8 (1.5 to 2.9 s), and
     Lotka–Volterra in 1 of 2 (7.4 s). The defaults of today had one pilot, which found the epidemic
     (2.5 s)."""
-_TOO_FEW = """**Fewer than 20 repeats.** The target, 16 of 20 on the epidemics, is not shown to be met
-    from one random start."""
+_TOO_FEW = (
+    "**Fewer than 20 repeats.** The target, 16 of 20 on the epidemics, is not shown to be met "
+    "from one random start."
+)
 _PICTURES = Path(__file__).resolve().parents[1] / "docs" / "results"
 _SIR, _COARSE, _SIRS, _LOTKA = CASES[0], CASES[1], CASES[4], CASES[5]
 _SLOTS = {_SIR.name: 2, _COARSE.name: 2, _SIRS.name: 3, _LOTKA.name: 3}
