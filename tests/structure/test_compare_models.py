@@ -27,6 +27,9 @@ from tumble.simulators import DirectMethod, FiniteStateProjection, LinearNoise, 
 from tumble.structure import Evidence, HeldOut, Score, WindowSearch
 from tumble.structure._model_comparison import ModelComparison, ranked
 
+# Minutes in all; the consoles of the docs run the same ways every time.
+pytestmark = pytest.mark.slow
+
 ARRIVAL = ReactionNetwork.from_text("0 -> X ; k")
 IMMIGRATION_DEATH = ReactionNetwork.from_text("0 -> X ; k\nX -> 0 ; gamma")
 DEATH = ReactionNetwork.from_text("X -> 0 ; gamma")

@@ -43,6 +43,9 @@ from tumble.structure._slots import (
     slot_model,
 )
 
+# Minutes in all; the consoles of the docs run the same ways every time.
+pytestmark = pytest.mark.slow
+
 SIR = ReactionNetwork.from_text("S + I -> 2 I ; beta\nI -> R ; gamma")
 TRUTH = {"I + S -> 2 I", "I -> R"}
 LIBRARY = mass_action(["S", "I"], 1)  # 6 candidates
