@@ -27,7 +27,7 @@ from tumble.simulators import DirectMethod, FiniteStateProjection, LinearNoise, 
 from tumble.structure import Evidence, HeldOut, Score, WindowSearch
 from tumble.structure._model_comparison import ModelComparison, ranked
 
-# Minutes in all; the consoles of the docs run the same ways every time.
+# Seconds each, mostly of compilation.
 pytestmark = pytest.mark.slow
 
 ARRIVAL = ReactionNetwork.from_text("0 -> X ; k")

@@ -43,7 +43,7 @@ from tumble.structure._slots import (
     slot_model,
 )
 
-# Minutes in all; the consoles of the docs run the same ways every time.
+# Seconds each, mostly of compilation.
 pytestmark = pytest.mark.slow
 
 SIR = ReactionNetwork.from_text("S + I -> 2 I ; beta\nI -> R ; gamma")

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from tumble._errors import CapabilityError
 from tumble._typing import FloatArray, IntArray
 from tumble.models import AbstractBlackBox, BlackBox
 from tumble.simulators import (
@@ -70,7 +71,9 @@ def slot_model(library: ReactionLibrary, parameters: list[str]) -> BlackBox:
 
 
 def _run_by_its_simulator(params: Any, times: Any, rng: Any) -> Any:
-    raise NotImplementedError("networks of slots are run by their own simulator")
+    raise CapabilityError(
+        "a network of slots is run by its own simulator alone; give the problem no other one."
+    )
 
 
 @dataclass(frozen=True, eq=False)
