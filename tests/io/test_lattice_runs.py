@@ -154,7 +154,7 @@ def test_errors_name_the_entry_in_one_line(write, old, new, message):
         ("movie.npy", "{file: gray.npy, levels: [0, 1]}", "gray levels 255 beside `levels`, 0, 1"),
         ("susceptible_infected", "{susceptible_infected: {grid: {shape: [5, 5]}}}",
          "frames have the shape (6, 7), expected (5, 5)"),
-        ("model: susceptible_infected", "model: predator_prey", "are not single pictures"),
+        ("model: susceptible_infected", "model: forest_fire", "goes from tree to tree"),
     ],
 )  # fmt: skip
 def test_errors_of_movies(write, old, new, message):

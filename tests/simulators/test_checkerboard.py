@@ -18,7 +18,7 @@ from tumble.models import (
     Periodic,
     Volume,
 )
-from tumble.simulators._checkerboard import _program, _sizes
+from tumble.simulators._checkerboard import _board, _program, _sizes
 from tumble.simulators._tissue import copy_tables, tissue_of
 
 TRUTH = {"J_0_1": 0.63, "J_1_1": 0.31, "lambda_volume": 0.11, "target_volume": 25.0}
@@ -27,8 +27,9 @@ SORTING = {"J_0_1": 0.5, "J_1_1": 0.5, "lambda_volume": 0.05, "target_volume": 3
            "lambda_perimeter": 0.002, "target_perimeter": 70.0}  # fmt: skip
 
 
+@pytest.mark.parametrize("apart", [2, 5])
 @pytest.mark.parametrize("boundary", [Periodic(), Fixed()])
-def test_books_of_the_checkerboard_are_kept(boundary):
+def test_books_of_the_checkerboard_are_kept(boundary, apart):
     import jax
     import jax.numpy as jnp
 
@@ -43,9 +44,9 @@ def test_books_of_the_checkerboard_are_kept(boundary):
         state = tuple(jnp.asarray(part)[None] for part in (ids, *_sizes(tables, model)))
         keys = [halves(1), halves(2)]
         run = halves(run_ids(1))
-        later = _program(model, 2)(state, levels, keys, run, 0, 400)
-        parted = _program(model, 2)(state, levels, keys, run, 0, 150)
-        parted = _program(model, 2)(parted, levels, keys, run, 150, 250)
+        later = _program(model, apart)(state, levels, keys, run, 0, 400)
+        parted = _program(model, apart)(state, levels, keys, run, 0, 150)
+        parted = _program(model, apart)(parted, levels, keys, run, 150, 250)
     ids, volumes, perimeters = (np.asarray(part)[0] for part in later)
     tissue = tissue_of(tables, ids[:-1].reshape(24, 20))
     np.testing.assert_array_equal(volumes, tissue.volumes)
@@ -63,15 +64,31 @@ def test_the_checkerboard_is_near_the_definition():
         tb.simulate(model, params, times=[10], num_samples=200, seed=1, simulator=simulator)
         .mean()
         .values[0]
-        for simulator in (tb.simulators.Metropolis(), tb.simulators.Checkerboard(parts=2))
+        for simulator in (tb.simulators.Metropolis(), tb.simulators.Checkerboard())
     ]
     np.testing.assert_allclose(means[0], means[1], rtol=0.05)
     assert not np.allclose(means[0], model.observe(model.start.ids[None])[0], rtol=0.05)
 
 
+@pytest.mark.parametrize("boundary", [Periodic(), Fixed()])
+@pytest.mark.parametrize(
+    ("shape", "apart"), [((12, 16), 4), ((13, 11), 4), ((7, 9), 8), ((9, 8), 1)]
+)
+def test_sites_of_a_color_are_apart(shape, apart, boundary):
+    cells = Cells(np.zeros(shape, int), types=[1])
+    colors = _board(CellularPotts(cells, grid=Grid(shape, boundary=boundary)), apart).colors
+    sites = [color[color < np.prod(shape)] for color in colors]
+    assert sorted(np.concatenate(sites)) == list(range(np.prod(shape)))
+    for some in sites:
+        x = np.transpose(np.unravel_index(some, shape))
+        gap = np.abs(x[:, None] - x[None])
+        if boundary == Periodic():
+            gap = np.minimum(gap, np.array(shape) - gap)
+        assert np.all(gap.max(-1)[~np.eye(len(some), dtype=bool)] >= max(apart, 2))
+
+
 def test_the_checkerboard_says_what_it_needs():
-    odd = CellularPotts(Cells.blocks((25, 24), (2, 2), 8))
-    with pytest.raises(tb.TumbleError, match="needs a multiple of 2 along each axis of a torus"):
-        tb.simulate(odd, TRUTH, times=[1], simulator=tb.simulators.Checkerboard())
+    with pytest.raises(tb.TumbleError, match="`apart` is 0, expected"):
+        tb.simulators.Checkerboard(apart=0)
     with pytest.raises(tb.TumbleError, match="makes whole Monte Carlo steps"):
         tb.simulate(MODEL, TRUTH, times=[0.5], simulator=tb.simulators.Checkerboard())

@@ -31,7 +31,9 @@ class Geometry(NamedTuple):
     ``edges``, flat: whether a site has images in the margin. ``copies``, ``contacts`` and
     ``outlines`` are the distances to the neighbors of copy attempts, adhesion and perimeters in the
     flat array; those of a term that is not there are empty. They are unsigned: adding them wraps
-    around, and Numba has no signs to look at.
+    around, and Numba has no signs to look at. For the work of copies: ``field``, flat, the
+    concentration at each site, and ``active``, the distances to the neighbors that activities are
+    averaged over, with the site itself, both empty without; ``memory`` of activities in steps.
     """
 
     shape: np.ndarray
@@ -41,25 +43,35 @@ class Geometry(NamedTuple):
     copies: np.ndarray
     contacts: np.ndarray
     outlines: np.ndarray
+    field: np.ndarray
+    active: np.ndarray
+    memory: int
 
 
 class Couplings(NamedTuple):
     """Values of the parameters: ``adhesion`` [T, T], ``volume`` and ``perimeter`` [2, T].
 
-    The latter two are strengths and targets, 0 for the medium.
+    The latter two are strengths and targets, 0 for the medium. ``taxis`` and ``drive`` [T], the
+    strengths of chemotaxis and activity.
     """
 
     adhesion: np.ndarray
     volume: np.ndarray
     perimeter: np.ndarray
+    taxis: np.ndarray
+    drive: np.ndarray
 
 
 class Tissue(NamedTuple):
-    """The state: ``codes``, flat, and ``volumes`` and ``perimeters`` [C + 1] of cells."""
+    """The state: ``codes``, flat, and ``volumes`` and ``perimeters`` [C + 1] of cells.
+
+    ``stamps``, flat, the Monte Carlo step in which a site was copied to; empty without activities.
+    """
 
     codes: np.ndarray
     volumes: np.ndarray
     perimeters: np.ndarray
+    stamps: np.ndarray
 
 
 @numba.njit(cache=True, nogil=True)
@@ -184,6 +196,40 @@ def _energy_change(p, old, new, geometry, couplings, tissue):
     return change, grows, shrinks
 
 
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _mean_activity(p, step, geometry, tissue):
+    """Return the geometric mean of the activities of site p and its neighbors of the same cell."""
+    code = np.uint64(tissue.codes[p])
+    if code >> _BITS == 0:
+        return 0.0
+    product, count = 1.0, 0
+    for k in range(geometry.active.shape[0]):
+        there = p + geometry.active[k]
+        if np.uint64(tissue.codes[there]) == code:
+            product *= max(geometry.memory - (step - tissue.stamps[there]), 0)
+            count += 1
+    return product ** (1.0 / count)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def pulls(p, source, old, new, step, geometry, tissue):
+    """Return the type whose work a copy from ``source`` to site p is, and what it is made of.
+
+    These are the differences that chemotaxis and activity multiply: work is −taxis · rise − drive ·
+    push. ``step`` is the present Monte Carlo step.
+    """
+    kind = new & _TYPES
+    if kind == 0:
+        kind = old & _TYPES
+    rise, push = 0.0, 0.0
+    if geometry.field.shape[0] > 0:
+        rise = geometry.field[p] - geometry.field[source]
+    if geometry.active.shape[0] > 0:
+        push = _mean_activity(source, step, geometry, tissue)
+        push = (push - _mean_activity(p, step, geometry, tissue)) / geometry.memory
+    return np.int64(kind), rise, push
+
+
 @numba.njit(cache=True, nogil=True)
 def _copy_images(p, new, geometry, codes):
     """Give the images of site p in the margin to ``new`` as well."""
@@ -229,7 +275,10 @@ def copy_attempts(geometry, couplings, tissue, key, run, first, count):
     place, source = np.empty(_BUFFER, np.uint64), np.empty(_BUFFER, np.uint64)
     left, words = np.empty(_BUFFER), np.empty((2, _BUFFER), np.uint64)
     codes, volumes, perimeters = tissue.codes, tissue.volumes, tissue.perimeters
-    copied = 0
+    num_sites = geometry.shape[0] * geometry.shape[1] * geometry.shape[2]
+    ages = geometry.active.shape[0] > 0
+    works = ages or geometry.field.shape[0] > 0
+    copied, step = 0, 0
     t, end = first, first + count
     while t < end:
         begin = t - t % _BUFFER
@@ -241,6 +290,10 @@ def copy_attempts(geometry, couplings, tissue, key, run, first, count):
             if old == new:
                 continue
             change, grows, shrinks = _energy_change(p, old, new, geometry, couplings, tissue)
+            if works:
+                step = (begin + i) // num_sites
+                kind, rise, push = pulls(p, source[i], old, new, step, geometry, tissue)
+                change -= couplings.taxis[kind] * rise + couplings.drive[kind] * push
             if change > 0.0 and (change > _HOPELESS or left[i] >= np.exp(-change)):
                 continue
             if not np.isfinite(change):
@@ -253,5 +306,9 @@ def copy_attempts(geometry, couplings, tissue, key, run, first, count):
             perimeters[old >> _BITS] += shrinks
             if geometry.edges[p]:
                 _copy_images(p, new, geometry, codes)
+            if ages:
+                tissue.stamps[p] = step
+                if geometry.edges[p]:
+                    _copy_images(p, step, geometry, tissue.stamps)
         t = last
     return OK, copied

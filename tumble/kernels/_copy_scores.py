@@ -1,7 +1,7 @@
 """Derivatives of the Cellular Potts model: the score of a run, and what two frames tell.
 
-``slots`` say which parameter an entry of `Couplings` is, -1 for none: ``adhesion`` [T, T], and
-``volume`` and ``perimeter`` [2, T].
+``slots`` say which parameter an entry of `Couplings` is, -1 for none: ``adhesion`` [T, T],
+``volume`` and ``perimeter`` [2, T], ``taxis`` and ``drive`` [T].
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from tumble.kernels._cellular_potts import (
     _copy_images,
     _draw,
     _energy_change,
+    pulls,
 )
 
 _OTHER = np.uint32(0xFFFFFFFF)  # no cell
@@ -32,6 +33,8 @@ class Slots(NamedTuple):
     adhesion: np.ndarray
     volume: np.ndarray
     perimeter: np.ndarray
+    taxis: np.ndarray
+    drive: np.ndarray
 
 
 @numba.njit(cache=True, nogil=True)
@@ -71,13 +74,25 @@ def add_slopes(p, old, new, grows, shrinks, geometry, couplings, slots, tissue, 
     )
 
 
+@numba.njit(cache=True, nogil=True)
+def add_slopes_of_work(kind, rise, push, slots, weight, out):
+    """Add weight · ∂work / ∂params to ``out`` [Q]; see `pulls`."""
+    if slots.taxis[kind] >= 0:
+        out[slots.taxis[kind]] -= weight * rise
+    if slots.drive[kind] >= 0:
+        out[slots.drive[kind]] -= weight * push
+
+
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def scored_attempts(geometry, couplings, slots, tissue, key, run, first, count, score):
     """As `copy_attempts`, and add ∂ log p of what happened to ``score`` [Q]."""
     place, source = np.empty(_BUFFER, np.uint64), np.empty(_BUFFER, np.uint64)
     left, words = np.empty(_BUFFER), np.empty((2, _BUFFER), np.uint64)
     codes, volumes, perimeters = tissue.codes, tissue.volumes, tissue.perimeters
-    copied = 0
+    num_sites = geometry.shape[0] * geometry.shape[1] * geometry.shape[2]
+    ages = geometry.active.shape[0] > 0
+    works = ages or geometry.field.shape[0] > 0
+    copied, step, kind, rise, push = 0, 0, 0, 0.0, 0.0
     t, end = first, first + count
     while t < end:
         begin = t - t % _BUFFER
@@ -89,6 +104,10 @@ def scored_attempts(geometry, couplings, slots, tissue, key, run, first, count, 
             if old == new:
                 continue
             change, grows, shrinks = _energy_change(p, old, new, geometry, couplings, tissue)
+            if works:
+                step = (begin + i) // num_sites
+                kind, rise, push = pulls(p, source[i], old, new, step, geometry, tissue)
+                change -= couplings.taxis[kind] * rise + couplings.drive[kind] * push
             weight, accepted = 0.0, True
             if change > 0.0:
                 chance = np.exp(-change)
@@ -100,6 +119,8 @@ def scored_attempts(geometry, couplings, slots, tissue, key, run, first, count, 
                 add_slopes(
                     p, old, new, grows, shrinks, geometry, couplings, slots, tissue, weight, score
                 )
+                if works:
+                    add_slopes_of_work(kind, rise, push, slots, weight, score)
             if not accepted:
                 continue
             copied += 1
@@ -110,6 +131,10 @@ def scored_attempts(geometry, couplings, slots, tissue, key, run, first, count, 
             perimeters[old >> _BITS] += shrinks
             if geometry.edges[p]:
                 _copy_images(p, new, geometry, codes)
+            if ages:
+                tissue.stamps[p] = step
+                if geometry.edges[p]:
+                    _copy_images(p, step, geometry, tissue.stamps)
         t = last
     return OK, copied
 
@@ -185,24 +210,53 @@ def tabulate_sites(geometry, couplings, slots, tissue, steps, sites, information
                 if row > begin:
                     sites.first[p] = begin
                     _of_site(
-                        p, old, begin, row, rates, total_slope, geometry, couplings, slots, tissue,
-                        sites, information,
+                        p, old, begin, row, share, rates, total_slope, geometry, couplings, slots,
+                        tissue, sites, information,
                     )  # fmt: skip
                     row += 1
                 p += np.uint64(1)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _of_site(
-    p, old, begin, end, rates, total_slope, geometry, couplings, slots, tissue, sites, information
+def _rate_uphill(
+    p, old, new, change, grows, shrinks, share, geometry, couplings, slots, tissue, slope
 ):
+    """Return the rate at which site p goes over to ``new`` where it matters from which neighbor.
+
+    Adds its derivative to ``slope`` [Q]. ``change`` of the energy, without work.
+    """
+    rate = 0.0
+    for k in range(geometry.copies.shape[0]):
+        source = p + geometry.copies[k]
+        if np.uint64(tissue.codes[source]) != new:
+            continue
+        kind, rise, push = pulls(p, source, old, new, 0, geometry, tissue)
+        uphill = change - couplings.taxis[kind] * rise
+        own = share * min(1.0, np.exp(-uphill))
+        if uphill > 0.0:
+            add_slopes(p, old, new, grows, shrinks, geometry, couplings, slots, tissue, -own, slope)
+            add_slopes_of_work(kind, rise, push, slots, -own, slope)
+        rate += own
+    return rate
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _of_site(
+    p, old, begin, end, share, rates, total_slope, geometry, couplings, slots, tissue, sites,
+    information,
+):  # fmt: skip
     """Fill the rows of one site, begin to end, the latter for anything else."""
     total = 0.0
     total_slope[:] = 0.0
     for c in range(begin, end):
         new = np.uint64(sites.codes[c])
         change, grows, shrinks = _energy_change(p, old, new, geometry, couplings, tissue)
-        if change > 0.0:
+        if geometry.field.shape[0] > 0:
+            rates[c - begin] = _rate_uphill(
+                p, old, new, change, grows, shrinks, share, geometry, couplings, slots, tissue,
+                sites.slopes[c],
+            )  # fmt: skip
+        elif change > 0.0:
             rates[c - begin] *= np.exp(-change)
             add_slopes(
                 p, old, new, grows, shrinks, geometry, couplings, slots, tissue,

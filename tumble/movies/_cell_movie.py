@@ -11,11 +11,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tumble._errors import DataError, ParameterError, is_number, require_known, require_whole, shown
+from tumble._errors import (
+    CapabilityError,
+    DataError,
+    ParameterError,
+    is_number,
+    require_known,
+    require_whole,
+    shown,
+)
 from tumble._execution import num_workers, run_all, split
 from tumble._random import Stream
 from tumble._typing import FloatArray, IntArray
-from tumble.models import CellularPotts
+from tumble.models import Activity, CellularPotts
 from tumble.simulators._tissue import CopyTables, copy_tables, tissue_of
 
 _PILOT_STEPS, _PILOT_TOLERANCE = 100, 1e-7
@@ -89,6 +97,11 @@ class CellMovie:
     interval: float = 1.0
 
     def __post_init__(self) -> None:
+        if self.model.term(Activity) is not None:
+            raise CapabilityError(
+                "frames do not tell how active sites are, which runs from them would need; fit "
+                "outputs of whole runs of a model with Activity."
+            )
         movies = self.movies if isinstance(self.movies, (list, tuple)) else [self.movies]
         checked = tuple(self.model.checked_frames(movie) for movie in movies)
         if not checked or any(len(movie) < 2 for movie in checked):

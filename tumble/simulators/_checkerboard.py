@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import functools
-import itertools
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from tumble._errors import ModelError, require_whole
+from tumble._errors import CapabilityError, ModelError, require_whole
 from tumble._philox import halves, philox_words
 from tumble._results import SampleCode
 from tumble._typing import IntArray, JaxArray
-from tumble.models import Adhesion, CellularPotts, Perimeter
+from tumble.models import AbstractWork, Adhesion, CellularPotts, Perimeter
 from tumble.models.lattices import AbstractNeighborhood, Periodic
 from tumble.simulators._base import AbstractSimulator, Batch, Sample, SupportsFrames
 from tumble.simulators._tissue import CopyTables, copy_tables
@@ -25,32 +24,31 @@ _MOST_NUMBERS = 2**22  # of the states of runs that go side by side
 class Checkerboard(AbstractSimulator, SupportsFrames):
     """Copy attempts at many sites at once, in JAX, for accelerators: an approximation.
 
-    Definition: sites are colored so that none reads another of its color. A Monte Carlo step is
-    ``parts`` · (number of colors) rounds; a round draws a color, and each site of it makes an
-    attempt with probability 1 / ``parts``, all at once, at the volumes and perimeters that cells
-    had before. So in a step each site makes one attempt in the mean, as it does in the definition.
+    Definition: sites are colored so that those of a color lie at least ``apart`` sites from each
+    other along some axis, and none reads another. A Monte Carlo step is as many rounds as there are
+    colors; a round draws a color, and all sites of it make an attempt at once, at the volumes and
+    perimeters that cells had before. So in a step each site makes one attempt in the mean, as it
+    does in the definition.
 
     Guarantee: none. It is another process: copies of a round do not see what the others do to the
-    volumes of their cells, and a site does not make two attempts in a round. Measured on cells of
-    130 sites (400 runs, benchmarks, `cellular_potts.py`): contacts, mean volumes and shapes agree
-    with `Metropolis` within 2 %, but the mean of (V − V*)² is 21 ± 6 % too large. With ``parts=4``
-    it is 4 ± 5 % off, which does not decide whether it is within 2 %.
+    volumes of their cells. That makes the mean of (V − V*)² too large, by a share in proportion to
+    the sites of a cell in a round, V / ``apart``^axes: XX
 
-    Arguments: ``parts``, default 1. Lattices on a torus need a multiple of 1 + the reach of the
-    neighborhoods along each axis: an even number of sites for `Moore`.
+    Arguments: ``apart``, default 8; at least one more than the reach of the neighborhoods, which
+    is taken where it is less.
 
     When: on a GPU, for large lattices, after a comparison on a small one. On a CPU `Metropolis` is
     several times as fast, and exact.
     """
 
-    parts: int = 1
+    apart: int = 8
     exact: ClassVar[bool] = False
     discrete: ClassVar[bool] = False
     takes: ClassVar[type] = CellularPotts
     shares_out: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        require_whole("parts", self.parts)
+        require_whole("apart", self.apart)
 
     def sample(self, model: CellularPotts, batch: Batch, *, executor: Any = None) -> Sample:
         """See `AbstractSimulator.sample`."""
@@ -62,14 +60,20 @@ class Checkerboard(AbstractSimulator, SupportsFrames):
         """See `SupportsFrames.record_frames`: the cell of each site, [B, T, *shape]."""
         import jax
 
-        board = _board(model)
-        rounds = _rounds(model, batch, self.parts * len(board.colors))
+        work = next((t for t in model.energy if isinstance(t, AbstractWork)), None)
+        if work is not None:
+            raise CapabilityError(
+                f"Checkerboard knows no work of copies, and the model has {type(work).__name__}; "
+                "Metropolis() runs it."
+            )
+        board = _board(model, self.apart)
+        rounds = _rounds(batch, len(board.colors))
         found = np.empty((len(batch.runs), len(rounds), *model.grid.shape), np.int32)
         per_call = max(1, _MOST_NUMBERS // model.grid.num_sites)
         with jax.enable_x64(True):
             for first in range(0, len(batch.runs), per_call):
                 rows = slice(first, first + per_call)
-                found[rows] = _frames(model, batch, rows, rounds, self.parts)
+                found[rows] = _frames(model, batch, rows, rounds, self.apart)
         return found, np.full(len(batch.runs), SampleCode.OK, np.int64)
 
 
@@ -85,7 +89,7 @@ class _Board(NamedTuple):
     outlines: IntArray
 
 
-def _rounds(model: CellularPotts, batch: Batch, per_step: int) -> IntArray:
+def _rounds(batch: Batch, per_step: int) -> IntArray:
     """Return the rounds from one observation to the next [T]. Raises `ModelError`."""
     steps = np.asarray(batch.times) - batch.start
     if np.any(np.abs(steps - np.rint(steps)) > 1e-6):
@@ -97,7 +101,7 @@ def _rounds(model: CellularPotts, batch: Batch, per_step: int) -> IntArray:
 
 
 @functools.lru_cache(maxsize=16)
-def _board(model: CellularPotts) -> _Board:
+def _board(model: CellularPotts, apart: int) -> _Board:
     shape, num_axes = model.grid.shape, len(model.grid.shape)
     periodic = isinstance(model.grid.boundary, Periodic)
     sites = np.indices(shape).reshape(num_axes, -1)
@@ -119,15 +123,11 @@ def _board(model: CellularPotts) -> _Board:
         adhesion.neighborhood if adhesion else None,
         perimeter.neighborhood if perimeter else None,
     ]
-    offsets = np.array([o for n in read if n for o in n.offsets(num_axes)])
-    stride = 1 + int(np.abs(offsets).max())
-    if periodic and any(n % stride for n in shape):
-        raise ModelError(
-            f"the grid has shape {shape}, but Checkerboard needs a multiple of {stride} along each "
-            "axis of a torus, so that no site reads another of its color."
-        )
-    every = itertools.product(range(stride), repeat=num_axes)
-    groups = [np.flatnonzero(np.all(sites.T % stride == c, axis=1)) for c in every]
+    reach = max(abs(step) for n in read if n for o in n.offsets(num_axes) for step in o)
+    classes = [_classes(n, max(apart, 1 + reach), periodic)[where]
+               for n, where in zip(shape, sites, strict=True)]  # fmt: skip
+    _, color = np.unique(np.stack(classes), axis=1, return_inverse=True)
+    groups = [np.flatnonzero(color.ravel() == c) for c in range(color.max() + 1)]
     size = max(map(len, groups))
     # Colors that have fewer sites are filled up with the medium beyond, which makes no copies.
     colors = np.array([np.pad(g, (0, size - len(g)), constant_values=sites.shape[1])
@@ -135,8 +135,18 @@ def _board(model: CellularPotts) -> _Board:
     return _Board(colors, *(neighbors(n) for n in read))
 
 
+def _classes(size: int, apart: int, periodic: bool) -> IntArray:
+    """Return classes [size] of the places along an axis: those of one are ``apart`` or further.
+
+    On a torus what is left over of a multiple of ``apart`` is in classes of its own.
+    """
+    places = np.arange(size)
+    whole = size // apart * apart if periodic else size
+    return np.where(places < whole, places % apart, apart + places - whole)
+
+
 def _frames(
-    model: CellularPotts, batch: Batch, rows: slice, rounds: IntArray, parts: int
+    model: CellularPotts, batch: Batch, rows: slice, rounds: IntArray, apart: int
 ) -> IntArray:
     """Return the frames [b, T, *shape] of some rows."""
     import jax
@@ -145,7 +155,7 @@ def _frames(
     tables = copy_tables(model)
     couplings = [tables.couplings(params) for params in batch.params[rows]]
     levels = jax.tree.map(lambda *some: jnp.stack(some), *map(tuple, couplings))
-    advance = _program(model, parts)
+    advance = _program(model, apart)
     count = len(couplings)
     ids = np.append(model.start.ids.ravel(), 0).astype(np.int32)
     sizes = _sizes(tables, model)
@@ -169,12 +179,12 @@ def _sizes(tables: CopyTables, model: CellularPotts) -> tuple[IntArray, IntArray
 
 
 @functools.lru_cache(maxsize=16)
-def _program(model: CellularPotts, parts: int) -> Any:
+def _program(model: CellularPotts, apart: int) -> Any:
     """Return the compiled program that makes some rounds of many runs."""
     import jax
     import jax.numpy as jnp
 
-    board, types = _board(model), model.start.types_of_ids
+    board, types = _board(model, apart), model.start.types_of_ids
     num_colors, per_color = board.colors.shape
 
     def one_round(state: Any, levels: Any, keys: Any, run: Any, number: JaxArray) -> Any:
@@ -189,7 +199,7 @@ def _program(model: CellularPotts, parts: int) -> Any:
         old, new = ids[sites], ids[jnp.asarray(board.copies)[inside, there]]
         change, grows, shrinks = _changes(board, inside, old, new, kinds, state, levels)
         uniform = (words[1].astype(float) + (words[2].astype(float) + 0.5) / 2**32) / 2**32
-        tries = (sites < len(board.copies)) & (words[3] * parts < 2**32) & (old != new)
+        tries = (sites < len(board.copies)) & (old != new)
         taken = tries & (uniform < jnp.exp(-jnp.maximum(change, 0.0)))
         one = taken.astype(volumes.dtype)
         return (
@@ -215,7 +225,7 @@ def _changes(
     import jax.numpy as jnp
 
     ids, volumes, perimeters = state
-    adhesion, volume, perimeter = levels
+    adhesion, volume, perimeter, *_ = levels
     a, b = types[old], types[new]
     around = ids[jnp.asarray(board.contacts)[sites]]
     kinds = types[around]

@@ -4,6 +4,7 @@ from tumble.models.cellular_potts._cells import Cells
 from tumble.models.cellular_potts._cellular_potts import CellularPotts
 from tumble.models.cellular_potts._energy import (
     AbstractEnergy,
+    AbstractTerm,
     Adhesion,
     Perimeter,
     Volume,
@@ -17,14 +18,19 @@ from tumble.models.cellular_potts._measures import (
     ShapeIndex,
     SquareDisplacement,
 )
+from tumble.models.cellular_potts._work import AbstractWork, Activity, Chemotaxis
 
 __all__ = [
     "AbstractEnergy",
     "AbstractMeasure",
+    "AbstractTerm",
+    "AbstractWork",
+    "Activity",
     "Adhesion",
     "CellCount",
     "Cells",
     "CellularPotts",
+    "Chemotaxis",
     "ContactLength",
     "MeanVolume",
     "Perimeter",

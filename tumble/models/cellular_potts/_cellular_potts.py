@@ -13,11 +13,11 @@ from tumble._typing import FloatArray, IntArray
 from tumble.models._black_box import AbstractBlackBox
 from tumble.models.cellular_potts._cells import Cells
 from tumble.models.cellular_potts._counts import CellCounts
-from tumble.models.cellular_potts._energy import AbstractEnergy, Adhesion, Volume
+from tumble.models.cellular_potts._energy import AbstractEnergy, AbstractTerm, Adhesion, Volume
 from tumble.models.cellular_potts._measures import AbstractMeasure, ContactLength, MeanVolume
 from tumble.models.lattices import Fixed, Grid, Periodic
 
-Term = TypeVar("Term", bound=AbstractEnergy)
+Term = TypeVar("Term", bound=AbstractTerm)
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,10 @@ class CellularPotts(AbstractBlackBox):
     Definition: each site belongs to a cell or to the medium. A copy attempt draws a site uniformly
     and one of its neighbors uniformly; where that neighbor belongs to another cell, the site is
     given to that cell with probability min(1, exp(−ΔH)), ΔH being the change of the energy H, the
-    sum of the terms. One after another, as many attempts as there are sites are one Monte Carlo
-    step, the unit of time; observation times are whole numbers of attempts. Energies are in units
-    of the temperature, since data tell no more than J / T and λ / T.
+    sum of the terms, and the work of the copy, if there are terms of that kind. One after another,
+    as many attempts as there are sites are one Monte Carlo step, the unit of time; observation
+    times are whole numbers of attempts. Energies are in units of the temperature, since data tell
+    no more than J / T and λ / T.
 
     Guarantee: none of the process leaves it as it is: copying has no detailed balance, so that H
     does not give its stationary law. Cells may break into pieces, and vanish for good.
@@ -37,7 +38,8 @@ class CellularPotts(AbstractBlackBox):
     Arguments:
 
     - ``start``: the `Cells` that every run begins with.
-    - ``energy``: terms of H, at most one of each kind. Default `Adhesion` and `Volume`.
+    - ``energy``: terms of H, `Adhesion`, `Volume` and `Perimeter`, and of work, `Chemotaxis` and
+      `Activity`; at most one of each kind. Default the first two.
     - ``measures``: what runs show. Default `ContactLength` and `MeanVolume`.
     - ``grid``: its neighborhood is that of copy attempts, its boundary `Periodic`, or ``Fixed()``:
       medium all around, which never changes. Default a torus with `Moore` neighbors, of the shape
@@ -56,7 +58,7 @@ class CellularPotts(AbstractBlackBox):
     """
 
     start: Cells
-    energy: Sequence[AbstractEnergy] = (Adhesion(), Volume())
+    energy: Sequence[AbstractTerm] = (Adhesion(), Volume())
     measures: Sequence[AbstractMeasure] = (ContactLength(), MeanVolume())
     grid: Grid = None  # type: ignore[assignment]  # a torus
     parameters: tuple[str, ...] = field(init=False, repr=False)
@@ -81,7 +83,8 @@ class CellularPotts(AbstractBlackBox):
             )
         energy, measures = tuple(self.energy), tuple(self.measures)
         for term in energy:
-            require_member("energy", term, AbstractEnergy, "terms such as models.Volume()")
+            require_member("energy", term, AbstractTerm, "terms such as models.Volume()")
+            term.check(grid)
         for measure in measures:
             require_member("measures", measure, AbstractMeasure, "some such as MeanVolume()")
         kinds = [type(term) for term in energy]
@@ -108,7 +111,7 @@ class CellularPotts(AbstractBlackBox):
         """Return the term of a kind, or None without."""
         return next((term for term in self.energy if isinstance(term, kind)), None)
 
-    def entries(self, kind: type[AbstractEnergy]) -> IntArray:
+    def entries(self, kind: type[AbstractTerm]) -> IntArray:
         """Return which parameter each entry of a term is, by its index; none without the term."""
         term = self.term(kind)
         names = term.names(self.start.num_types) if term else ()
@@ -119,7 +122,8 @@ class CellularPotts(AbstractBlackBox):
         values = self.params_vector(params)
         cells = self.start if ids is None else Cells(ids, self.start.types)
         counts = CellCounts(self.grid, cells)
-        return sum(term.total(values[self.entries(type(term))], counts) for term in self.energy)
+        terms = [term for term in self.energy if isinstance(term, AbstractEnergy)]
+        return sum(term.total(values[self.entries(type(term))], counts) for term in terms)
 
     def observe(self, frames: Any) -> FloatArray:
         """Return the outputs [T, O] of the frames [T, *shape] of one run. Raises `DataError`."""

@@ -11,26 +11,34 @@ import numpy as np
 from tumble._errors import ModelError, require_flag, require_member
 from tumble._typing import FloatArray, IntArray
 from tumble.models.cellular_potts._counts import CellCounts
-from tumble.models.lattices import AbstractNeighborhood, Moore
+from tumble.models.lattices import AbstractNeighborhood, Grid, Moore
 
 
-class AbstractEnergy(abc.ABC):
-    """A term of the energy, with the parameters that it brings.
+class AbstractTerm(abc.ABC):
+    """A term of what decides on a copy, with the parameters that it brings.
 
-    All energies are in units of the temperature: only J / T and λ / T can be told from data.
+    All are in units of the temperature: only J / T and λ / T can be told from data.
     """
 
     @abc.abstractmethod
     def names(self, num_types: int) -> tuple[str, ...]:
         """Return the parameter of each entry of its table, in order; entries may share one."""
 
-    @abc.abstractmethod
-    def total(self, entries: FloatArray, counts: CellCounts) -> float:
-        """Return the term's part of the energy, given the values of its entries."""
-
     def neighborhoods(self) -> tuple[AbstractNeighborhood, ...]:
         """Return the neighborhoods that it reads."""
         return ()
+
+    def check(self, grid: Grid) -> None:
+        """Raise `ModelError` where it does not fit the lattice. By default all do."""
+        return
+
+
+class AbstractEnergy(AbstractTerm):
+    """A term of the energy."""
+
+    @abc.abstractmethod
+    def total(self, entries: FloatArray, counts: CellCounts) -> float:
+        """Return the term's part of the energy, given the values of its entries."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +55,10 @@ class Adhesion(AbstractEnergy):
     neighborhood: AbstractNeighborhood = field(default_factory=Moore)
 
     def __post_init__(self) -> None:
-        _require_neighborhood(self.neighborhood)
+        require_neighborhood(self.neighborhood)
 
     def names(self, num_types: int) -> tuple[str, ...]:
-        """See `AbstractEnergy.names`."""
+        """See `AbstractTerm.names`."""
         return tuple(f"J_{a}_{b}" for a, b in type_pairs(num_types))
 
     def total(self, entries: FloatArray, counts: CellCounts) -> float:
@@ -60,7 +68,7 @@ class Adhesion(AbstractEnergy):
         return float(sum(e * contacts[a, b] for e, (a, b) in zip(entries, pairs, strict=True)))
 
     def neighborhoods(self) -> tuple[AbstractNeighborhood, ...]:
-        """See `AbstractEnergy.neighborhoods`."""
+        """See `AbstractTerm.neighborhoods`."""
         return (self.neighborhood,)
 
 
@@ -78,8 +86,8 @@ class Volume(AbstractEnergy):
         require_flag("by_type", self.by_type, ModelError)
 
     def names(self, num_types: int) -> tuple[str, ...]:
-        """See `AbstractEnergy.names`."""
-        return _by_type(("lambda_volume", "target_volume"), self.by_type, num_types)
+        """See `AbstractTerm.names`."""
+        return names_by_type(("lambda_volume", "target_volume"), self.by_type, num_types)
 
     def total(self, entries: FloatArray, counts: CellCounts) -> float:
         """See `AbstractEnergy.total`."""
@@ -100,19 +108,19 @@ class Perimeter(AbstractEnergy):
     by_type: bool = False
 
     def __post_init__(self) -> None:
-        _require_neighborhood(self.neighborhood)
+        require_neighborhood(self.neighborhood)
         require_flag("by_type", self.by_type, ModelError)
 
     def names(self, num_types: int) -> tuple[str, ...]:
-        """See `AbstractEnergy.names`."""
-        return _by_type(("lambda_perimeter", "target_perimeter"), self.by_type, num_types)
+        """See `AbstractTerm.names`."""
+        return names_by_type(("lambda_perimeter", "target_perimeter"), self.by_type, num_types)
 
     def total(self, entries: FloatArray, counts: CellCounts) -> float:
         """See `AbstractEnergy.total`."""
         return _squares(entries, counts, counts.perimeters(self.neighborhood))
 
     def neighborhoods(self) -> tuple[AbstractNeighborhood, ...]:
-        """See `AbstractEnergy.neighborhoods`."""
+        """See `AbstractTerm.neighborhoods`."""
         return (self.neighborhood,)
 
 
@@ -129,12 +137,14 @@ def _squares(entries: FloatArray, counts: CellCounts, sizes: IntArray) -> float:
     return float((strengths[kinds] * (sizes - targets[kinds]) ** 2).sum())
 
 
-def _by_type(stems: tuple[str, ...], by_type: bool, num_types: int) -> tuple[str, ...]:
+def names_by_type(stems: tuple[str, ...], apart: bool, num_types: int) -> tuple[str, ...]:
+    """Return names for each type but the medium, stem by stem: of their own, or shared."""
     kinds = range(1, num_types)
-    return tuple(f"{stem}_{k}" if by_type else stem for stem in stems for k in kinds)
+    return tuple(f"{stem}_{k}" if apart else stem for stem in stems for k in kinds)
 
 
-def _require_neighborhood(value: object) -> None:
+def require_neighborhood(value: object) -> None:
+    """Raise `ParameterError` unless this is a neighborhood."""
     require_member(
         "neighborhood", value, AbstractNeighborhood, "a neighborhood such as models.Moore()"
     )

@@ -6,9 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from tumble._typing import JaxArray
 from tumble.models.lattices._base import AbstractLattice
 from tumble.models.lattices._grid import Grid, VonNeumann
+from tumble.models.lattices._site_codes import around, forbid, site_codes
+
+_KINDS = "empty", "tree", "fire"
 
 
 @dataclass(frozen=True)
@@ -47,3 +52,16 @@ class ForestFire(AbstractLattice):
     def observe(self, state: Any) -> Mapping[str, JaxArray]:
         """See `AbstractLattice.observe`."""
         return {name: sites.sum() for name, sites in state.items()}
+
+    def from_frames(self, frames: Any) -> Any:
+        """See `AbstractLattice.from_frames`: 0 where empty, 1 a tree, 2 a tree that burns."""
+        codes = site_codes(frames, self.grid, _KINDS, ((0, 1), (1, 2), (0,)))
+        trees, fires = codes == 1, codes == 2
+        spared = trees[:-1] & trees[1:]
+        forbid(spared & (around(self.grid, fires[:-1]) > 0), "the fire beside spares a tree")
+        return {"trees": trees.astype(np.uint8), "fires": fires.astype(np.uint8)}
+
+    def outcomes(self, before: Any, after: Any) -> tuple[JaxArray, ...]:
+        """See `AbstractLattice.outcomes`: what has caught fire, and what has grown."""
+        burns = after["fires"]
+        return burns, after["trees"] - before["trees"] + burns

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tumble._typing import FloatArray
+from tumble.models.lattices._site_codes import around
 from tumble.models.lattices._transitions import Transitions
 
 _EDGE = 1e-9
 # Of the integral over β: so many points a standard deviation of the narrowest likelihood.
 _POINTS_A_WIDTH, _FEWEST_POINTS, _MOST_POINTS = 4, 401, 8001
 _DIFFERENCE = 1e-4
-_FRAMES = 1024
 
 
 class Estimated(NamedTuple):
@@ -48,8 +48,7 @@ class InfectionCounts:
         model: Any = transitions.model
         before, after = (np.asarray(x) == 1 for x in (transitions.before, transitions.after))
         # A site that is infected, or has no infected neighbor, counts as one of N = 0.
-        around = _around(model.grid, before.astype(np.uint8))
-        number = (around * ~before).reshape(len(before), -1)
+        number = (around(model.grid, before) * ~before).reshape(len(before), -1)
         most = len(model.grid.offsets)
         of_row = number + (most + 1) * np.arange(len(before))[:, None]
 
@@ -145,17 +144,6 @@ class InfectionCounts:
         if not np.all(likelihood > 0) or sd < step / 4:
             return -np.inf
         return float(np.log(likelihood).sum())
-
-
-def _around(grid: Any, frames: Any) -> Any:
-    """Return sums over neighbors of frames [K, ...], in pieces of one size, compiled once."""
-    size = min(_FRAMES, len(frames))
-    found = []
-    for first in range(0, len(frames), size):
-        piece = frames[first : first + size]
-        full = np.resize(piece, (size, *piece.shape[1:]))
-        found.append(np.asarray(grid.sum_neighbors(full))[: len(piece)])
-    return np.concatenate(found)
 
 
 def _minimum(function: Callable[[float], float]) -> float:

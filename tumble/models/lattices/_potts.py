@@ -12,6 +12,7 @@ from tumble._errors import ModelError, require_flag, require_whole
 from tumble._typing import JaxArray
 from tumble.models.lattices._base import AbstractLattice
 from tumble.models.lattices._grid import Grid, Periodic, VonNeumann
+from tumble.models.lattices._site_codes import site_codes
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,14 @@ class Potts(AbstractLattice):
             return jnp.zeros((self.num_colors, *self.grid.shape)).at[0].set(1.0)
         found = draw.pick(np.eye(self.num_colors), self.num_colors, self.grid.shape)
         return jnp.moveaxis(found, -1, 0)
+
+    def from_frames(self, frames: Any) -> Any:
+        """See `AbstractLattice.from_frames`: the color of each site, 0 to q − 1; or states."""
+        if frames.shape[1:] == (self.num_colors, *self.grid.shape):
+            return frames
+        every = range(self.num_colors)
+        codes = site_codes(frames, self.grid, [f"color {c}" for c in every], [every for _ in every])
+        return np.moveaxis(np.eye(self.num_colors, dtype=np.uint8)[codes], -1, 1)
 
     def step(self, state: JaxArray, params: Mapping[str, JaxArray], draw: Any) -> JaxArray:
         """See `AbstractLattice.step`."""

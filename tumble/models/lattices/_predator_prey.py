@@ -6,11 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from tumble._errors import ModelError
 from tumble._typing import JaxArray
 from tumble.models.lattices._base import AbstractLattice
 from tumble.models.lattices._contact import passed_on
 from tumble.models.lattices._grid import Grid, VonNeumann
+from tumble.models.lattices._site_codes import around, forbid, site_codes
+
+_KINDS = "empty", "prey", "predator"
 
 
 @dataclass(frozen=True)
@@ -61,3 +66,18 @@ class PredatorPrey(AbstractLattice):
     def observe(self, state: Any) -> Mapping[str, JaxArray]:
         """See `AbstractLattice.observe`."""
         return {name: sites.sum() for name, sites in state.items()}
+
+    def from_frames(self, frames: Any) -> Any:
+        """See `AbstractLattice.from_frames`: 0 where empty, 1 a prey, 2 a predator."""
+        codes = site_codes(frames, self.grid, _KINDS, ((0, 1), (1, 2), (2, 0)))
+        prey, predators = codes == 1, codes == 2
+        born, eaten = prey[1:] & ~prey[:-1], prey[:-1] & predators[1:]
+        forbid(born & (around(self.grid, prey[:-1]) == 0), "a prey is born without another")
+        forbid(eaten & (around(self.grid, predators[:-1]) == 0), "a prey is eaten by nobody")
+        return {"prey": prey.astype(np.uint8), "predators": predators.astype(np.uint8)}
+
+    def outcomes(self, before: Any, after: Any) -> tuple[JaxArray, ...]:
+        """See `AbstractLattice.outcomes`: who has been born, has been eaten and has died."""
+        eaten = before["prey"] * after["predators"]
+        born = after["prey"] - before["prey"] + eaten
+        return born, eaten, before["predators"] * (1 - after["predators"])

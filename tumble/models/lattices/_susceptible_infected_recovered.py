@@ -6,10 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from tumble._typing import JaxArray
 from tumble.models.lattices._base import AbstractLattice
 from tumble.models.lattices._contact import passed_on
 from tumble.models.lattices._grid import Grid
+from tumble.models.lattices._site_codes import around, forbid, site_codes
+
+_KINDS = "susceptible", "infected", "recovered"
 
 
 @dataclass(frozen=True)
@@ -48,3 +53,16 @@ class SusceptibleInfectedRecovered(AbstractLattice):
     def observe(self, state: Any) -> Mapping[str, JaxArray]:
         """See `AbstractLattice.observe`."""
         return {name: sites.sum() for name, sites in state.items()}
+
+    def from_frames(self, frames: Any) -> Any:
+        """See `AbstractLattice.from_frames`: 0 where susceptible, 1 infected, 2 recovered."""
+        codes = site_codes(frames, self.grid, _KINDS, ((0, 1), (1, 2), (2,)))
+        infected = codes == 1
+        caught = infected[1:] & (codes[:-1] == 0)
+        forbid(caught & (around(self.grid, infected[:-1]) == 0), "an infection has no source")
+        return {"infected": infected.astype(np.uint8), "recovered": (codes == 2).astype(np.uint8)}
+
+    def outcomes(self, before: Any, after: Any) -> tuple[JaxArray, ...]:
+        """See `AbstractLattice.outcomes`: who has been infected, and who has recovered."""
+        healed = before["infected"] * after["recovered"]
+        return after["infected"] - before["infected"] + healed, healed
