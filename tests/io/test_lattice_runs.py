@@ -61,6 +61,21 @@ def test_a_movie_sets_the_grid(write):
     np.testing.assert_array_equal(problem.experiments[0].data.values.ravel(), [2, 3])
 
 
+def test_movies_of_kinds(write):
+    text = MOVIE.replace("susceptible_infected", "predator_prey")
+    problem = load_run_config(write(text.split("parameters")[0] + _HUNT)).problem()
+    assert problem.model.has_likelihood
+    np.testing.assert_array_equal(problem.experiments[0].data.values[0], [[2, 0], [3, 0]])
+
+
+_HUNT = """
+parameters:
+  p_birth: {lower: 0.01, upper: 0.9, scale: logit}
+  p_meal: 0.1
+  p_death: 0.1
+"""
+
+
 def test_several_movies_and_gray_levels(write):
     text = MOVIE.replace("movie.npy", "[movie.npy, {file: gray.npy, levels: [0, 255]}]")
     problem = load_run_config(write(text)).problem()
@@ -154,7 +169,7 @@ def test_errors_name_the_entry_in_one_line(write, old, new, message):
         ("movie.npy", "{file: gray.npy, levels: [0, 1]}", "gray levels 255 beside `levels`, 0, 1"),
         ("susceptible_infected", "{susceptible_infected: {grid: {shape: [5, 5]}}}",
          "frames have the shape (6, 7), expected (5, 5)"),
-        ("model: susceptible_infected", "model: forest_fire", "goes from tree to tree"),
+        ("model: susceptible_infected", "model: fitzhugh_nagumo_lattice_gas", "two kinds"),
     ],
 )  # fmt: skip
 def test_errors_of_movies(write, old, new, message):
