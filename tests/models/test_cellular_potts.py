@@ -24,6 +24,7 @@ from tumble.models import (
     Perimeter,
     Reflective,
     ShapeIndex,
+    ShapeModes,
     SquareDisplacement,
     Volume,
     VonNeumann,
@@ -276,6 +277,38 @@ def test_measures_of_known_shapes():
     )
 
 
+def outline(radius, waves, size=160):
+    """Return the sites inside r = R (1 + Σ a cos(m φ − s)), across the corner of a torus."""
+    y, x = np.indices((size, size)) - size / 2 + 0.3
+    angle = np.arctan2(y, x)
+    wave = sum(a * np.cos(m * angle - s) for m, a, s in waves)
+    return np.roll(np.hypot(x, y) < radius * (1 + wave), (size // 2, size // 3), (0, 1))
+
+
+@pytest.mark.parametrize("boundary", [tb.models.Periodic(), Fixed()])
+def test_modes_of_known_outlines(boundary):
+    waves = [(2, 0.03, 0.4), (3, 0.02, 1.0), (5, 0.015, 2.0)]
+    ids = outline(40, waves).astype(int)
+    ids = ids if boundary == tb.models.Periodic() else np.roll(ids, (80, 107), (0, 1))
+    model = CellularPotts(
+        Cells(ids, [1, 1]), measures=(ShapeModes((2, 3, 4, 5)),),
+        grid=Grid(ids.shape, boundary=boundary),
+    )  # fmt: skip
+    found = np.sqrt(model.observe(ids[None])[0])
+    # To first order in amplitudes: of the second are products such as 3 · 0.03 · 0.02.
+    np.testing.assert_allclose(found, [0.03, 0.02, 0.0, 0.015], atol=0.004)
+    turned = np.sqrt(model.observe(np.rot90(ids)[None])[0])
+    np.testing.assert_allclose(turned, found, atol=1e-9)
+
+
+def test_mode_2_of_an_ellipse_is_in_closed_form():
+    """∫ z² over an ellipse is π a b (a² − b²) / 4: the amplitude is (a / b − b / a) / 4."""
+    y, x = np.indices((120, 120)) - 59.7
+    ids = ((x / 45) ** 2 + (y / 36) ** 2 < 1).astype(int)
+    model = CellularPotts(Cells(ids, [1]), measures=(ShapeModes([2]),))
+    assert model.observe(ids[None])[0] == pytest.approx(((45 / 36 - 36 / 45) / 4) ** 2, rel=5e-3)
+
+
 def test_contacts_at_a_fixed_edge_count_the_medium_beyond():
     ids = np.array([[1, 1], [1, 1]])
     model = CellularPotts(
@@ -324,6 +357,7 @@ def test_too_large_energies_are_a_code():
         (lambda: Cells(np.zeros((2, 2)), [1]), "expected an array of whole numbers"),
         (lambda: Cells(np.full((2, 2), 2), [1]), "from 2 to 2, expected 0 (the medium) to 1"),
         (lambda: Cells.blocks((9, 9), (2, 2), 5), "(2, 2) cells of width 5 do not fit"),
+        (lambda: ShapeModes([1, 2]), "`modes` is [1, 2], expected whole numbers from 2 to 12"),
         (lambda: sorting(grid=Grid((9, 9))), "the cells lie on one of (30, 30)"),
         (lambda: sorting(grid=Grid((30, 30), Moore(), Reflective())), "expected Periodic()"),
         (lambda: sorting(energy=(Volume(), Volume(by_type=True))), "two terms of kind Volume"),

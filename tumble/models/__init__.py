@@ -25,6 +25,7 @@ from tumble.models.cellular_potts import (
     MeanVolume,
     Perimeter,
     ShapeIndex,
+    ShapeModes,
     SquareDisplacement,
     Volume,
 )
@@ -119,6 +120,7 @@ __all__ = [
     "RestrictedPottsWalk",
     "SegmentationLattice",
     "ShapeIndex",
+    "ShapeModes",
     "SquareDisplacement",
     "SusceptibleInfected",
     "SusceptibleInfectedRecovered",

@@ -16,6 +16,7 @@ from tumble.models.cellular_potts._measures import (
     ContactLength,
     MeanVolume,
     ShapeIndex,
+    ShapeModes,
     SquareDisplacement,
 )
 from tumble.models.cellular_potts._work import AbstractWork, Activity, Chemotaxis
@@ -35,6 +36,7 @@ __all__ = [
     "MeanVolume",
     "Perimeter",
     "ShapeIndex",
+    "ShapeModes",
     "SquareDisplacement",
     "Volume",
     "type_pairs",

@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tumble._errors import ModelError, shown
 from tumble._typing import BoolArray, FloatArray
 from tumble.models.cellular_potts._cells import Cells
 from tumble.models.cellular_potts._counts import CellCounts
 from tumble.models.cellular_potts._energy import type_pairs
-from tumble.models.lattices import AbstractNeighborhood, Grid, Moore, VonNeumann
+from tumble.models.lattices import AbstractNeighborhood, Grid, Moore, Periodic, VonNeumann
+
+_MOST_WAVES = 12
 
 
 class AbstractMeasure(abc.ABC):
@@ -123,13 +126,66 @@ class SquareDisplacement(AbstractMeasure):
         return np.array([_by_type(start, row, a) for row, a in zip(squares, alive, strict=True)])
 
 
+@dataclass(frozen=True)
+class ShapeModes(AbstractMeasure):
+    """Mean square amplitudes of the waves along the outline, for each type: ``mode_2_1``, ….
+
+    Definition: where the outline of a cell is r(φ) = R (1 + Σ_m a_m cos(m φ − φ_m)) around its
+    place, Σ z^m over its sites, z = x + i y from there, is π R^(m + 2) a_m to first order. So
+    a_m = |Σ z^m| / (π R^(m + 2)), with R = √(V / π); ``mode_m_k`` is the mean of a_m² over the
+    cells of type k. Mode 2 is elongation, 3 a triangle. No outline is traced, so cells may have
+    holes or be in pieces. Waves shorter than some sites are those of the lattice.
+
+    Arguments: ``modes``, whole numbers from 2 on, default 2, 3 and 4. Lattices of two axes.
+
+    Reference: of such spectra, Pécréaux et al., Eur. Phys. J. E 13 (2004),
+    doi:10.1140/epje/i2004-10001-9.
+    """
+
+    modes: Sequence[int] = (2, 3, 4)
+
+    def __post_init__(self) -> None:
+        modes = tuple(self.modes) if isinstance(self.modes, Sequence) else ()
+        if not modes or not all(type(m) is int and 2 <= m <= _MOST_WAVES for m in modes):
+            raise ModelError(
+                f"`modes` is {shown(self.modes)}, expected whole numbers from 2 to {_MOST_WAVES}, "
+                "such as [2, 3]."
+            )
+        object.__setattr__(self, "modes", modes)
+
+    def names(self, num_types: int) -> tuple[str, ...]:
+        """See `AbstractMeasure.names`."""
+        return tuple(f"mode_{m}_{k}" for m in self.modes for k in range(1, num_types))
+
+    def along(self, start: Cells, counts: Sequence[CellCounts]) -> FloatArray:
+        """See `AbstractMeasure.along`."""
+        if start.ids.ndim != 2:
+            raise ModelError(
+                f"ShapeModes are of cells in the plane, and the lattice has {start.ids.ndim} axes."
+            )
+        rows = [np.concatenate([_by_type(start, a, c.volumes > 0) for a in self._squares(c)])
+                for c in counts]  # fmt: skip
+        return np.array(rows)
+
+    def _squares(self, counts: CellCounts) -> list[FloatArray]:
+        """Return a_m² [C] of each mode."""
+        ids, number = counts.cells.ids.ravel(), counts.cells.num_cells + 1
+        y, x = places_from_middle(counts)
+        z = np.where(ids > 0, x + 1j * y, 0)
+        volumes = np.maximum(counts.volumes, 1)
+        radii, squares = np.sqrt(volumes / np.pi), []
+        for m in self.modes:
+            power = z**m
+            total = [np.bincount(ids, part, number)[1:] for part in (power.real, power.imag)]
+            squares.append((total[0] ** 2 + total[1] ** 2) / (np.pi * radii ** (m + 2)) ** 2)
+        return squares
+
+
 def centroids(counts: Sequence[CellCounts]) -> FloatArray:
     """Return the mean place of each cell [T, C, axes] along a run; NaN without a site.
 
     On a torus places are unwrapped: each is the one nearest to the last place of that cell.
     """
-    from tumble.models.lattices import Periodic
-
     grid = counts[0].grid
     periodic = isinstance(grid.boundary, Periodic)
     found = np.array([_mean_places(grid, c.cells, periodic) for c in counts])
@@ -140,6 +196,20 @@ def centroids(counts: Sequence[CellCounts]) -> FloatArray:
             now -= size * np.rint((now - last) / size)
             last = np.where(np.isnan(now), last, now)
     return found
+
+
+def places_from_middle(counts: CellCounts) -> FloatArray:
+    """Return where sites lie from the mean place of their cell, [axes, sites]; NaN in the medium.
+
+    On a torus along the shorter way.
+    """
+    grid = counts.grid
+    periodic = isinstance(grid.boundary, Periodic)
+    middle = np.pad(_mean_places(grid, counts.cells, periodic), ((1, 0), (0, 0)),
+                    constant_values=np.nan)  # fmt: skip
+    found = np.indices(grid.shape).reshape(len(grid.shape), -1) - middle[counts.cells.ids.ravel()].T
+    size = np.array(grid.shape, dtype=float)[:, None]
+    return found - size * np.rint(found / size) if periodic else found
 
 
 def _mean_places(grid: Grid, cells: Cells, periodic: bool) -> FloatArray:
