@@ -277,6 +277,14 @@ def test_measures_of_known_shapes():
     )
 
 
+def test_cells_of_masks_are_numbered_by_their_labels():
+    masks = np.array([[[0, 7, 7], [0, 3, 0]], [[9, 7, 7], [0, 3, 3]]])
+    start, frames = Cells.of_masks(masks, {3: 1, 7: 2, 9: 1})
+    assert frames.tolist() == [[[0, 2, 2], [0, 1, 0]], [[3, 2, 2], [0, 1, 1]]]
+    assert start.types.tolist() == [1, 2, 1] and start.volumes.tolist() == [1, 2, 0]
+    assert Cells.of_masks(masks)[0].types.tolist() == [1, 1, 1]
+
+
 def outline(radius, waves, size=160):
     """Return the sites inside r = R (1 + Σ a cos(m φ − s)), across the corner of a torus."""
     y, x = np.indices((size, size)) - size / 2 + 0.3
@@ -357,6 +365,11 @@ def test_too_large_energies_are_a_code():
         (lambda: Cells(np.zeros((2, 2)), [1]), "expected an array of whole numbers"),
         (lambda: Cells(np.full((2, 2), 2), [1]), "from 2 to 2, expected 0 (the medium) to 1"),
         (lambda: Cells.blocks((9, 9), (2, 2), 5), "(2, 2) cells of width 5 do not fit"),
+        (lambda: Cells.of_masks(np.ones((2, 3))), "expected frames of whole numbers: 0 around"),
+        (
+            lambda: Cells.of_masks(np.array([[1, 5]]), {1: 1}),
+            "no type for 1 of 2 cells, the first with label 5",
+        ),
         (lambda: ShapeModes([1, 2]), "`modes` is [1, 2], expected whole numbers from 2 to 12"),
         (lambda: sorting(grid=Grid((9, 9))), "the cells lie on one of (30, 30)"),
         (lambda: sorting(grid=Grid((30, 30), Moore(), Reflective())), "expected Periodic()"),

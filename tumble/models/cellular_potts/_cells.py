@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,6 +90,36 @@ class Cells:
         dealt = np.resize(np.asarray(types, dtype=int), number)
         Stream.from_seed(seed).child("cells").numpy().shuffle(dealt)
         return cls(np.pad(block, widths), dealt)
+
+    @classmethod
+    def of_masks(cls, masks: Any, types: int | Mapping[int, int] = 1) -> tuple[Cells, IntArray]:
+        """Return the cells in the first frame of label masks, and all frames with their numbers.
+
+        Cells are numbered 1, 2, … in the order of their labels; those that are not yet there have
+        no site.
+
+        Arguments: ``masks`` [frames, *shape], 0 around cells, as `read_masks` returns them;
+        ``types``, one for all cells, or a type for each label. Raises `ModelError`.
+        """
+        labels = np.asarray(masks)
+        if labels.dtype.kind not in "iu" or labels.ndim < 2 or labels.size == 0 or labels.min() < 0:
+            raise ModelError(
+                f"`masks` are {shown(masks)}, expected frames of whole numbers: 0 around cells, and "
+                "a label for each cell."
+            )
+        known = np.unique(labels[labels > 0])
+        if isinstance(types, Mapping):
+            missing = [int(label) for label in known if label not in types]
+            if missing:
+                raise ModelError(
+                    f"`types` has no type for {len(missing)} of {len(known)} cells, the first with "
+                    f"label {missing[0]}."
+                )
+            found = [types[int(label)] for label in known]
+        else:
+            found = [types] * len(known)
+        frames = np.where(labels > 0, np.searchsorted(known, labels) + 1, 0).astype(np.int32)
+        return cls(frames[0], np.array(found, dtype=int)), frames
 
     @property
     def shape(self) -> tuple[int, ...]:
