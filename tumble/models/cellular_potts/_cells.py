@@ -102,10 +102,11 @@ class Cells:
         ``types``, one for all cells, or a type for each label. Raises `ModelError`.
         """
         labels = np.asarray(masks)
-        if labels.dtype.kind not in "iu" or labels.ndim < 2 or labels.size == 0 or labels.min() < 0:
+        whole = labels.dtype.kind in "iu" and labels.ndim > 1 and labels.size > 0
+        if not whole or labels.min() < 0:
             raise ModelError(
-                f"`masks` are {shown(masks)}, expected frames of whole numbers: 0 around cells, and "
-                "a label for each cell."
+                f"`masks` are {shown(masks)}, expected frames of whole numbers: 0 around cells, "
+                "and a label for each cell."
             )
         known = np.unique(labels[labels > 0])
         if isinstance(types, Mapping):
