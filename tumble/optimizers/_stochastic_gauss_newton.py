@@ -20,7 +20,13 @@ from tumble.optimizers._base import (
     damped_newton_step,
     free_coordinates,
 )
-from tumble.optimizers._secant import Visit, measured_curvature, secant_curvature
+from tumble.optimizers._secant import (
+    Visit,
+    completed,
+    left_out,
+    measured_curvature,
+    secant_curvature,
+)
 
 _MEMORY, _FAR = 0.7, 0.4  # weight of the past in the running curvature, and where it fades
 _STEP_DECAY = 0.7  # averaging phase: step k is k**-0.7 of a full one (Polyak and Juditsky)
@@ -36,18 +42,20 @@ _GROWTH = 4  # of the runs a step, at most
 class StochasticState(AbstractState):
     """The point and what is known around it.
 
-    ``z`` [P]; ``curvature`` [P, P], NaN while it is not known, and the part of it due to noise,
-    ``blur`` [P, P]; ``visited``, the last point and its gradient; whether the curvature was
-    ``surveyed``; ``accepted`` z, its loss and
-    variance; ``damping``; ``num_runs`` of the next step; ``steps``; and, once averaging, the
-    standard errors ``wanted`` [P], ``mean`` [P] of the ``count`` minima that single estimates point
-    to, weighted by runs (sum ``weight``), and ``noise`` [P, P], the covariance of their weighted
-    summed gradients.
+    ``z`` [P]; ``curvature`` [P, P], NaN while it is not known, the part of it due to noise,
+    ``blur`` [P, P], and ``residual`` [P, P], what it leaves out of the second derivative;
+    ``visited``, the last point and its gradient; whether the curvature was ``surveyed``;
+    ``accepted`` z, its loss and variance; ``damping``; ``num_runs`` of the next step; ``steps``;
+    and, once averaging, the standard errors ``wanted`` [P], means of ``count`` points and of the
+    gradients there, weighted by runs (sum ``weight``), ``center`` and ``slope`` [P], the minimum
+    ``mean`` [P] that they point to, and ``noise`` [P, P], the covariance of the weighted sum of
+    gradients.
     """
 
     z: FloatArray
     curvature: FloatArray
     blur: FloatArray
+    residual: FloatArray
     visited: Visit
     surveyed: int
     accepted: FloatArray
@@ -59,6 +67,8 @@ class StochasticState(AbstractState):
     count: int
     weight: float
     wanted: FloatArray
+    center: FloatArray
+    slope: FloatArray
     mean: FloatArray
     noise: FloatArray
     loss: float
@@ -74,12 +84,16 @@ class StochasticGaussNewton(AbstractOptimizer):
     ten times the damping) when the loss has risen by more than four standard errors. A gradient
     that does not stand out is not followed: where C⁻¹ Cov C⁻¹ says that it would leave a parameter
     uncertain by more than 0.2, the next step has two to four times as many runs. Otherwise steps
-    shrink as k^-0.7, the minima z − C⁻¹ g that the estimates point to are averaged, weighted by
-    their runs, and a step takes the runs that are missing, up to four times as many as the one
-    before; a gradient that stands out again (99.99 %) starts the descent anew. It stops when the
-    standard error of the average, which is known from the gradients' own covariance, is for every
-    parameter at most ``tolerance`` or a tenth of the error that the data leave, whichever is
-    larger.
+    shrink as k^-0.7, points z and gradients g are averaged, weighted by their runs, the estimate is
+    the minimum z̄ − C⁻¹ ḡ that they point to, and a step takes the runs that are missing, up to four
+    times as many as the one before; a gradient that stands out again (99.99 %) starts the descent
+    anew. It stops when the standard error of the estimate, which is known from the gradients' own
+    covariance, is for every parameter at most ``tolerance`` or a tenth of the error that the data
+    leave, whichever is larger.
+
+    C is the Gauss–Newton matrix, of which the noise of Jacobians is taken out, and what that leaves
+    out of the second derivative, as the changes of the gradient between steps tell it. Without that
+    steps would overshoot, or fall short, where the minimum of the loss is far from 0.
 
     Where neither the loss nor a model of it gives a curvature, as of an expected loss, C is the
     BFGS matrix of the changes of the gradient that stand out of their noise. Until there is one,
@@ -105,6 +119,7 @@ class StochasticGaussNewton(AbstractOptimizer):
             z=z,
             curvature=np.full((size, size), np.nan),
             blur=np.zeros((size, size)),
+            residual=np.zeros((size, size)),
             visited=Visit.nowhere(size),
             surveyed=0,
             accepted=z,
@@ -116,6 +131,8 @@ class StochasticGaussNewton(AbstractOptimizer):
             count=0,
             weight=0.0,
             wanted=np.zeros(size),
+            center=np.zeros(size),
+            slope=np.zeros(size),
             mean=np.zeros(size),
             noise=np.zeros((size, size)),
             loss=np.inf,
@@ -131,7 +148,11 @@ class StochasticGaussNewton(AbstractOptimizer):
         is_first = state.visited.is_nowhere
         if usable:
             here = Visit(state.z, estimate.gradient, estimate.covariance)
-            state = replace(state, visited=here)
+            residual = state.residual
+            if known and not guessed and estimate.majorant is None:
+                sharp = without_noise(curvature, blur)
+                residual = left_out(residual, sharp, state.visited, here)
+            state = replace(state, visited=here, residual=residual)
         state = replace(
             state, curvature=curvature, blur=blur, loss=estimate.value, steps=state.steps + 1
         )
@@ -271,6 +292,8 @@ class StochasticGaussNewton(AbstractOptimizer):
             damping=max(state.damping / 5, 1e-6),
             count=0,
             weight=0.0,
+            center=np.zeros_like(state.z),
+            slope=np.zeros_like(state.z),
             mean=np.zeros_like(state.z),
             noise=np.zeros_like(state.noise),
         )
@@ -310,11 +333,13 @@ class StochasticGaussNewton(AbstractOptimizer):
         step = damped_newton_step(
             estimate.gradient, curvature, free, 1e-6, self.largest_step / count
         )
-        target = state.z + step  # where this estimate alone puts the minimum
         z = np.asarray(task.space.clip(state.z + step * count**-_STEP_DECAY))
         runs = float(estimate.num_runs)
         weight = state.weight + runs
-        mean = np.asarray(task.space.clip(state.mean + (target - state.mean) * runs / weight))
+        center = state.center + (state.z - state.center) * runs / weight
+        slope = state.slope + (estimate.gradient - state.slope) * runs / weight
+        left = damped_newton_step(slope, curvature, free, 1e-6, self.largest_step)
+        mean = np.asarray(task.space.clip(center + left))
         noise = state.noise + runs**2 * estimate.covariance
         inverse = np.linalg.pinv(curvature, hermitian=True)
         errors = np.sqrt(np.maximum(np.diag(inverse @ noise @ inverse), 0.0)) / weight
@@ -332,6 +357,8 @@ class StochasticGaussNewton(AbstractOptimizer):
             state,
             z=z,
             wanted=wanted,
+            center=center,
+            slope=slope,
             mean=mean,
             count=count,
             weight=weight,
@@ -349,12 +376,14 @@ def _newton(state: StochasticState, estimate: GradientEstimate, free: BoolArray)
 
 def _on_the_way(state: StochasticState, estimate: GradientEstimate) -> FloatArray:
     """Return the curvature for steps of the descent."""
-    return state.curvature if estimate.majorant is None else estimate.majorant
+    if estimate.majorant is not None:
+        return estimate.majorant
+    return completed(state.curvature, state.residual)
 
 
 def _sharp(state: StochasticState) -> FloatArray:
-    """Return the curvature without the part that noise adds to it."""
-    return without_noise(state.curvature, state.blur)
+    """Return the curvature without what noise adds to it, and with what it leaves out."""
+    return completed(without_noise(state.curvature, state.blur), state.residual)
 
 
 def _stands_out(estimate: GradientEstimate, free: BoolArray, confidence: float) -> bool:
