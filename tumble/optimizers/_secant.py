@@ -58,8 +58,9 @@ def left_out(known: FloatArray, curvature: FloatArray, before: Visit, after: Vis
     """Return what second derivatives [P, P] are beyond a Gauss–Newton ``curvature``, by two points.
 
     That is Σ_f ∂ℓ/∂m_f ∂²m_f, which matters where the minimum is not near 0. Along the step from
-    one point to the other it is what the change of the gradient says beyond ``curvature``, as far
-    as its noise lets that be believed; ``known`` fades with the length of the step.
+    one point to the other it is what the change of the gradient says beyond ``curvature``, where
+    that stands out of its noise, and as far as it does; ``known`` fades with the length of the
+    step.
 
     Reference: Dennis, Gay, Welsch, ACM Trans. Math. Softw. 7 (1981), doi:10.1145/355958.355965.
     """
@@ -69,8 +70,10 @@ def left_out(known: FloatArray, curvature: FloatArray, before: Visit, after: Vis
     if not length > 0:  # also where there is NaN
         return known
     kept = known * np.exp(-((np.abs(step).max() / _FAR) ** 2))
-    noise = step @ (before.covariance + after.covariance) @ step
-    trust = (_SPREAD * length) ** 2 / ((_SPREAD * length) ** 2 + max(noise, 0.0))
+    noise = max(float(step @ (before.covariance + after.covariance) @ step), 0.0)
+    if length < _BEYOND * np.sqrt(noise):
+        return np.asarray(kept)
+    trust = (_SPREAD * length) ** 2 / ((_SPREAD * length) ** 2 + noise)
     gap = step @ change - length - step @ kept @ step
     return np.asarray(kept + trust * gap * np.outer(pushed, pushed) / length**2)
 
