@@ -13,6 +13,7 @@ from tumble._typing import FloatArray
 _LEAST = 1e-3  # of the largest eigenvalue
 _BEYOND = 4.0  # standard errors: then a curvature is known to a quarter
 _FAR = 0.4  # on the fit scale, where what Gauss–Newton leaves out may be otherwise
+_SEEN = 3.0  # standard errors, for a correction
 _SPREAD = 0.5  # what that is, in parts of the curvature, before anything is known
 _FACTORS = 0.5, 4.0
 
@@ -71,7 +72,7 @@ def left_out(known: FloatArray, curvature: FloatArray, before: Visit, after: Vis
         return known
     kept = known * np.exp(-((np.abs(step).max() / _FAR) ** 2))
     noise = max(float(step @ (before.covariance + after.covariance) @ step), 0.0)
-    if length < _BEYOND * np.sqrt(noise):
+    if length < _SEEN * np.sqrt(noise):
         return np.asarray(kept)
     trust = (_SPREAD * length) ** 2 / ((_SPREAD * length) ** 2 + noise)
     gap = step @ change - length - step @ kept @ step

@@ -12,7 +12,6 @@ from tumble._typing import BoolArray, FloatArray
 from tumble.gradients import GradientEstimate, without_noise
 from tumble.optimizers._base import (
     AbstractOptimizer,
-    AbstractState,
     NoisyTask,
     Report,
     Solution,
@@ -27,6 +26,7 @@ from tumble.optimizers._secant import (
     measured_curvature,
     secant_curvature,
 )
+from tumble.optimizers._stochastic_state import StochasticState
 
 _MEMORY, _FAR = 0.7, 0.4  # weight of the past in the running curvature, and where it fades
 _STEP_DECAY = 0.7  # averaging phase: step k is k**-0.7 of a full one (Polyak and Juditsky)
@@ -35,44 +35,9 @@ _AGAIN = 0.9999  # asked of a gradient that ends the averaging, which looks many
 _VAGUE = 0.2
 _PROBE, _KNOWN = 0.2, 0.05  # distance, and the error of a minimum at which that tells curvatures
 _EXACTLY = 0.1  # of the tolerance
+_PROBE_AT, _WORTH_A_PROBE = 2, 4  # points in the average; runs missing, in those of a step
+_SPAN = 3.0  # of a probe, in errors of the minimum
 _GROWTH = 4  # of the runs a step, at most
-
-
-@dataclass(frozen=True)
-class StochasticState(AbstractState):
-    """The point and what is known around it.
-
-    ``z`` [P]; ``curvature`` [P, P], NaN while it is not known, the part of it due to noise,
-    ``blur`` [P, P], and ``residual`` [P, P], what it leaves out of the second derivative;
-    ``visited``, the last point and its gradient; whether the curvature was ``surveyed``;
-    ``accepted`` z, its loss and variance; ``damping``; ``num_runs`` of the next step; ``steps``;
-    and, once averaging, the standard errors ``wanted`` [P], means of ``count`` points and of the
-    gradients there, weighted by runs (sum ``weight``), ``center`` and ``slope`` [P], the minimum
-    ``mean`` [P] that they point to, and ``noise`` [P, P], the covariance of the weighted sum of
-    gradients.
-    """
-
-    z: FloatArray
-    curvature: FloatArray
-    blur: FloatArray
-    residual: FloatArray
-    visited: Visit
-    surveyed: int
-    accepted: FloatArray
-    accepted_loss: float
-    accepted_variance: float
-    damping: float
-    num_runs: int
-    steps: int
-    count: int
-    weight: float
-    wanted: FloatArray
-    center: FloatArray
-    slope: FloatArray
-    mean: FloatArray
-    noise: FloatArray
-    loss: float
-    stop: Stop | None = None
 
 
 @dataclass(frozen=True)
@@ -92,8 +57,9 @@ class StochasticGaussNewton(AbstractOptimizer):
     leave, whichever is larger.
 
     C is the Gauss–Newton matrix, of which the noise of Jacobians is taken out, and what that leaves
-    out of the second derivative, as the changes of the gradient between steps tell it. Without that
-    steps would overshoot, or fall short, where the minimum of the loss is far from 0.
+    out of the second derivative, as the changes of the gradient between steps tell it, and two
+    points to both sides of the minimum where many runs are still missing. Without that steps would
+    overshoot, or fall short, where the minimum of the loss is far from 0.
 
     Where neither the loss nor a model of it gives a curvature, as of an expected loss, C is the
     BFGS matrix of the changes of the gradient that stand out of their noise. Until there is one,
@@ -183,9 +149,9 @@ class StochasticGaussNewton(AbstractOptimizer):
         z = state.mean if state.count else state.z
         noise = np.full_like(state.noise, np.nan)
         if state.count:
-            inverse = np.linalg.pinv(_sharp(state), hermitian=True)
+            inverse = np.linalg.pinv(state.sharp, hermitian=True)
             noise = inverse @ state.noise @ inverse / state.weight**2
-        curvature = _sharp(state) if np.all(np.isfinite(state.curvature)) else None
+        curvature = state.sharp if np.all(np.isfinite(state.curvature)) else None
         return Solution(z, state.loss, np.array([state.loss]), noise, curvature)
 
     def _curvature(
@@ -316,7 +282,7 @@ class StochasticGaussNewton(AbstractOptimizer):
         """
         if state.count or state.num_runs >= self.max_runs:
             return 0.0
-        inverse = np.linalg.pinv(_sharp(state), hermitian=True)
+        inverse = np.linalg.pinv(state.sharp, hermitian=True)
         spread = np.diag(inverse @ estimate.covariance @ inverse)
         return float(np.sqrt(np.max(spread[free], initial=0.0)) / _VAGUE)
 
@@ -329,7 +295,7 @@ class StochasticGaussNewton(AbstractOptimizer):
     ) -> StochasticState:
         count = state.count + 1
         wanted = state.wanted if state.count else task.precision(state.z)
-        curvature = _sharp(state)
+        curvature = state.sharp
         step = damped_newton_step(
             estimate.gradient, curvature, free, 1e-6, self.largest_step / count
         )
@@ -353,7 +319,7 @@ class StochasticGaussNewton(AbstractOptimizer):
         missing = weight * (np.max((errors / wanted)[free], initial=0.0) ** 2 - 1)
         most = min(self.max_runs, _GROWTH * state.num_runs)
         grown = int(np.clip(missing, min(state.num_runs, most), most))
-        return replace(
+        state = replace(
             state,
             z=z,
             wanted=wanted,
@@ -366,6 +332,40 @@ class StochasticGaussNewton(AbstractOptimizer):
             num_runs=grown,
             stop=stop,
         )
+        brings = estimate.curvature is not None and estimate.majorant is None
+        if (
+            brings
+            and count == _PROBE_AT
+            and not state.surveyed
+            and missing > _WORTH_A_PROBE * grown
+        ):
+            return self._probe(task, state, errors * free)
+        return state
+
+    def _probe(
+        self, task: NoisyTask, state: StochasticState, errors: FloatArray
+    ) -> StochasticState:
+        """Look to both sides along what is known least: what Gauss–Newton leaves out is seen there.
+
+        ``errors`` [P] of the minimum so far, 0 where held.
+        """
+        inverse = np.linalg.pinv(state.sharp, hermitian=True)
+        scale = np.where(errors > 0, 1 / state.wanted, 0.0)
+        spread = inverse @ state.noise @ inverse
+        axis = np.linalg.eigh(spread * scale[:, None] * scale)[1][:, -1] * (errors > 0)
+        axis = axis * state.wanted
+        offset = axis * min(
+            _PROBE / np.abs(axis).max(), _SPAN * float(np.max(errors / state.wanted))
+        )
+        ends = []
+        for k, sign in enumerate((-1.0, 1.0)):
+            z = np.asarray(task.space.clip(state.mean + sign * offset))
+            found = task.estimate(z, state.num_runs, state.steps + k)
+            ends.append(Visit(z, found.gradient, found.covariance))
+        residual = left_out(state.residual, without_noise(state.curvature, state.blur), *ends)
+        if not np.all(np.isfinite(residual)):
+            residual = state.residual
+        return replace(state, residual=residual, surveyed=1, steps=state.steps + 2)
 
 
 def _newton(state: StochasticState, estimate: GradientEstimate, free: BoolArray) -> float:
@@ -379,11 +379,6 @@ def _on_the_way(state: StochasticState, estimate: GradientEstimate) -> FloatArra
     if estimate.majorant is not None:
         return estimate.majorant
     return completed(state.curvature, state.residual)
-
-
-def _sharp(state: StochasticState) -> FloatArray:
-    """Return the curvature without what noise adds to it, and with what it leaves out."""
-    return completed(without_noise(state.curvature, state.blur), state.residual)
 
 
 def _stands_out(estimate: GradientEstimate, free: BoolArray, confidence: float) -> bool:
