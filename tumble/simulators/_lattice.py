@@ -41,7 +41,7 @@ from tumble.simulators._lattice_runs import (
 # Runs go side by side in one call, as many as fit into a cache, and at most so many; more of runs
 # of a few steps, which take no longer than to begin a call.
 _MOST_NUMBERS, _MOST_ROWS, _FEW_STEPS = 2**18, 1024, 16
-_PER_SITE, _RATIO = 8, 4
+_PER_SITE, _RATIO = 8, 8
 _TIME_SLACK = 1e-6  # of a step
 _INVALID = (
     "a draw got a probability outside 0 to 1, negative weights, or a rate or sd that makes no sense"
@@ -244,12 +244,15 @@ def _rows(
 
 
 def _pieces(num_rows: int, largest: int) -> Iterator[tuple[int, int, int]]:
-    """Yield the first row, the rows and the size of each call: few sizes, as each is compiled."""
-    first, size = 0, largest
+    """Yield the first row, the rows and the size of each call: of two sizes, as each is compiled.
+
+    A fit calls for 4 runs and for thousands. To compile a program takes as long as many runs, so
+    that some rows too many in a call of a few cost less than a size of their own.
+    """
+    few, first = max(largest // _RATIO, 1), 0
     while first < num_rows:
         left = num_rows - first
-        while size > 1 and left <= size // 2:
-            size = max(size // _RATIO, 1)
+        size = few if left <= largest // 2 else largest
         yield first, min(left, size), size
         first += size
 
