@@ -164,7 +164,7 @@ def test_law_after_some_attempts_is_that_of_the_enumerated_chain(name):
 @pytest.mark.parametrize("name", ["gradient, medium around", "active", "both"])
 def test_scores_are_the_derivatives_of_the_enumerated_chain(name):
     model, runs = MODELS[name], 8000
-    attempts = model.grid.num_sites + 2
+    attempts = 12 if model.grid.num_sites == 3 else 8
     names = [n for n in model.parameters if n.startswith(("mu", "lambda_a"))]
     values = values_of(model)
     batch = batch_of(model, values, attempts, runs)
@@ -250,7 +250,9 @@ def test_derivatives_of_the_pseudo_likelihood():
     frames = tb.simulate(
         model, CLIMBING, times=[5, 6, 7], seed=2, outputs=tb.outputs.Frames()
     ).states[0]
-    movie, row = CellMovie(model, frames), model.params_vector(CLIMBING) * 1.07
+    # Values without simple ratios: where ΔH is exactly 0 there is no derivative.
+    factors = np.random.default_rng(0).uniform(0.8, 1.2, len(CLIMBING))
+    movie, row = CellMovie(model, frames), model.params_vector(CLIMBING) * factors
     slope = movie._looked_at(row)[1]
     for q, name in enumerate(model.parameters):
         step = 1e-5 * np.eye(len(row))[q]
@@ -265,7 +267,7 @@ def test_chemotaxis_is_found_in_a_movie():
     start = {"J_0_1": 0.4, "J_1_1": 0.4, "mu_chemotaxis": 0.1, "lambda_volume": 0.1}
     found = CellMovie(model, frames.states[0]).fit(start, {"target_volume": 36.0}, num_replicates=4)
     error = found.standard_errors["mu_chemotaxis"]
-    assert found.converged and error < 0.15
+    assert found.converged and error < 0.25
     assert abs(found.params["mu_chemotaxis"] - 0.8) < 3.5 * error
 
 
