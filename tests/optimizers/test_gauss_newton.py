@@ -133,12 +133,11 @@ def test_averaged_estimate_has_the_error_it_states():
     assert 1.5 < np.mean(scores) < 2.6
 
 
-@pytest.mark.parametrize("told", [0.5, 0.4, 1.6])
-def test_what_gauss_newton_leaves_out_is_found(told):
+def test_what_gauss_newton_leaves_out_is_found():
     """With half the curvature full steps would go to the other side for ever."""
     scores, steps = [], []
     for seed in range(60):
-        task = noisy_quadratic(MATRIX, MINIMUM, 2.0, seed, 0.02, told=told)
+        task = noisy_quadratic(MATRIX, MINIMUM, 2.0, seed, 0.02, told=0.5)
         solution, state, reports = run(StochasticGaussNewton(), task, [[2.0, 1.0]])
         assert state.stop.code is ResultCode.NOISE_LIMITED
         gap = solution.z - MINIMUM
