@@ -140,8 +140,8 @@ def _geometry(model: CellularPotts) -> Any:
     if activity:
         active = [(0,) * num_axes, *active]
     return Geometry(
-        shape, margin, periodic, edges, *map(distances, (copies, contacts, outlines)), field,
-        distances(active), activity.memory if activity else 0,
+        shape, margin, periodic, edges, distances(copies), distances(contacts),
+        distances(outlines), field, distances(active), activity.memory if activity else 0,
     )  # fmt: skip
 
 

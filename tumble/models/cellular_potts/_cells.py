@@ -119,7 +119,8 @@ class Cells:
             found = [types[int(label)] for label in known]
         else:
             found = [types] * len(known)
-        frames = np.where(labels > 0, np.searchsorted(known, labels) + 1, 0).astype(np.int32)
+        numbers = np.where(labels > 0, np.searchsorted(known, labels) + 1, 0)
+        frames: Any = numbers.astype(np.int32)
         return cls(frames[0], np.array(found, dtype=int)), frames
 
     @property
