@@ -164,7 +164,7 @@ def test_law_after_some_attempts_is_that_of_the_enumerated_chain(name):
 @pytest.mark.parametrize("name", ["gradient, medium around", "active", "both"])
 def test_scores_are_the_derivatives_of_the_enumerated_chain(name):
     model, runs = MODELS[name], 8000
-    attempts = 12 if model.grid.num_sites == 3 else 8
+    attempts = model.grid.num_sites + 2
     names = [n for n in model.parameters if n.startswith(("mu", "lambda_a"))]
     values = values_of(model)
     batch = batch_of(model, values, attempts, runs)
@@ -183,7 +183,7 @@ def test_scores_are_the_derivatives_of_the_enumerated_chain(name):
         exact = (mean(name, 1e-4) - mean(name, -1e-4)) / 2e-4
         error = each.std() / np.sqrt(runs)
         assert abs(each.mean() - exact) < 4 * error
-        assert abs(exact) > 5 * error or name != names[0]
+        assert abs(exact) > 3 * error or name != names[0]  # a wrong sign is seen
 
 
 @pytest.mark.parametrize("boundary", [Periodic(), Fixed()])
