@@ -104,7 +104,7 @@ CASES = [
 
 def learnt(case: Case, seed: int) -> tuple[tb.structure.StructureResult, set[str], float, int]:
     """Return the result for data of a seed, the true equations, seconds and library's size."""
-    network = tb.ReactionNetwork.from_text(case.text)
+    network = tb.ReactionNetwork.from_text(case.text, species=tuple(case.initial))
     times = np.linspace(0, case.end, case.num_times + 1)[1:]
     seen = tb.simulate(
         network, case.rates, initial=case.initial, times=times, num_samples=case.num_samples,
@@ -155,7 +155,7 @@ def main() -> None:
             recall.append(len(best & truth) / len(truth))
             spent.append(seconds)
             if best == truth:
-                network = tb.ReactionNetwork.from_text(case.text)
+                network = tb.ReactionNetwork.from_text(case.text, species=tuple(case.initial))
                 named = dict(zip(map(tb.structure.equation, network.reactions), case.rates.values(),
                                  strict=True))  # fmt: skip
                 errors += [

@@ -17,7 +17,6 @@ _STARTS = ({"A": 400, "B": 150}, {"A": 100, "B": 300})
 _TIMES = np.linspace(0, 1, 41)[1:]
 _MOST_EVENTS, _MOST_COPIES = 300_000, 20_000
 _SLIGHT = 0.01
-_FEW = 10
 
 
 class Trial(NamedTuple):
@@ -29,16 +28,16 @@ class Trial(NamedTuple):
     seconds: float
     passed_over: float
     complete: bool
-    fewest: float
 
 
 def drawn(
-    library: tb.structure.ReactionLibrary, rng: np.random.Generator
+    library: tb.structure.ReactionLibrary, rng: np.random.Generator, fewest: float
 ) -> tuple[tb.ReactionNetwork, list[tb.Experiment]] | None:
     """Return a network from the prior and what is seen of it; None where data are not used.
 
-    They are not where nothing happens or where a run explodes. That is a property of the data
-    alone, so it changes nothing about what should be believed given the others.
+    They are not where nothing happens, where a run explodes, or where there are fewer copies of a
+    species. That is a property of the data alone, so it changes nothing about what should be
+    believed given the others.
     """
     network = _PRIOR.sample(library, _PRIOR.count or 1.0, _PRIOR.duration or 1.0, rng)
     experiments, moved = [], False
@@ -51,19 +50,20 @@ def drawn(
         except SimulationError:
             return None
         values = seen.data.values
-        if not np.isfinite(values).all() or values.max() > _MOST_COPIES:
+        fine = np.isfinite(values).all() and values.max() <= _MOST_COPIES
+        if not fine or values.min() < fewest:
             return None
         moved |= bool(np.any(values != np.array(list(start.values()))))
         experiments.append(tb.Experiment(seen, start))
     return (network, experiments) if moved else None
 
 
-def trial(library: tb.structure.ReactionLibrary, seed: int) -> Trial:
+def trial(library: tb.structure.ReactionLibrary, seed: int, fewest: float) -> Trial:
     """Draw a network, and learn it."""
     rng = np.random.default_rng(seed)
     found = None
     while found is None:
-        found = drawn(library, rng)
+        found = drawn(library, rng, fewest)
     network, experiments = found
     problem = tb.Problem(
         library.network, experiments=experiments, parameters=library.parameters(1e-12, 1e9)
@@ -77,7 +77,7 @@ def trial(library: tb.structure.ReactionLibrary, seed: int) -> Trial:
     progress(f"{seed}: {sorted(true)} {given[right].round(2)} {seconds:.1f} s")
     return Trial(
         given, right, set(result.networks[0].equations) == true, seconds, result.passed_over,
-        result.result.ok, min(float(e.data.values.min()) for e in experiments),
+        result.result.ok,
     )  # fmt: skip
 
 
@@ -123,27 +123,22 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--networks", type=int, default=200)
     parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--fewest", type=float, default=10, help="copies in data that are used")
     options = parser.parse_args()
     page = Page("structure_calibration", "Are probabilities of reactions calibrated?")
     library = tb.structure.mass_action(list(_STARTS[0]))
-    trials = [trial(library, options.first + k) for k in range(options.networks)]
+    trials = [trial(library, options.first + k, options.fewest) for k in range(options.networks)]
     page.text(
         f"""Networks are drawn from the prior ({_PRIOR}) over all {len(library)} reactions between A
         and B with complexes of up to two; simulated exactly from {_STARTS[0]} and {_STARTS[1]},
         seen at {len(_TIMES)} times; and learnt with that prior and else default settings. Data
-        where nothing happens or more than {_MOST_EVENTS:,} reactions fire are not used, which
-        depends on the data alone. If probabilities mean what they say, then of all candidates that
-        were given a probability of about p, a share of about p is in the network.
-        {settings(options)}"""
+        where nothing happens, more than {_MOST_EVENTS:,} reactions fire, or there are ever fewer
+        than {options.fewest:g} copies of a species, where the linear noise approximation does not
+        hold, are not used, which depends on the data alone. If probabilities mean what they say,
+        then of all candidates that were given a probability of about p, a share of about p is in
+        the network. {settings(options)}"""
     )
-    page.heading("All data")
     _table(page, trials)
-    page.heading(f"Data with {_FEW} copies of each species or more at all times")
-    page.text(
-        """Where the linear noise approximation, which the probabilities rest on, should hold. That
-        too depends on the data alone."""
-    )
-    _table(page, [t for t in trials if t.fewest >= _FEW])
     page.finish(options.save)
 
 

@@ -38,6 +38,7 @@ _EXACTLY = 0.1  # of the tolerance
 _PROBE_AT, _WORTH_A_PROBE = 2, 4  # points in the average; runs missing, in those of a step
 _SPAN = 3.0  # of a probe, in errors of the minimum
 _GROWTH = 4  # of the runs a step, at most
+_SHARPER = 8  # times as many runs a step as else, at most, where the curvature is not known
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class StochasticGaussNewton(AbstractOptimizer):
     times as many as the one before; a gradient that stands out again (99.99 %) starts the descent
     anew. It stops when the standard error of the estimate, which is known from the gradients' own
     covariance, is for every parameter at most ``tolerance`` or a tenth of the error that the data
-    leave, whichever is larger.
+    leave, whichever is larger; and when less than half of what was measured of C in any direction
+    is the noise of its Jacobians, else steps have up to eight times ``max_runs``.
 
     C is the Gauss–Newton matrix, of which the noise of Jacobians is taken out, and what that leaves
     out of the second derivative, as the changes of the gradient between steps tell it, and two
@@ -167,10 +169,11 @@ class StochasticGaussNewton(AbstractOptimizer):
             return state.curvature if state.surveyed else guess, blur, True
         if np.any(np.isnan(state.curvature)):
             return fresh, blur, False
-        # A running mean of what was seen nearby; while averaging, an ever longer one.
+        # A running mean of what was seen nearby; while averaging, of all, weighted by runs.
         moved = np.nan_to_num(np.abs(state.z - state.visited.z).max())
         memory = _MEMORY * np.exp(-((moved / _FAR) ** 2))
-        weight = 1 - memory if state.count == 0 else 1 / (state.count + 2)
+        runs = estimate.num_runs
+        weight = 1 - memory if state.count == 0 else runs / (state.weight + runs)
         return (
             (1 - weight) * state.curvature + weight * fresh,
             (1 - weight) * state.blur + weight * blur,
@@ -309,8 +312,9 @@ class StochasticGaussNewton(AbstractOptimizer):
         noise = state.noise + runs**2 * estimate.covariance
         inverse = np.linalg.pinv(curvature, hermitian=True)
         errors = np.sqrt(np.maximum(np.diag(inverse @ noise @ inverse), 0.0)) / weight
+        blurred = state.blurred(free)
         stop = None
-        if count >= 3 and np.all(errors[free] <= wanted[free]):
+        if count >= 3 and np.all(errors[free] <= wanted[free]) and blurred <= 1:
             stop = Stop(
                 ResultCode.NOISE_LIMITED,
                 "the gradient cannot be told from zero, and the simulation error of the averaged "
@@ -319,6 +323,9 @@ class StochasticGaussNewton(AbstractOptimizer):
         missing = weight * (np.max((errors / wanted)[free], initial=0.0) ** 2 - 1)
         most = min(self.max_runs, _GROWTH * state.num_runs)
         grown = int(np.clip(missing, min(state.num_runs, most), most))
+        if blurred > 1:
+            most = min(_SHARPER * self.max_runs, _GROWTH * state.num_runs)
+            grown = int(np.clip(blurred * state.num_runs, min(grown, most), most))
         state = replace(
             state,
             z=z,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tumble._typing import FloatArray
+import numpy as np
+
+from tumble._typing import BoolArray, FloatArray
 from tumble.gradients import without_noise
 from tumble.optimizers._base import AbstractState, Stop
 from tumble.optimizers._secant import Visit, completed
@@ -50,3 +52,11 @@ class StochasticState(AbstractState):
     def sharp(self) -> FloatArray:
         """The curvature without what noise adds to it, and with what it leaves out."""
         return completed(without_noise(self.curvature, self.blur), self.residual)
+
+    def blurred(self, free: BoolArray) -> float:
+        """Return how much of the curvature is noise, relative to what is left without, at most."""
+        index = np.ix_(np.flatnonzero(free), np.flatnonzero(free))
+        sharp, blur = without_noise(self.curvature, self.blur)[index], self.blur[index]
+        if not len(sharp) or not blur.any():
+            return 0.0
+        return float(np.linalg.eigvals(np.linalg.pinv(sharp, hermitian=True) @ blur).real.max())

@@ -15,6 +15,7 @@ from tumble.structure._posterior import Network, NetworkPosterior, Weighed
 
 _FEW = 10  # candidates; from here on they are left out one at a time
 _ROUGHLY = 8  # iterations, before that
+_ENOUGH = 0.95  # of the probability, with networks whose neighbors are known
 _TRIED = 5  # candidates that may be taken in, before it is given up
 _TAKEN_ON = 10  # networks that a few series find most probable
 
@@ -26,12 +27,12 @@ class WindowSearch(AbstractSearch):
     Definition: it begins with the candidates that a regression of the increments takes (all of
     them, with small rates, where states are not seen) and leaves out what explains least, and with
     none and takes in what explains most. From the best of all these it climbs to ever better
-    neighbors. Of each network that is found within ``window`` of the best
-    log posterior it then weighs the neighbors: one candidate less, one more, or one for another.
-    Additions whose estimated posterior is further off are passed over; the estimate counts in the
-    probabilities. It ends where no network
-    within the window has neighbors that were not looked at. So candidates that were left out may
-    come back.
+    neighbors. Of each network that is found within ``window`` of the best log posterior it then
+    weighs the neighbors: one candidate less, one more, or one for another. Additions whose
+    estimated posterior is further off are passed over; the estimate counts in the probabilities. It
+    ends where no network within the window has neighbors that were not looked at, or those that
+    have none hold 95 % of the probability. So candidates that were left out may come back. Where
+    there are many series, one of each experiment goes first, and rules out what is hopeless.
 
     Guarantee: none that no network far from all others is missed; it agrees with full enumeration
     where that is possible (tests).
@@ -123,6 +124,9 @@ class WindowSearch(AbstractSearch):
         looked: set[Network] = set()
         while True:
             best = found.best.log_posterior
+            shares = {w.network: np.exp(w.log_posterior - best) for w in found.weighed.values()}
+            if sum(shares[n] for n in looked) >= _ENOUGH * sum(shares.values()):
+                return True
             inside = [
                 w for w in found.weighed.values()
                 if w.network not in looked and w.log_posterior > best - self.window
