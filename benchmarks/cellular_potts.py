@@ -72,7 +72,8 @@ def law(page: Page, engines: dict[str, Engine], runs: int) -> None:
     page.table(["mean of", "tumble", *(k for k in engines if k != "tumble")], rows)
     page.text(
         """`Checkerboard` is the approximation for accelerators, here on a CPU: all sites of a color
-        at once, at the volumes of the beginning of a round."""
+        at once, at the volumes of the beginning of a round. Its sites are `apart` from each other,
+        default 8: the more of a cell are in a round, the more its volume varies."""
     )
     page.text(
         """glazier differs in two ways. It refuses a copy that would empty a cell, of no consequence
@@ -113,7 +114,8 @@ def main() -> None:
         serial["glazier"] = by_glazier(options.peers_python)
     parallel = {
         "Checkerboard()": by_tumble(Checkerboard()),
-        "Checkerboard(parts=4)": by_tumble(Checkerboard(parts=4)),
+        "Checkerboard(apart=4)": by_tumble(Checkerboard(apart=4)),
+        "Checkerboard(apart=2)": by_tumble(Checkerboard(apart=2)),
     }
     page.text(f"Options: `{settings(options)}`.")
     picture(page, options.save)

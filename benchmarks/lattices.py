@@ -13,6 +13,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from _report import Page, arguments, progress, settings
+from scipy.stats import binom
 
 import tumble as tb
 from tumble._random import Stream, run_ids
@@ -117,6 +118,36 @@ def own_model(page: Page, repeats: int) -> None:
     page.table(["", "truth", "mean", "sd", "mean width", "95 % intervals that hold it"], rows)
 
 
+def coverage(page: Page, repeats: int) -> None:
+    """Count how often intervals hold the truth, on a small lattice."""
+    unknown = {name: tb.Parameter(0.01, 0.99, scale="logit") for name in _TRUTH}
+    model, found = Rumor(Grid((10, 10))), []
+    for seed in range(repeats):
+        seen = tb.simulate(model, _TRUTH, times=[2, 4, 6], num_samples=40, seed=seed)
+        fit = tb.fit(tb.Problem(model, data=seen, parameters=unknown), seed=seed)
+        found.append(fit)
+        if seed % 20 == 19:
+            progress(f"{seed + 1} of {repeats}")
+    z_true = np.array([np.log(p / (1 - p)) for p in _TRUTH.values()])
+    off = np.array([fit.fit_scale for fit in found]) - z_true
+    errors = np.array([np.sqrt(np.diag(fit.covariance)) for fit in found])
+    low, high = binom.ppf([0.005, 0.995], repeats, 0.95).astype(int)
+    page.heading("Do intervals hold the truth?")
+    page.text(
+        f"""The same model on 10 × 10 sites, 40 runs seen at three times, {repeats} data sets;
+        errors on the logit scale. Of {repeats} intervals of 95 %, {low} to {high} hold the truth
+        (the central 99 % of the binomial law). {sum(fit.result.ok for fit in found)} fits ended
+        well."""
+    )
+    page.table(
+        ["", "mean error", "sd", "mean stated error", "intervals that hold the truth"],
+        [[name, f"{off[:, k].mean():+.4f}", f"{off[:, k].std(ddof=1):.4f}",
+          f"{errors[:, k].mean():.4f}",
+          f"{int(np.sum(np.abs(off[:, k]) < 1.96 * errors[:, k]))} of {repeats}"]
+         for k, name in enumerate(_TRUTH)],
+    )  # fmt: skip
+
+
 def speed(page: Page, size: int, steps: int) -> None:
     """Print site updates a second beside NumPy and C."""
     page.heading("Speed")
@@ -169,12 +200,15 @@ def main() -> None:
     """Print the page."""
     parser = arguments(__doc__)
     parser.add_argument("--repeats", type=int, default=6, help="fits of a model of one's own")
-    parser.add_argument("--parts", nargs="*", default=["own", "speed"])
+    parser.add_argument("--refits", type=int, default=200, help="of it on a small lattice")
+    parser.add_argument("--parts", nargs="*", default=["own", "coverage", "speed"])
     options = parser.parse_args()
     page = Page("lattices", "Lattices")
     page.text(f"Options: `{settings(options)}`.")
     if "own" in options.parts:
         own_model(page, options.repeats)
+    if "coverage" in options.parts:
+        coverage(page, options.refits)
     if "speed" in options.parts:
         speed(page, 256, 500)
     page.finish(options.save)

@@ -6,7 +6,7 @@ import pytest
 import tumble as tb
 from tests import helpers
 from tumble._random import Stream
-from tumble._uncertainty import observed_information, sandwich
+from tumble._uncertainty import _Jacobian, _Sandwich, observed_information, sandwich
 from tumble.gradients import CoupledDifference, ScoreFunction, gauss_newton, without_noise
 from tumble.objectives import MomentMatching, PathLikelihood
 
@@ -69,6 +69,31 @@ def test_the_noise_of_the_jacobian_is_taken_out():
     error = np.std(sharp, axis=0, ddof=1) / np.sqrt(len(sharp))
     assert np.all(np.abs(np.mean(sharp, axis=0) - exact) < 4 * error)
     assert np.all(np.diag(np.mean(plain, axis=0) - exact) > 8 * np.diag(error))
+
+
+def test_the_error_of_a_standard_error_is_seen():
+    """The jackknife over groups says how much a standard error varies with the Jacobian."""
+    rng = np.random.default_rng(0)
+    exact = np.array([[1.0, 1.0], [1.0, 0.8], [0.5, 0.9], [0.2, 0.1]])
+    root = rng.normal(size=(4, 4))
+    second, spread = np.full(4, 2.0), root @ root.T
+    logs, errors = [], []
+    for _ in range(300):
+        drawn = exact + 1.5 * rng.normal(size=(1600, 4, 2))
+        groups = np.stack([drawn[g::16].sum(0) for g in range(16)])
+        flat = drawn.reshape(-1, 2)
+        jacobian = _Jacobian(groups, 1600, flat.T @ (np.tile(second, 1600)[:, None] * flat))
+        pulled = 2 * jacobian.means
+        scores = np.einsum("gfp,fe,heq->gphq", pulled, spread, pulled)
+        sandwich = _Sandwich(jacobian, second, scores)
+        logs.append(np.log(np.diag(sandwich.covariance())) / 2)
+        errors.append(sandwich.error())
+    bread = np.linalg.inv(2 * exact.T @ exact)
+    known = np.log(np.diag(bread @ (4 * exact.T @ spread @ exact) @ bread)) / 2
+    actual = np.std(logs, axis=0).max()
+    assert 0.05 < actual < 0.3
+    assert 0.7 * actual < np.mean(errors) < 1.4 * actual
+    assert np.all(np.abs(np.mean(logs, axis=0) - known) < 0.3 * actual)
 
 
 def test_what_is_left_is_positive():

@@ -63,6 +63,7 @@ from tumble.optimizers import (
 # A first step of so much work, in changes of one number, is a second or so.
 _FIRST_WORK, _FEWEST_RUNS = 1e8, 8
 _WORK_FOR_ERRORS, _FEWEST_FOR_ERRORS = 1e9, 64
+_SHARE_FOR_ERRORS = 2  # that part of the runs of the search may go into the precision of errors
 _ENDED_WELL = (ResultCode.NOISE_LIMITED, ResultCode.CONVERGED, ResultCode.OUT_OF_BUDGET)
 
 
@@ -265,6 +266,7 @@ def _fit_outputs(run: FitRun, bound: BoundOutputs, warm_start: bool) -> FitResul
         covariance, words, runs = sandwich(
             bound, source.estimator, solution.z, _inside(run.problem, solution.z), solution.noise,
             run.stream.child("sandwich"), run.executor, num_runs=_runs_for_errors(run),
+            worth=search_runs // _SHARE_FOR_ERRORS,
         )  # fmt: skip
         run.spending.simulations += runs
     elif stop.code in _ENDED_WELL:

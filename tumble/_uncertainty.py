@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +22,8 @@ LOOK_RUNS = 1024
 
 _MOST_TIMES = 16  # as many runs for the Jacobian as at first
 _LARGEST_NOISE = 0.1  # of the product of Jacobians
+_GROUPS = 16  # of its runs, from which its noise in standard errors is seen
+_LARGEST_ERROR = 0.1  # of a standard error: a coverage of 95 % then loses half a percent
 _LARGEST_BYTES = 2**26
 _ERROR_DRAWS = 1000  # of the errors of data: leaves 2 % in a standard error
 
@@ -69,12 +71,16 @@ def sandwich(
     executor: Any = None,
     *,
     num_runs: int = SANDWICH_RUNS,
+    worth: int = 0,
 ) -> tuple[FloatArray, str, int]:
     """Return the covariance [P, P] of an estimate by features, how it was found, and the runs.
 
     B⁻¹ Jᵀ M Σ Mᵀ J B⁻¹ with B = Jᵀ ∂²ℓ/∂m² J, M = ∂²ℓ/∂m∂y and Σ the covariance of the observed
     features, from ``num_runs`` runs at z, plus ``noise`` [P, P], the part due to simulation. For
     squared differences with weights W that is (JᵀWJ)⁻¹ JᵀWΣWJ (JᵀWJ)⁻¹.
+
+    J takes ``num_runs`` or more, until its noise is a tenth of B; and until it leaves a tenth of a
+    standard error, as far as that is ``worth`` so many runs.
     """
     index = np.flatnonzero(free)
     size = len(z)
@@ -83,22 +89,30 @@ def sandwich(
     simulated = _simulated_features(bound, z, num_runs, stream, executor)
     moments = np.concatenate([f.mean(0).ravel() for f in simulated])
     second = bound.loss.stiffness(moments)
+    kinked = isinstance(bound.loss, AbstractKinkedLoss)
+
+    def filled(jacobian: _Jacobian) -> _Sandwich:
+        pulled = np.stack([times(bound.loss.mixed(moments), part) for part in jacobian.means])
+        return _Sandwich(jacobian, second, _scores_of_data(bound, pulled, simulated))
+
+    def is_precise(jacobian: _Jacobian, runs: int) -> bool:
+        if jacobian.share_of_noise(second) >= _LARGEST_NOISE:
+            return False
+        return kinked or runs >= worth or filled(jacobian).error() < _LARGEST_ERROR
+
     jacobian, runs = _precise_jacobian(
-        bound, second, estimator, z, index, stream, executor, num_runs
+        bound, second, estimator, z, index, stream, executor, num_runs, is_precise
     )
-    bread = np.linalg.pinv(without_noise(*jacobian.curvature(second)), hermitian=True)
     covariance = np.zeros((size, size))
     if isinstance(bound.loss, AbstractKinkedLoss):
         # Noise of the Jacobian makes the loss look sharper than it is.
-        response = bread @ jacobian.curvature(second)[0]
+        product, blur = jacobian.curvature(second)
+        response = np.linalg.pinv(without_noise(product, blur), hermitian=True) @ product
         moved = _shifts_of_data(bound.loss, bound, jacobian.means.mean(0), simulated, stream)
         covariance[np.ix_(index, index)] = response @ moved @ response.T
         words = "minima for simulated errors of the data"
     else:
-        # The product of independent halves is free of the noise of the Jacobian.
-        left, right = (times(bound.loss.mixed(moments), half) for half in jacobian.means)
-        meat = _scores_of_data(bound, left, right, simulated)
-        covariance[np.ix_(index, index)] = bread @ meat @ bread
+        covariance[np.ix_(index, index)] = filled(jacobian).covariance()
         words = "sandwich of simulated moments"
     known = np.isfinite(noise).all()
     if known:
@@ -130,24 +144,26 @@ def data_errors(
     else:
         second, mixed = bound.loss.stiffness(moments), bound.loss.mixed(moments)
         bread = np.linalg.pinv(slopes.T @ times(second, slopes), hermitian=True)
-        pulled = times(mixed, slopes)
-        covariance = bread @ _scores_of_data(bound, pulled, pulled, simulated) @ bread
+        meat = _scores_of_data(bound, times(mixed, slopes)[None], simulated)[0, :, 0]
+        covariance = bread @ _nearest_positive((meat + meat.T) / 2) @ bread
     errors = np.sqrt(np.maximum(np.diag(covariance), 0.0))
     return errors, LOOK_RUNS * len(bound.problem.experiments)
 
 
 def _scores_of_data(
-    bound: BoundOutputs, left: FloatArray, right: FloatArray, simulated: list[FloatArray]
+    bound: BoundOutputs, slopes: FloatArray, simulated: list[FloatArray]
 ) -> FloatArray:
-    """Return LᵀΣR [P, P], made symmetric and positive, for slopes L and R [F, P].
+    """Return L_gᵀ Σ L_h [G, P, G, P] for slopes L_g [G, F, P].
 
     Σ is the covariance of the observed features y, from simulated data sets: features [n, T, K] of
     each experiment.
     """
-    total = np.zeros((left.shape[1], right.shape[1]))
+    num_groups, num_features, size = slopes.shape
+    flat = slopes.transpose(1, 0, 2).reshape(num_features, -1)
+    total = np.zeros((flat.shape[1],) * 2)
     for part, features, shares in _blocks(bound, simulated):
-        total += _of_block(features, shares, left[part], right[part])
-    return _nearest_positive((total + total.T) / 2)
+        total += _of_block(features, shares, flat[part])
+    return total.reshape(num_groups, size, num_groups, size)
 
 
 def _shifts_of_data(
@@ -197,10 +213,8 @@ def _blocks(
             offset += length
 
 
-def _of_block(
-    features: FloatArray, shares: FloatArray, left: FloatArray, right: FloatArray
-) -> FloatArray:
-    """Return LᵀΣR of features [n, F] that are observed as averages with ``shares`` [N, F].
+def _of_block(features: FloatArray, shares: FloatArray, slopes: FloatArray) -> FloatArray:
+    """Return LᵀΣL of features [n, F] that are observed as averages with ``shares`` [N, F].
 
     Replicate r enters the observed feature f with share s_rf (0 where missing), so that
     Cov(y_f, y_g) = Cov(f, g) Σ_r s_rf s_rg.
@@ -208,10 +222,10 @@ def _of_block(
     centered = features - features.mean(0)
     if np.all(shares == shares[:1]):
         scale = np.sqrt(len(shares)) * shares[0]
-        one, other = (centered * scale) @ left, (centered * scale) @ right
-        return one.T @ other / (len(features) - 1)
+        along = centered @ (scale[:, None] * slopes)
+        return along.T @ along / (len(features) - 1)
     covariance = centered.T @ centered / (len(features) - 1)
-    return left.T @ (covariance * (shares.T @ shares)) @ right
+    return slopes.T @ (covariance * (shares.T @ shares)) @ slopes
 
 
 def _shares(bound: BoundOutputs, experiment: int) -> FloatArray:
@@ -223,23 +237,59 @@ def _shares(bound: BoundOutputs, experiment: int) -> FloatArray:
 
 
 class _Jacobian(NamedTuple):
-    """Sums over runs of a Jacobian J [F, P]: of two halves apart, and Σ Jᵀ S J [P, P]."""
+    """Sums over runs of a Jacobian J [F, P]: of groups apart [G, F, P], and Σ Jᵀ S J [P, P]."""
 
-    halves: FloatArray
+    groups: FloatArray
     size: int
     squares: FloatArray
 
     @property
     def means(self) -> FloatArray:
-        """The mean Jacobians of the two halves [2, F, P]; halves are of equal size."""
-        return self.halves / (self.size / 2)
+        """The mean Jacobians of the groups [G, F, P]; groups are of equal size."""
+        return self.groups / (self.size / len(self.groups))
 
     def curvature(self, second: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return J̄ᵀ S J̄ and the part of it that is due to noise (see `gauss_newton`)."""
-        mean = self.halves.sum(0) / self.size
+        mean = self.groups.sum(0) / self.size
         product = mean.T @ times(second, mean)
         noise = (self.squares - self.size * product) / (self.size - 1) / self.size
         return product, noise
+
+    def share_of_noise(self, second: FloatArray) -> float:
+        """Return the largest part of J̄ᵀ S J̄, in any direction, that is due to noise."""
+        product, noise = self.curvature(second)
+        return float(np.linalg.eigvals(np.linalg.pinv(product, hermitian=True) @ noise).real.max())
+
+
+class _Sandwich(NamedTuple):
+    """B⁻¹ (LᵀΣL) B⁻¹ of a Jacobian, and ``scores`` [G, P, G, P], L_gᵀ Σ L_h of its groups.
+
+    Products of different groups alone are free of the noise of the Jacobian.
+    """
+
+    jacobian: _Jacobian
+    second: FloatArray
+    scores: FloatArray
+
+    def covariance(self, left_out: int | None = None) -> FloatArray:
+        """Return it [P, P], of all groups or of all but one."""
+        num_groups = len(self.scores)
+        kept = np.delete(np.arange(num_groups), [] if left_out is None else left_out)
+        scores, count = self.scores[kept][:, :, kept], len(kept)
+        own = np.einsum("gpgq->pq", scores)
+        meat = (scores.sum((0, 2)) - own) / (count * (count - 1))
+        mean = self.jacobian.means[kept].mean(0)
+        noise = self.jacobian.curvature(self.second)[1] * num_groups / count
+        sharp = without_noise(mean.T @ times(self.second, mean), noise)
+        bread = np.linalg.pinv(sharp, hermitian=True)
+        return bread @ _nearest_positive((meat + meat.T) / 2) @ bread
+
+    def error(self) -> float:
+        """Return the largest relative error of a standard error: a jackknife over the groups."""
+        num_groups = len(self.scores)
+        variances = np.array([np.diag(self.covariance(g)) for g in range(num_groups)])
+        logs = np.log(np.maximum(variances, 1e-300)) / 2
+        return float(np.sqrt((num_groups - 1) * logs.var(0)).max())
 
 
 def _precise_jacobian(
@@ -251,25 +301,26 @@ def _precise_jacobian(
     stream: Stream,
     executor: Any,
     num_runs: int,
+    is_precise: Callable[[_Jacobian, int], bool],
 ) -> tuple[_Jacobian, int]:
-    """Return the Jacobian in ``index`` by enough runs for noise to be a tenth of its product."""
+    """Return the Jacobian in ``index`` from ``num_runs`` runs or more, and the runs."""
     per_sample = estimator.runs_in_all(bound)
     width = 8 * bound.num_features * bound.problem.space.size
-    largest = 2 * max(32, _LARGEST_BYTES // width // 2)
-    total = _Jacobian(np.zeros((2, bound.num_features, len(index))), 0, np.zeros(2 * index.shape))
+    largest = _GROUPS * max(4, _LARGEST_BYTES // width // _GROUPS)
+    nothing = np.zeros((_GROUPS, bound.num_features, len(index)))
+    total = _Jacobian(nothing, 0, np.zeros(2 * index.shape))
     wanted, drawn, runs, piece = num_runs, 0, 0, 0
     while True:
         while drawn < wanted:
-            count = min(largest, 2 * max(32, (wanted - drawn) // per_sample // 2))
+            missing = -(-(wanted - drawn) // per_sample)
+            count = min(largest, _GROUPS * max(4, missing // _GROUPS))
             branch = stream.child("jacobian", piece)
             sampled = estimator.sample(bound, z, count, branch, executor)
             total = _added(total, sampled.jacobians[:, :, index], second)
             drawn, piece = drawn + count * per_sample, piece + 1
             runs += sampled.num_runs  # none for an estimator that computes
-        curvature, noise = total.curvature(second)
-        share = np.linalg.eigvals(np.linalg.pinv(curvature, hermitian=True) @ noise).real.max()
         wanted *= 2
-        if share < _LARGEST_NOISE or wanted > _MOST_TIMES * num_runs:
+        if is_precise(total, runs) or wanted > _MOST_TIMES * num_runs:
             return total, runs
 
 
@@ -279,9 +330,9 @@ def _added(total: _Jacobian, jacobians: FloatArray, second: FloatArray) -> _Jaco
         weighted = (second[:, None] * jacobians).reshape(flat.shape)
     else:
         weighted = (second @ jacobians).reshape(flat.shape)
-    halves = np.stack([jacobians[k::2].sum(0) for k in range(2)])
+    groups = np.stack([jacobians[g::_GROUPS].sum(0) for g in range(_GROUPS)])
     return _Jacobian(
-        total.halves + halves, total.size + len(jacobians), total.squares + flat.T @ weighted
+        total.groups + groups, total.size + len(jacobians), total.squares + flat.T @ weighted
     )
 
 

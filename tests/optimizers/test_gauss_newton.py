@@ -19,7 +19,7 @@ from tumble.optimizers import (
     Optax,
     StochasticGaussNewton,
 )
-from tumble.optimizers._secant import Visit, secant_curvature
+from tumble.optimizers._secant import Visit, completed, left_out, secant_curvature
 
 SPACE = ParameterSpace({n: Parameter(-5, 5, scale="linear") for n in ("a", "b")})
 
@@ -92,8 +92,8 @@ def test_starts_that_cannot_be_computed_are_left_and_none_is_told():
     assert "not finite at any start" in state.stop.reason
 
 
-def noisy_quadratic(matrix, minimum, sd, seed, tolerance, *, curvature=True, data=0.0):
-    """L = ½ (z − m)ᵀ A (z − m), gradients with covariance A sd²/n A."""
+def noisy_quadratic(matrix, minimum, sd, seed, tolerance, *, curvature=True, data=0.0, told=1.0):
+    """L = ½ (z − m)ᵀ A (z − m), gradients with covariance A sd²/n A, and ``told`` · A for A."""
     root = matrix * sd
 
     def estimate(z, num_runs, step):
@@ -105,7 +105,7 @@ def noisy_quadratic(matrix, minimum, sd, seed, tolerance, *, curvature=True, dat
             0.0,
             matrix @ gap + noise,
             root @ root.T / num_runs,
-            matrix if curvature else None,
+            told * matrix if curvature else None,
             np.zeros((2, 2)) if curvature else None,
             num_runs,
             float(num_runs),
@@ -131,6 +131,39 @@ def test_averaged_estimate_has_the_error_it_states():
     assert np.all(np.std(errors, axis=0) < 1.2 * 0.02)
     # The squared distance in stated standard errors is χ² with two degrees of freedom: mean 2.
     assert 1.5 < np.mean(scores) < 2.6
+
+
+def test_what_gauss_newton_leaves_out_is_found():
+    """With half the curvature full steps would go to the other side for ever."""
+    scores, steps = [], []
+    for seed in range(60):
+        task = noisy_quadratic(MATRIX, MINIMUM, 2.0, seed, 0.02, told=0.5)
+        solution, state, reports = run(StochasticGaussNewton(), task, [[2.0, 1.0]])
+        assert state.stop.code is ResultCode.NOISE_LIMITED
+        gap = solution.z - MINIMUM
+        scores.append(gap @ np.linalg.solve(solution.noise, gap))
+        steps.append(len(reports))
+    # Stated errors are off by as much as the curvature is at the end, which is not by its half.
+    assert 1.2 < np.mean(scores) < 3.5
+    assert np.median(steps) < 25
+
+
+def test_what_is_left_out_is_the_rest_of_the_second_derivative():
+    rng = np.random.default_rng(0)
+    root = rng.normal(size=(2, 3, 3))
+    known, whole = (r @ r.T for r in root)
+    before, after = rng.normal(size=(2, 3)) * 1e-3
+    none, exact = np.zeros((3, 3)), [Visit(z, whole @ z, np.zeros((3, 3))) for z in (before, after)]
+    found = left_out(none, known, *exact)
+    step = after - before
+    assert step @ (known + found) @ step == pytest.approx(step @ whole @ step)
+    vague = [visit._replace(covariance=np.eye(3) * 1e3) for visit in exact]
+    assert np.array_equal(left_out(none, known, *vague), none)
+    assert np.array_equal(left_out(none, known, exact[0], exact[0]), none)
+    # No direction is trusted to be flatter than half, or steeper than four times.
+    factors = np.linalg.eigvals(np.linalg.solve(known, completed(known, -2 * known)))
+    assert np.allclose(factors, 0.5)
+    assert np.allclose(completed(known, 9 * known), 4 * known)
 
 
 def test_finer_tolerance_takes_more_runs():

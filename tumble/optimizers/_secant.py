@@ -12,6 +12,10 @@ from tumble._typing import FloatArray
 
 _LEAST = 1e-3  # of the largest eigenvalue
 _BEYOND = 4.0  # standard errors: then a curvature is known to a quarter
+_FAR = 0.4  # on the fit scale, where what Gauss–Newton leaves out may be otherwise
+_SEEN = 3.0  # standard errors, for a correction
+_SPREAD = 0.5  # what that is, in parts of the curvature, before anything is known
+_FACTORS = 0.5, 4.0
 
 
 class Visit(NamedTuple):
@@ -49,6 +53,40 @@ def secant_curvature(known: FloatArray, before: Visit, after: Visit) -> FloatArr
         known = np.eye(len(step)) * (change @ change) / along
     pushed = known @ step
     return known + np.outer(change, change) / along - np.outer(pushed, pushed) / (step @ pushed)
+
+
+def left_out(known: FloatArray, curvature: FloatArray, before: Visit, after: Visit) -> FloatArray:
+    """Return what second derivatives [P, P] are beyond a Gauss–Newton ``curvature``, by two points.
+
+    That is Σ_f ∂ℓ/∂m_f ∂²m_f, which matters where the minimum is not near 0. Along the step from
+    one point to the other it is what the change of the gradient says beyond ``curvature``, where
+    that stands out of its noise, and as far as it does; ``known`` fades with the length of the
+    step.
+
+    Reference: Dennis, Gay, Welsch, ACM Trans. Math. Softw. 7 (1981), doi:10.1145/355958.355965.
+    """
+    step, change = after.z - before.z, after.gradient - before.gradient
+    pushed = curvature @ step
+    length = step @ pushed
+    if not length > 0:  # also where there is NaN
+        return known
+    kept = known * np.exp(-((np.abs(step).max() / _FAR) ** 2))
+    noise = max(float(step @ (before.covariance + after.covariance) @ step), 0.0)
+    if length < _SEEN * np.sqrt(noise):
+        return np.asarray(kept)
+    trust = (_SPREAD * length) ** 2 / ((_SPREAD * length) ** 2 + noise)
+    gap = step @ change - length - step @ kept @ step
+    return np.asarray(kept + trust * gap * np.outer(pushed, pushed) / length**2)
+
+
+def completed(curvature: FloatArray, residual: FloatArray) -> FloatArray:
+    """Return ``curvature`` + ``residual``, in each direction from half to four times the former."""
+    values, vectors = np.linalg.eigh(curvature)
+    values = np.maximum(values, 1e-12 * max(float(values.max()), 1e-300))
+    root, inverse = vectors * np.sqrt(values), vectors / np.sqrt(values)
+    factors, axes = np.linalg.eigh(np.eye(len(values)) + inverse.T @ residual @ inverse)
+    kept = root @ axes
+    return np.asarray((kept * np.clip(factors, *_FACTORS)) @ kept.T)
 
 
 def measured_curvature(

@@ -12,7 +12,6 @@ from tumble._typing import BoolArray, FloatArray
 from tumble.gradients import GradientEstimate, without_noise
 from tumble.optimizers._base import (
     AbstractOptimizer,
-    AbstractState,
     NoisyTask,
     Report,
     Solution,
@@ -20,7 +19,14 @@ from tumble.optimizers._base import (
     damped_newton_step,
     free_coordinates,
 )
-from tumble.optimizers._secant import Visit, measured_curvature, secant_curvature
+from tumble.optimizers._secant import (
+    Visit,
+    completed,
+    left_out,
+    measured_curvature,
+    secant_curvature,
+)
+from tumble.optimizers._stochastic_state import StochasticState
 
 _MEMORY, _FAR = 0.7, 0.4  # weight of the past in the running curvature, and where it fades
 _STEP_DECAY = 0.7  # averaging phase: step k is k**-0.7 of a full one (Polyak and Juditsky)
@@ -29,43 +35,10 @@ _AGAIN = 0.9999  # asked of a gradient that ends the averaging, which looks many
 _VAGUE = 0.2
 _PROBE, _KNOWN = 0.2, 0.05  # distance, and the error of a minimum at which that tells curvatures
 _EXACTLY = 0.1  # of the tolerance
+_PROBE_AT, _WORTH_A_PROBE = 2, 4  # points in the average; runs missing, in those of a step
+_SPAN = 3.0  # of a probe, in errors of the minimum
 _GROWTH = 4  # of the runs a step, at most
 _SHARPER = 8  # times as many runs a step as else, at most, where the curvature is not known
-
-
-@dataclass(frozen=True)
-class StochasticState(AbstractState):
-    """The point and what is known around it.
-
-    ``z`` [P]; ``curvature`` [P, P], NaN while it is not known, and the part of it due to noise,
-    ``blur`` [P, P]; ``visited``, the last point and its gradient; whether the curvature was
-    ``surveyed``; ``accepted`` z, its loss and variance; ``damping``; ``num_runs`` of the next step;
-    ``steps``; and, once averaging, the standard errors ``wanted`` [P], the means ``center`` [P] of
-    ``count`` points and ``slope`` [P] of the gradients there, weighted by runs (sum ``weight``),
-    ``noise`` [P, P], the covariance of the latter's weighted sum, and ``mean`` [P], the minimum
-    that they point to.
-    """
-
-    z: FloatArray
-    curvature: FloatArray
-    blur: FloatArray
-    visited: Visit
-    surveyed: int
-    accepted: FloatArray
-    accepted_loss: float
-    accepted_variance: float
-    damping: float
-    num_runs: int
-    steps: int
-    count: int
-    weight: float
-    wanted: FloatArray
-    center: FloatArray
-    slope: FloatArray
-    mean: FloatArray
-    noise: FloatArray
-    loss: float
-    stop: Stop | None = None
 
 
 @dataclass(frozen=True)
@@ -77,13 +50,18 @@ class StochasticGaussNewton(AbstractOptimizer):
     ten times the damping) when the loss has risen by more than four standard errors. A gradient
     that does not stand out is not followed: where C⁻¹ Cov C⁻¹ says that it would leave a parameter
     uncertain by more than 0.2, the next step has two to four times as many runs. Otherwise steps
-    shrink as k^-0.7, points and gradients are averaged, weighted by their runs, to z̄ − C⁻¹ ḡ, and a
-    step takes the runs that are missing, up to four times as many as the one before; a gradient
-    that stands out again (99.99 %) starts the descent anew. It stops when the standard error of
-    that minimum, which is known from the gradients' own covariance, is for every parameter at most
-    ``tolerance`` or a tenth of the error that the data leave, whichever is larger; and when less
-    than half of what was measured of C in any direction is the noise of its Jacobians, else steps
-    have up to eight times ``max_runs``.
+    shrink as k^-0.7, points z and gradients g are averaged, weighted by their runs, the estimate is
+    the minimum z̄ − C⁻¹ ḡ that they point to, and a step takes the runs that are missing, up to four
+    times as many as the one before; a gradient that stands out again (99.99 %) starts the descent
+    anew. It stops when the standard error of the estimate, which is known from the gradients' own
+    covariance, is for every parameter at most ``tolerance`` or a tenth of the error that the data
+    leave, whichever is larger; and when less than half of what was measured of C in any direction
+    is the noise of its Jacobians, else steps have up to eight times ``max_runs``.
+
+    C is the Gauss–Newton matrix, of which the noise of Jacobians is taken out, and what that leaves
+    out of the second derivative, as the changes of the gradient between steps tell it, and two
+    points to both sides of the minimum where many runs are still missing. Without that steps would
+    overshoot, or fall short, where the minimum of the loss is far from 0.
 
     Where neither the loss nor a model of it gives a curvature, as of an expected loss, C is the
     BFGS matrix of the changes of the gradient that stand out of their noise. Until there is one,
@@ -109,6 +87,7 @@ class StochasticGaussNewton(AbstractOptimizer):
             z=z,
             curvature=np.full((size, size), np.nan),
             blur=np.zeros((size, size)),
+            residual=np.zeros((size, size)),
             visited=Visit.nowhere(size),
             surveyed=0,
             accepted=z,
@@ -137,7 +116,11 @@ class StochasticGaussNewton(AbstractOptimizer):
         is_first = state.visited.is_nowhere
         if usable:
             here = Visit(state.z, estimate.gradient, estimate.covariance)
-            state = replace(state, visited=here)
+            residual = state.residual
+            if known and not guessed and estimate.majorant is None:
+                sharp = without_noise(curvature, blur)
+                residual = left_out(residual, sharp, state.visited, here)
+            state = replace(state, visited=here, residual=residual)
         state = replace(
             state, curvature=curvature, blur=blur, loss=estimate.value, steps=state.steps + 1
         )
@@ -168,9 +151,9 @@ class StochasticGaussNewton(AbstractOptimizer):
         z = state.mean if state.count else state.z
         noise = np.full_like(state.noise, np.nan)
         if state.count:
-            inverse = np.linalg.pinv(_sharp(state), hermitian=True)
+            inverse = np.linalg.pinv(state.sharp, hermitian=True)
             noise = inverse @ state.noise @ inverse / state.weight**2
-        curvature = _sharp(state) if np.all(np.isfinite(state.curvature)) else None
+        curvature = state.sharp if np.all(np.isfinite(state.curvature)) else None
         return Solution(z, state.loss, np.array([state.loss]), noise, curvature)
 
     def _curvature(
@@ -302,7 +285,7 @@ class StochasticGaussNewton(AbstractOptimizer):
         """
         if state.count or state.num_runs >= self.max_runs:
             return 0.0
-        inverse = np.linalg.pinv(_sharp(state), hermitian=True)
+        inverse = np.linalg.pinv(state.sharp, hermitian=True)
         spread = np.diag(inverse @ estimate.covariance @ inverse)
         return float(np.sqrt(np.max(spread[free], initial=0.0)) / _VAGUE)
 
@@ -315,7 +298,7 @@ class StochasticGaussNewton(AbstractOptimizer):
     ) -> StochasticState:
         count = state.count + 1
         wanted = state.wanted if state.count else task.precision(state.z)
-        curvature = _sharp(state)
+        curvature = state.sharp
         step = damped_newton_step(
             estimate.gradient, curvature, free, 1e-6, self.largest_step / count
         )
@@ -324,13 +307,12 @@ class StochasticGaussNewton(AbstractOptimizer):
         weight = state.weight + runs
         center = state.center + (state.z - state.center) * runs / weight
         slope = state.slope + (estimate.gradient - state.slope) * runs / weight
-        # With what is known of the curvature by now, also from the gradients that came before.
-        ahead = damped_newton_step(slope, curvature, free, 1e-6, self.largest_step)
-        mean = np.asarray(task.space.clip(center + ahead))
+        left = damped_newton_step(slope, curvature, free, 1e-6, self.largest_step)
+        mean = np.asarray(task.space.clip(center + left))
         noise = state.noise + runs**2 * estimate.covariance
         inverse = np.linalg.pinv(curvature, hermitian=True)
         errors = np.sqrt(np.maximum(np.diag(inverse @ noise @ inverse), 0.0)) / weight
-        blurred = _blurred(state, free)
+        blurred = state.blurred(free)
         stop = None
         if count >= 3 and np.all(errors[free] <= wanted[free]) and blurred <= 1:
             stop = Stop(
@@ -344,7 +326,7 @@ class StochasticGaussNewton(AbstractOptimizer):
         if blurred > 1:
             most = min(_SHARPER * self.max_runs, _GROWTH * state.num_runs)
             grown = int(np.clip(blurred * state.num_runs, min(grown, most), most))
-        return replace(
+        state = replace(
             state,
             z=z,
             wanted=wanted,
@@ -357,6 +339,40 @@ class StochasticGaussNewton(AbstractOptimizer):
             num_runs=grown,
             stop=stop,
         )
+        brings = estimate.curvature is not None and estimate.majorant is None
+        if (
+            brings
+            and count == _PROBE_AT
+            and not state.surveyed
+            and missing > _WORTH_A_PROBE * grown
+        ):
+            return self._probe(task, state, errors * free)
+        return state
+
+    def _probe(
+        self, task: NoisyTask, state: StochasticState, errors: FloatArray
+    ) -> StochasticState:
+        """Look to both sides along what is known least: what Gauss–Newton leaves out is seen there.
+
+        ``errors`` [P] of the minimum so far, 0 where held.
+        """
+        inverse = np.linalg.pinv(state.sharp, hermitian=True)
+        scale = np.where(errors > 0, 1 / state.wanted, 0.0)
+        spread = inverse @ state.noise @ inverse
+        axis = np.linalg.eigh(spread * scale[:, None] * scale)[1][:, -1] * (errors > 0)
+        axis = axis * state.wanted
+        offset = axis * min(
+            _PROBE / np.abs(axis).max(), _SPAN * float(np.max(errors / state.wanted))
+        )
+        ends = []
+        for k, sign in enumerate((-1.0, 1.0)):
+            z = np.asarray(task.space.clip(state.mean + sign * offset))
+            found = task.estimate(z, state.num_runs, state.steps + k)
+            ends.append(Visit(z, found.gradient, found.covariance))
+        residual = left_out(state.residual, without_noise(state.curvature, state.blur), *ends)
+        if not np.all(np.isfinite(residual)):
+            residual = state.residual
+        return replace(state, residual=residual, surveyed=1, steps=state.steps + 2)
 
 
 def _newton(state: StochasticState, estimate: GradientEstimate, free: BoolArray) -> float:
@@ -367,21 +383,9 @@ def _newton(state: StochasticState, estimate: GradientEstimate, free: BoolArray)
 
 def _on_the_way(state: StochasticState, estimate: GradientEstimate) -> FloatArray:
     """Return the curvature for steps of the descent."""
-    return state.curvature if estimate.majorant is None else estimate.majorant
-
-
-def _sharp(state: StochasticState) -> FloatArray:
-    """Return the curvature without the part that noise adds to it."""
-    return without_noise(state.curvature, state.blur)
-
-
-def _blurred(state: StochasticState, free: BoolArray) -> float:
-    """Return how much of the curvature is noise, relative to what is left without, at most."""
-    index = np.ix_(np.flatnonzero(free), np.flatnonzero(free))
-    sharp, blur = _sharp(state)[index], state.blur[index]
-    if not len(sharp) or not blur.any():
-        return 0.0
-    return float(np.linalg.eigvals(np.linalg.pinv(sharp, hermitian=True) @ blur).real.max())
+    if estimate.majorant is not None:
+        return estimate.majorant
+    return completed(state.curvature, state.residual)
 
 
 def _stands_out(estimate: GradientEstimate, free: BoolArray, confidence: float) -> bool:
