@@ -30,13 +30,14 @@ from tumble.structure._gate_trace import GateTrace
 from tumble.structure._held_out import HeldOut
 from tumble.structure._integral import Integral, integrate
 from tumble.structure._joint import Joint, Mode, prior_words
+from tumble.structure._learnt import LearntReaction, NetworkChoice
 from tumble.structure._library import ReactionLibrary, equation, mass_action
 from tumble.structure._likelihood import LogLikelihood, NetworkLikelihood
 from tumble.structure._model_comparison import ModelComparison, WeighedModel, ranked
 from tumble.structure._posterior import NetworkPosterior, NetworkPrior, Weighed
 from tumble.structure._refinement import LeftOut, Refinement
 from tumble.structure._relaxed_likelihood import RelaxedLikelihood
-from tumble.structure._result import LearntReaction, NetworkChoice, StructureResult
+from tumble.structure._result import StructureResult
 from tumble.structure._screening import IncrementScreening
 from tumble.structure._search import WindowSearch
 from tumble.structure._sight import Sight

@@ -12,7 +12,7 @@ from tumble.structure._library import ReactionLibrary, equation
 from tumble.structure._sight import Sight
 
 if TYPE_CHECKING:
-    from tumble.structure._result import NetworkChoice
+    from tumble.structure._learnt import NetworkChoice
 
 _SLIGHT = 1e-4  # probability below which a network is in no class
 _MOST = 200  # networks that are compared

@@ -35,6 +35,7 @@ from tumble.structure._equivalence import (
     find_equivalences,
     find_recovery,
 )
+from tumble.structure._learnt import LearntReaction, NetworkChoice
 from tumble.structure._library import ReactionLibrary
 from tumble.structure._posterior import NetworkPosterior, NetworkPrior, Weighed
 from tumble.structure._refinement import Refinement, refined
@@ -43,29 +44,6 @@ _Z95 = 1.959963984540054
 _SHOWN = 6
 _SLIGHT = 0.01  # a probability that is not worth a line
 _RIVAL = 1e-3  # probability
-
-
-@dataclass(frozen=True)
-class LearntReaction:
-    """A candidate: its ``equation``, the ``probability`` that the network has it, and its rate.
-
-    ``rate`` in the most probable network, with its 95 % ``interval``; NaN if it is not in that one.
-    """
-
-    equation: str
-    probability: float
-    rate: float
-    interval: tuple[float, float]
-
-
-@dataclass(frozen=True)
-class NetworkChoice:
-    """A network: its ``equations``, ``rates`` and ``probability``, and ``log_evidence``."""
-
-    equations: tuple[str, ...]
-    rates: tuple[float, ...]
-    probability: float
-    log_evidence: float
 
 
 @dataclass(frozen=True, repr=False)
@@ -99,13 +77,12 @@ class StructureResult:
     inclusion: Mapping[str, float]
     passed_over: float
     posterior: NetworkPosterior = field(repr=False)
+    descents: tuple[Descent, ...] = field(default=(), repr=False)
 
     @property
     def problem(self) -> Problem:
         """The problem of which it is the result."""
         return self.posterior.likelihood.problem
-
-    descents: tuple[Descent, ...] = field(default=(), repr=False)
 
     @cached_property
     def reactions(self) -> tuple[LearntReaction, ...]:

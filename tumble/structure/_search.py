@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -11,7 +12,9 @@ import numpy as np
 from tumble._errors import ParameterError, require_whole, shown
 from tumble.structure._first_guess import first_guess
 from tumble.structure._found import ROUGHLY, AbstractSearch, Found
+from tumble.structure._increments import increments
 from tumble.structure._posterior import Network, NetworkPosterior, Weighed
+from tumble.structure._screening import IncrementScreening
 
 _FEW = 10  # candidates; from here on they are left out one at a time
 _ROUGHLY = 8  # iterations, before that
@@ -75,9 +78,17 @@ class WindowSearch(AbstractSearch):
 
     def _look_around(self, found: Found) -> None:
         """Find one network that is better than its neighbors."""
+        self._screen(found)
         self._leave_out(found)
         self._take_in(found)
         self._climb(found)
+
+    def _screen(self, found: Found) -> None:
+        """Start with what increments find most probable, where they are seen."""
+        if increments(found.posterior.likelihood) is None:
+            return
+        best = max(IncrementScreening().screened(found.posterior), key=lambda s: s.score)
+        found.weigh(best.network, {r: math.log(x) for r, x in best.rates.items() if x > 0})
 
     def _leave_out(self, found: Found) -> None:
         """Start with many candidates, and leave out those that explain least.
