@@ -152,7 +152,7 @@ def test_what_is_left_out_is_the_rest_of_the_second_derivative():
     rng = np.random.default_rng(0)
     root = rng.normal(size=(2, 3, 3))
     known, whole = (r @ r.T for r in root)
-    before, after = rng.normal(size=(2, 3)) * 1e-3
+    before, after = rng.normal(size=(2, 3)) * 1e-5
     none, exact = np.zeros((3, 3)), [Visit(z, whole @ z, np.zeros((3, 3))) for z in (before, after)]
     found = left_out(none, known, *exact)
     step = after - before
@@ -160,6 +160,9 @@ def test_what_is_left_out_is_the_rest_of_the_second_derivative():
     vague = [visit._replace(covariance=np.eye(3) * 1e3) for visit in exact]
     assert np.array_equal(left_out(none, known, *vague), none)
     assert np.array_equal(left_out(none, known, exact[0], exact[0]), none)
+    # Over a long way the second derivative is not the one at its end.
+    far = Visit(after + 2.0, whole @ (after + 2.0), np.zeros((3, 3)))
+    assert np.allclose(left_out(none, known, exact[0], far), none, atol=1e-6)
     # No direction is trusted to be flatter than half, or steeper than four times.
     factors = np.linalg.eigvals(np.linalg.solve(known, completed(known, -2 * known)))
     assert np.allclose(factors, 0.5)

@@ -60,8 +60,8 @@ def left_out(known: FloatArray, curvature: FloatArray, before: Visit, after: Vis
 
     That is Σ_f ∂ℓ/∂m_f ∂²m_f, which matters where the minimum is not near 0. Along the step from
     one point to the other it is what the change of the gradient says beyond ``curvature``, where
-    that stands out of its noise, and as far as it does; ``known`` fades with the length of the
-    step.
+    that stands out of its noise, and as far as it does. With the length of the step ``known`` fades,
+    and what is new counts less: the second derivative may be another one at each end.
 
     Reference: Dennis, Gay, Welsch, ACM Trans. Math. Softw. 7 (1981), doi:10.1145/355958.355965.
     """
@@ -70,13 +70,14 @@ def left_out(known: FloatArray, curvature: FloatArray, before: Visit, after: Vis
     length = step @ pushed
     if not length > 0:  # also where there is NaN
         return known
-    kept = known * np.exp(-((np.abs(step).max() / _FAR) ** 2))
+    near = np.exp(-((np.abs(step).max() / _FAR) ** 2))
+    kept = known * near
     noise = max(float(step @ (before.covariance + after.covariance) @ step), 0.0)
     if length < _SEEN * np.sqrt(noise):
         return np.asarray(kept)
     trust = (_SPREAD * length) ** 2 / ((_SPREAD * length) ** 2 + noise)
     gap = step @ change - length - step @ kept @ step
-    return np.asarray(kept + trust * gap * np.outer(pushed, pushed) / length**2)
+    return np.asarray(kept + near * trust * gap * np.outer(pushed, pushed) / length**2)
 
 
 def completed(curvature: FloatArray, residual: FloatArray) -> FloatArray:
