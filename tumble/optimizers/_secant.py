@@ -60,8 +60,8 @@ def left_out(known: FloatArray, curvature: FloatArray, before: Visit, after: Vis
 
     That is Σ_f ∂ℓ/∂m_f ∂²m_f, which matters where the minimum is not near 0. Along the step from
     one point to the other it is what the change of the gradient says beyond ``curvature``, where
-    that stands out of its noise, and as far as it does. With the length of the step ``known`` fades,
-    and what is new counts less: the second derivative may be another one at each end.
+    that stands out of its noise, and as far as it does. The longer the step, the more ``known``
+    fades, and the less what is new counts: the second derivative may be another at each end.
 
     Reference: Dennis, Gay, Welsch, ACM Trans. Math. Softw. 7 (1981), doi:10.1145/355958.355965.
     """
