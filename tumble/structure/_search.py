@@ -12,7 +12,7 @@ import numpy as np
 from tumble._errors import ParameterError, require_whole, shown
 from tumble.structure._first_guess import first_guess
 from tumble.structure._found import ROUGHLY, AbstractSearch, Found
-from tumble.structure._increments import increments
+from tumble.structure._leaps import leaps
 from tumble.structure._posterior import Network, NetworkPosterior, Weighed
 from tumble.structure._screening import IncrementScreening
 
@@ -27,15 +27,16 @@ _TAKEN_ON = 10  # networks that a few series find most probable
 class WindowSearch(AbstractSearch):
     """Weighs networks until all neighbors of those that matter are known.
 
-    Definition: it begins with the candidates that a regression of the increments takes (all of
-    them, with small rates, where states are not seen) and leaves out what explains least, and with
-    none and takes in what explains most. From the best of all these it climbs to ever better
-    neighbors. Of each network that is found within ``window`` of the best log posterior it then
-    weighs the neighbors: one candidate less, one more, or one for another. Additions whose
-    estimated posterior is further off are passed over; the estimate counts in the probabilities. It
-    ends where no network within the window has neighbors that were not looked at, or those that
-    have none hold 95 % of the probability. So candidates that were left out may come back. Where
-    there are many series, one of each experiment goes first, and rules out what is hopeless.
+    Definition: where all species are seen exactly it begins with what `IncrementScreening` finds.
+    Else it begins with all candidates, at small rates, and leaves out what explains least, and with
+    none and takes in what explains most. From the best of these it climbs to ever better neighbors:
+    one candidate less, one more, one for another, or what a quadratic model of the log likelihood
+    finds best when up to two are exchanged for up to two. Of each network within ``window`` of the
+    best log posterior it then weighs the neighbors. Additions whose estimated posterior is further
+    off are passed over; the estimate counts in the probabilities. It ends where no network within
+    the window has neighbors that were not looked at, or those that have none hold 95 % of the
+    probability. So candidates that were left out may come back. Where there are many series, one of
+    each experiment goes first, and rules out what is hopeless.
 
     Guarantee: none that no network far from all others is missed; it agrees with full enumeration
     where that is possible (tests).
@@ -59,8 +60,10 @@ class WindowSearch(AbstractSearch):
         """Return all networks that were weighed."""
         found = Found(posterior, 3 * self.window)
         with found.keeping():
-            few = found.few
-            if few is None:
+            few, steps = found.few, posterior.likelihood.steps
+            if steps is not None and len(steps[0]):
+                self._screen(found)
+            elif few is None:
                 self._look_around(found)
             else:
                 rough = Found(few, 3 * self.window, ROUGHLY)
@@ -70,28 +73,26 @@ class WindowSearch(AbstractSearch):
                     found.weigh(weighed.network, few.start_with(weighed))
                 found.interrupted = rough.interrupted
                 if not found.interrupted:
-                    self._climb(found)
+                    self._climb(found, found.best)
             found.complete = not found.interrupted and self._close(found)
         return found
 
     # -- private -----------------------------------------------------
 
+    def _screen(self, found: Found) -> None:
+        """Start with what the increments find most probable."""
+        best = max(IncrementScreening().screened(found.posterior), key=lambda s: s.score)
+        logs = {r: math.log(x) for r, x in best.rates.items() if x > 0}
+        self._climb(found, found.weigh(best.network, logs))
+
     def _look_around(self, found: Found) -> None:
         """Find one network that is better than its neighbors."""
-        self._screen(found)
         self._leave_out(found)
         self._take_in(found)
-        self._climb(found)
-
-    def _screen(self, found: Found) -> None:
-        """Start with what increments find most probable, where they are seen."""
-        if increments(found.posterior.likelihood) is None:
-            return
-        best = max(IncrementScreening().screened(found.posterior), key=lambda s: s.score)
-        found.weigh(best.network, {r: math.log(x) for r, x in best.rates.items() if x > 0})
+        self._climb(found, found.best)
 
     def _leave_out(self, found: Found) -> None:
-        """Start with many candidates, and leave out those that explain least.
+        """Start with all candidates, and leave out those that explain least.
 
         As long as they are many, one replicate and a few iterations have to do.
         """
@@ -125,13 +126,15 @@ class WindowSearch(AbstractSearch):
                 return
             here = there
 
-    def _climb(self, found: Found) -> None:
-        """Go from the best network to the first better neighbor, until there is none."""
-        here = None
-        while here is not found.best and len(found.weighed) < self.most:
-            here = found.best
-            for network, start in self._neighbors(found, here, within=0.0):
-                if found.weigh(network, start, 0.0).log_posterior > here.log_posterior:
+    def _climb(self, found: Found, here: Weighed) -> None:
+        """Go from a network to the first better neighbor, until there is none."""
+        on = True
+        while on and len(found.weighed) < self.most:
+            on, within = False, found.best.log_posterior - here.log_posterior
+            for network, start in self._neighbors(found, here, within):
+                there = found.weigh(network, start, within)
+                if there.log_posterior > here.log_posterior:
+                    on, here = True, there
                     break
 
     def _close(self, found: Found) -> bool:
@@ -164,7 +167,7 @@ class WindowSearch(AbstractSearch):
     ) -> Iterator[tuple[Network, dict[int, float]]]:
         """Yield networks one step away that are not known, those that promise much first."""
         posterior = found.posterior
-        steps = [_merged(found, here), self._more(found, here)]
+        steps = [self._leaps(found, here, within), _merged(found, here), self._more(found, here)]
         members = [r for r in here.members if r not in posterior.required]
         for r in members:
             steps += [_less(found, here, r), self._instead(found, here, r)]
@@ -189,6 +192,13 @@ class WindowSearch(AbstractSearch):
         less = found.weighed[here.network - {member}]
         if less.log_posterior > -np.inf:
             yield from self._more(found, less)
+
+    def _leaps(
+        self, found: Found, here: Weighed, within: float | None
+    ) -> Iterator[tuple[Network, dict[int, float]]]:
+        """Exchange up to two at once."""
+        least = found.best.log_posterior - (self.window if within is None else within)
+        yield from leaps(found.posterior, here, found.gains(here), least)
 
 
 def _less(found: Found, here: Weighed, member: int) -> Iterator[tuple[Network, dict[int, float]]]:
