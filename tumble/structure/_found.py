@@ -12,7 +12,7 @@ import numpy as np
 
 from tumble._typing import FloatArray
 from tumble.structure._descent import Descent
-from tumble.structure._posterior import ITERATIONS, Network, NetworkPosterior, Weighed
+from tumble.structure._posterior import ITERATIONS, Gains, Network, NetworkPosterior, Weighed
 
 ROUGHLY = 15  # iterations, for these
 _MANY = 4  # times as many series as the few that are looked at first
@@ -47,7 +47,7 @@ class Found:
     descents: list[Descent] = field(default_factory=list)
     _within: dict[Network, float] = field(default_factory=dict)
     _estimates: dict[Network, float] = field(default_factory=dict)
-    _gains: dict[Network, FloatArray] = field(default_factory=dict)
+    _gains: dict[Network, Gains] = field(default_factory=dict)
 
     def weigh(
         self, network: Network, start: dict[int, float], within: float | None = None
@@ -101,7 +101,7 @@ class Found:
             self.weigh(network | self.posterior.required, start)
         self.descents.append(descent)
 
-    def gains(self, here: Weighed) -> FloatArray:
+    def gains(self, here: Weighed) -> Gains:
         """Return `NetworkPosterior.gains`, once."""
         if here.network not in self._gains:
             self._gains[here.network] = self.posterior.gains(here)

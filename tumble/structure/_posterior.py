@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -117,6 +117,16 @@ class Weighed(NamedTuple):
         return sorted(self.network)
 
 
+class Gains(NamedTuple):
+    """What taking in each candidate would add to the log posterior, ``gain`` [R]: -∞ for members.
+
+    With the logarithms of its rate ``log_rates`` [R] from which to go on.
+    """
+
+    gain: FloatArray
+    log_rates: FloatArray
+
+
 @dataclass(frozen=True)
 class NetworkPosterior:
     """p(network, rates | data), evaluated a network at a time.
@@ -221,11 +231,11 @@ class NetworkPosterior:
                 damping = max(10 * damping, _LEAST)
         return self._weighed(network, u, here)._replace(settled=settled)
 
-    def gains(self, weighed: Weighed) -> FloatArray:
-        """Return what taking in each candidate would add to the log posterior [R], about.
+    def gains(self, weighed: Weighed) -> Gains:
+        """Return what taking in each candidate would gain, about.
 
         From the slopes of the log likelihood at rate 0 and its curvature there, other rates
-        adapting to it; -∞ for members. The prior on the rate is integrated over.
+        adapting to it. The prior on the rate is integrated over.
         """
         size = len(self.library)
         members, others = weighed.members, sorted(set(range(size)) - weighed.network)
@@ -234,9 +244,9 @@ class NetworkPosterior:
         order = [*members, *others]
         k = len(members)
         found = self.likelihood.evaluate(rates, order, num_joint=k)
-        gain = np.full(size, -np.inf)
+        gain, starts = np.full(size, -np.inf), self.centers - 2 * self.prior.spread
         if not np.isfinite(found.value) or not others:
-            return gain
+            return Gains(gain, starts)
         steep = np.concatenate([rates[members], np.ones(len(others))])
         information = found.information * np.outer(steep[:k], steep)
         inner = information[:k, :k] + np.eye(k) / self.prior.spread**2
@@ -250,14 +260,15 @@ class NetworkPosterior:
         left = np.maximum(left, 1e-12 * np.maximum(found.curvature[k:], 1e-300))
         step = self.log_prior(weighed.network | {others[0]}) - self.log_prior(weighed.network)
         gain[others] = step + uphill @ settling / 2 + self._log_integrals(others, slope, left)
-        return gain
+        # Without the others' adapting, which would be a long way for some.
+        own, bend = found.slope[k:], np.maximum(found.curvature[k:], 1e-300)
+        guess = np.log(np.maximum(own, 1e-300)) - np.log(bend)
+        starts[others] = np.where(own > 0, self._within_reach(guess, others), starts[others])
+        return Gains(gain, starts)
 
-    def start_with(self, weighed: Weighed, extra: int | None = None) -> dict[int, float]:
+    def start_with(self, weighed: Weighed) -> dict[int, float]:
         """Return logarithms of rates from which to weigh a network like this one."""
-        start = dict(zip(weighed.members, weighed.log_rates.tolist(), strict=True))
-        if extra is not None:
-            start[extra] = self._first_guess(weighed, extra)
-        return start
+        return dict(zip(weighed.members, weighed.log_rates.tolist(), strict=True))
 
     def matched(self, weighed: Weighed, group: list[int], one: int) -> float:
         """Return the logarithm of the rate at which ``one`` fires as often as a ``group`` does."""
@@ -266,10 +277,7 @@ class NetworkPosterior:
         rates = dict(zip(weighed.members, np.exp(weighed.log_rates), strict=True))
         total = sum(rates[r] * h[r] for r in group)
         guess = math.log(max(total, 1e-300) / max(h[one], 1e-300))
-        width = 3 * self.prior.spread
-        return float(np.clip(guess, self.centers[one] - width, self.centers[one] + width))
-
-    # -- private -----------------------------------------------------
+        return float(self._within_reach(guess, one))
 
     def density(
         self, members: list[int], u: FloatArray
@@ -287,6 +295,8 @@ class NetworkPosterior:
         precision = precision + np.eye(len(u)) / self.prior.spread**2
         return float(found.value + prior), slope, precision, found.value
 
+    # -- private -----------------------------------------------------
+
     def _weighed(
         self, network: Network, u: FloatArray, joint: tuple[float, FloatArray, FloatArray, float]
     ) -> Weighed:
@@ -299,15 +309,10 @@ class NetworkPosterior:
             network, u, log_likelihood, evidence, evidence + self.log_prior(network), precision
         )
 
-    def _first_guess(self, weighed: Weighed, extra: int) -> float:
-        rates = np.zeros(len(self.library))
-        rates[weighed.members] = np.exp(weighed.log_rates)
-        found = self.likelihood.evaluate(rates, [extra])
-        if not np.isfinite(found.value) or found.slope[0] <= 0:
-            return float(self.centers[extra] - 2 * self.prior.spread)
-        guess = math.log(found.slope[0] / max(found.information[0, 0], 1e-300))
-        width = 3 * self.prior.spread
-        return float(np.clip(guess, self.centers[extra] - width, self.centers[extra] + width))
+    def _within_reach(self, log_rates: Any, candidates: Any) -> FloatArray:
+        """Return logarithms of rates that the prior does not rule out."""
+        center, width = self.centers[candidates], 3 * self.prior.spread
+        return np.clip(log_rates, center - width, center + width)
 
     def _log_integrals(self, others: list[int], slope: FloatArray, bend: FloatArray) -> FloatArray:
         """Return log ∫ exp(g θ − b θ²/2) p(θ) dθ of each candidate."""

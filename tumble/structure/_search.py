@@ -116,10 +116,11 @@ class WindowSearch(AbstractSearch):
         here = found.weigh(posterior.required, {})
         while len(here.network - posterior.required) < posterior.prior.largest:
             gains = found.gains(here)
-            for r in np.argsort(-gains)[:_TRIED].tolist():
-                if not gains[r] > 0:
+            for r in np.argsort(-gains.gain)[:_TRIED].tolist():
+                if not gains.gain[r] > 0:
                     return
-                there = found.weigh(here.network | {r}, posterior.start_with(here, r))
+                start = {**posterior.start_with(here), r: float(gains.log_rates[r])}
+                there = found.weigh(here.network | {r}, start)
                 if there.log_posterior > here.log_posterior:
                     break
             else:
@@ -177,11 +178,11 @@ class WindowSearch(AbstractSearch):
                 yield network, start
 
     def _more(self, found: Found, here: Weighed) -> Iterator[tuple[Network, dict[int, float]]]:
-        gains = found.gains(here)
-        for r in np.argsort(-gains).tolist():
-            network, estimate = here.network | {r}, here.log_posterior + gains[r]
+        gains, start = found.gains(here), found.posterior.start_with(here)
+        for r in np.argsort(-gains.gain).tolist():
+            network, estimate = here.network | {r}, here.log_posterior + gains.gain[r]
             if estimate > found.best.log_posterior - self.window:
-                yield network, found.posterior.start_with(here, r)
+                yield network, {**start, r: float(gains.log_rates[r])}
             elif not found.knows(network):
                 found.pass_over(network, estimate)
 
@@ -198,7 +199,7 @@ class WindowSearch(AbstractSearch):
     ) -> Iterator[tuple[Network, dict[int, float]]]:
         """Exchange up to two at once."""
         least = found.best.log_posterior - (self.window if within is None else within)
-        yield from leaps(found.posterior, here, found.gains(here), least)
+        yield from leaps(found.posterior, here, found.gains(here).gain, least)
 
 
 def _less(found: Found, here: Weighed, member: int) -> Iterator[tuple[Network, dict[int, float]]]:
