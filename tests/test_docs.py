@@ -10,10 +10,15 @@ import pytest
 
 FOLDER = Path(__file__).parent.parent / "docs"
 FENCE = re.compile(r"^```pycon\n(.*?)^```", re.MULTILINE | re.DOTALL)
-PAGES = [page for page in sorted(FOLDER.glob("*.md")) if FENCE.search(page.read_text())]
+LONG = {"lattices", "compare_models"}  # which compile much, or compare real outbreaks
+PAGES = [
+    pytest.param(page, marks=pytest.mark.slow if page.stem in LONG else (), id=page.stem)
+    for page in sorted(FOLDER.glob("*.md"))
+    if FENCE.search(page.read_text())
+]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES)
 def test_consoles(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # where a page may write files
     text = "\n".join(match.group(1) for match in FENCE.finditer(page.read_text()))

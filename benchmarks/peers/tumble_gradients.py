@@ -58,6 +58,8 @@ def gradient(question: dict[str, Any]) -> Iterator[dict[str, Any]]:
         if not long_enough:
             growth = min(20.0, 1.1 * question["seconds"] / max(spent, 1e-4))
             runs = int(runs * growth) + 1
+    if not calls:
+        raise TimeoutError(f"{_FEWEST} joint samples took {first:.0f} s")
     yield {
         "import": imported,
         "first": first,

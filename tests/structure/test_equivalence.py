@@ -61,6 +61,7 @@ def test_a_sum_that_is_observed_hides_what_passes_within_it():
     assert not alike(FULL, ["ill"], [START], SIR, ("S + I -> 2 I",), both)
 
 
+@pytest.mark.slow
 def test_likelihoods_of_what_is_alike_are_equal():
     data = simulate(
         ReactionNetwork.from_text("S + I -> 2 I ; 0.02\nI -> R ; 1"), {}, initial=START,

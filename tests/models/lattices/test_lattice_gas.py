@@ -140,6 +140,7 @@ def test_a_movie_tells_the_parameters():
         assert 0.7 * least < found.standard_errors[name] < 2.5 * least
 
 
+@pytest.mark.slow
 def test_fits_end_at_the_same_point_from_other_starts():
     model, frames = movie(1)
     problem = LatticeGasMovie(model, frames, 250)
@@ -166,6 +167,7 @@ def test_steps_of_the_equations_are_short_enough():
     assert means.std() < frame.std()
 
 
+@pytest.mark.slow
 def test_the_closure_carries_means():
     """The mean of many runs from one frame, against the equations: the variance is needed."""
     model = FitzHughNagumoLatticeGas(Grid((16, 16)), stripe=(5, 9))
