@@ -75,7 +75,7 @@ def learn_structure(
     kept = library.within(law.weights for law in laws)
     if len(kept) < len(library):
         likelihood = NetworkLikelihood(problem, kept)
-    among = len(library) - len(library.required)  # the prior did not know the laws
+    among = library.size(range(len(library)))  # the prior did not know the laws
     found = method.run(NetworkPosterior(likelihood, prior, among))
     ranked = found.ranked()
     choices = tuple(

@@ -53,7 +53,7 @@ def test_leaps_alone_lead_to_the_epidemic():
     posterior = posterior_of(epidemic(library), library)
     here, passed = posterior.weigh(frozenset(library.positions(["S -> I", "2 I -> 2 R"])), {}), 0
     while True:
-        offers = leaps(posterior, here, posterior.gains(here).gain, here.log_posterior)
+        offers = leaps(posterior, here, posterior.gains(here).worth, here.log_posterior)
         tried = [posterior.weigh(network, start) for network, start in offers]
         best = max([here, *tried], key=lambda w: w.log_posterior)
         if best is here:
@@ -80,16 +80,16 @@ def test_a_pair_that_stands_in_for_another_is_exchanged():
     )
     others = ["0 -> 2 B", "B + Ha -> Ha", "H -> Ha", "Ha -> H"]
     wrong = posterior.weigh(frozenset(library.positions(others)), {})
-    offers = leaps(posterior, wrong, posterior.gains(wrong).gain, wrong.log_posterior)
+    offers = leaps(posterior, wrong, posterior.gains(wrong).worth, wrong.log_posterior)
     assert truth.log_posterior > wrong.log_posterior
     assert truth.network in [network for network, _ in offers]
     # Where nothing is better, nothing is offered as better.
-    assert leaps(posterior, truth, posterior.gains(truth).gain, truth.log_posterior + 5) == []
+    assert leaps(posterior, truth, posterior.gains(truth).worth, truth.log_posterior + 5) == []
 
 
 def test_what_is_required_stays():
     library = mass_action(["S", "I", "R"], conserve=["S + I + R"], require=["I -> R"])
     posterior = posterior_of(epidemic(library), library)
     here = posterior.weigh(frozenset(library.positions(["I -> R", "S -> I"])), {})
-    for found, _ in leaps(posterior, here, posterior.gains(here).gain, -np.inf):
+    for found, _ in leaps(posterior, here, posterior.gains(here).worth, -np.inf):
         assert frozenset(library.positions(["I -> R"])) <= found

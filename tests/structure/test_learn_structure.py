@@ -9,6 +9,9 @@ import pytest
 from tumble import Problem, ReactionNetwork, learn_structure, simulate
 from tumble._errors import ParameterError
 from tumble.structure import (
+    ChoiceSearch,
+    GatePath,
+    IncrementScreening,
     NetworkLikelihood,
     NetworkPosterior,
     NetworkPrior,
@@ -96,6 +99,56 @@ _ELEVEN = (
     "I + S -> 2 I", "I -> R", "R -> S", "S -> I", "I -> S", "S -> R", "I + R -> 2 R",
     "2 I -> I + R", "R + S -> I + R", "I + S -> I + R", "I + S -> 2 S",
 )  # fmt: skip
+
+
+def test_reversible_pairs_agree_with_full_enumeration():
+    """Of all networks of up to two of 15 pairs, each with its reverse."""
+    library = mass_action(["A", "B"], reversible=True)
+    truth = ["0 -> A", "A -> 0", "A -> B", "B -> A"]
+    network = library.network_of(library.positions(truth), [100.0, 1.0, 2.0, 1.0])
+    start = {"A": 20, "B": 0}
+    data = simulate(network, {}, initial=start, times=np.arange(1, 31) / 10, seed=0)
+    problem = Problem(
+        library.network, data=data, initial=start, parameters=library.parameters(1e-6, 1e3)
+    )
+    prior = NetworkPrior(largest=2)
+    found = learn_structure(problem, library=library, prior=prior)
+    posterior = NetworkPosterior(NetworkLikelihood(problem, library), prior)
+    pairs = {min(unit) for unit in library.units}
+    weighed = [
+        posterior.weigh(library.closed(chosen), {})
+        for size in range(3)
+        for chosen in itertools.combinations(sorted(pairs), size)
+    ]
+    logs = np.array([w.log_posterior for w in weighed])
+    shares = np.exp(logs - logs.max()) / np.exp(logs - logs.max()).sum()
+    assert len(weighed) == 121
+    best = weighed[int(logs.argmax())].network
+    assert set(found.networks[0].equations) == {library.equations[r] for r in best}
+    for r, equation in enumerate(library.equations):
+        exact = sum(p for p, w in zip(shares, weighed, strict=True) if r in w.network)
+        assert abs(found.inclusion[equation] - exact) < 0.05, equation
+        (back,) = library.units[r] - {r}
+        assert found.inclusion[equation] == pytest.approx(found.inclusion[library.equations[back]])
+
+
+@pytest.mark.parametrize(
+    "method", [IncrementScreening(), GatePath(), ChoiceSearch(3, starts=1), WindowSearch()]
+)
+def test_every_search_keeps_pairs(method):
+    library = mass_action(["P", "D"], conserve=["P + 2 D"], reversible=True)
+    truth = ["2 P -> D", "D -> 2 P"]
+    network = library.network_of(library.positions(truth), [0.002, 0.3])
+    start = {"P": 300, "D": 0}
+    data = simulate(network, {}, initial=start, times=np.arange(1, 31) / 10, seed=0)
+    problem = Problem(
+        library.network, data=data, initial=start, parameters=library.parameters(1e-6, 1e3)
+    )
+    found = learn_structure(problem, library=library, method=method)
+    assert set(found.networks[0].equations) == set(truth)
+    for choice in found.networks:
+        members = library.positions(choice.equations)
+        assert library.closed(members) == frozenset(members)
 
 
 def test_required_reactions_are_kept_and_known():

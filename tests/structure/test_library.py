@@ -75,3 +75,24 @@ def test_what_is_wrong_is_said():
             ReactionLibrary(known.reactions, known.species)
     with pytest.raises(ModelError, match=r"required reaction 'S -> 0' breaks"):
         mass_action(["S", "P"], require=["S -> 0"]).within([{"S": 1, "P": 1}])
+
+
+def test_reversible_reactions_come_in_pairs():
+    library = mass_action(["A", "B"], reversible=True, forbid=["A -> 0"], require=["A -> B"])
+    assert len(library) == 28  # 30 without A -> 0 and 0 -> A
+    pairs = [
+        library.equations[r] for r in sorted(library.units[library.positions(["2 A -> B"])[0]])
+    ]
+    assert pairs == ["B -> 2 A", "2 A -> B"]
+    assert [library.equations[r] for r in library.required] == ["A -> B", "B -> A"]
+    assert library.closed([]) == frozenset(library.required)
+    one = library.closed(library.positions(["2 A -> B"]))
+    assert len(one) == 4
+    assert library.size(one) == 1
+    assert library.size(range(len(library))) == 13
+    assert library.within([{"A": 1, "B": 1}]).reversible
+    plain = mass_action(["A", "B"])
+    assert plain.closed([3]) == {3}
+    assert plain.size([3, 4]) == 2
+    with pytest.raises(ModelError, match=r"candidate '0 -> A' has no reverse in the library"):
+        ReactionLibrary(plain.reactions[:1], plain.species, reversible=True)

@@ -13,9 +13,8 @@ from tumble.io._yaml import RunFileError
 if TYPE_CHECKING:
     from tumble.structure import NetworkPrior, ReactionLibrary, WindowSearch
 
-_KEYS = ("species", "order", "conserve", "forbid", "require", "largest", "spread", "window", "most",
-         "next", "refine")  # fmt: skip
-_LIBRARY_KEYS = ("order", "conserve", "forbid", "require")
+_LIBRARY_KEYS = ("order", "conserve", "forbid", "require", "reversible")
+_KEYS = ("species", *_LIBRARY_KEYS, "largest", "spread", "window", "most", "next", "refine")
 _ANY_RATE = 1e12
 
 
@@ -95,6 +94,8 @@ def _library(entry: Section, top: Section) -> ReactionLibrary | None:
     options: dict[str, Any] = {
         key: _texts(entry, key) for key in ("conserve", "forbid", "require") if entry.has(key)
     }
+    if entry.has("reversible"):
+        options["reversible"] = entry.flag("reversible", False)
     order = entry.whole("order", 2, at_least=1)
     return mass_action(_texts(entry, "species"), order, **options)
 

@@ -98,7 +98,7 @@ class Found:
         for network in dict.fromkeys(reversed(descent.networks)):
             logs = np.log(left[network]).tolist()
             start = dict(zip(sorted(network), logs, strict=True))
-            self.weigh(network | self.posterior.required, start)
+            self.weigh(self.posterior.library.closed(network), start)
         self.descents.append(descent)
 
     def gains(self, here: Weighed) -> Gains:

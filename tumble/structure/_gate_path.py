@@ -85,7 +85,7 @@ class GatePath(AbstractSearch):
         # Backward: those at weak strengths have most of the likelihood, and set the mark.
         for rates in trace.rates[::-1]:
             members = np.flatnonzero(rates)
-            network = posterior.required | set(members.tolist())
+            network = posterior.library.closed(members.tolist())
             if np.isfinite(posterior.log_prior(network)):
                 found.weigh(network, {int(r): math.log(rates[r]) for r in members})
         found.weigh(posterior.required, {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,13 +12,14 @@ from tumble._typing import FloatArray, IntArray
 from tumble.structure._posterior import Network, NetworkPosterior, Weighed
 
 _LOOKED_AT = 150  # candidates that may be taken in, those of the most gain
+_PAIRS = 40  # of these, where they come with their reverses
 _TRIED = 30  # for every choice of members that go
 _OFFERED = 10  # networks
 _EVEN = 1e-10
 
 
 def leaps(
-    posterior: NetworkPosterior, here: Weighed, gains: FloatArray, least: float
+    posterior: NetworkPosterior, here: Weighed, worth: FloatArray, least: float
 ) -> list[tuple[Network, dict[int, float]]]:
     """Return networks that may have a log posterior of ``least``, and logarithms of their rates.
 
@@ -29,11 +31,14 @@ def leaps(
     A pair of reactions may stand in for another pair, such as births of two and deaths by an
     encounter for births and deaths, where half of the exchange is far worse than either.
 
-    Arguments: ``gains`` [R] of single candidates, of which the largest are looked at.
+    Arguments: what single candidates are ``worth`` [R]: the best of them are looked at.
     """
-    others = [int(r) for r in np.argsort(-gains)[:_LOOKED_AT] if gains[r] > -np.inf]
+    library, required = posterior.library, posterior.required
+    most = 2 * _PAIRS if library.reversible else _LOOKED_AT
+    others = [int(r) for r in np.argsort(-worth)[:most] if worth[r] > -np.inf]
+    others = sorted(library.closed(others) - here.network)
     order = [*here.members, *others]
-    rates = np.zeros(len(posterior.library))
+    rates = np.zeros(len(library))
     rates[here.members] = np.exp(here.log_rates)
     found = posterior.likelihood.evaluate(rates, order)
     if not np.isfinite(found.value) or not here.members or not others:
@@ -41,15 +46,21 @@ def leaps(
     model = _Quadratic(posterior, order, rates[order], found.slope, found.information)
     count = len(here.members)
     level = here.log_posterior - model.scores(np.arange(count)[None])[0][0]
-    if not np.isfinite(level):  # a member would be better off at a negative rate
-        return []
-    free = [i for i, r in enumerate(here.members) if r not in posterior.required]
+    place = {r: i for i, r in enumerate(order)}
+    free = sorted({min(library.units[r]) for r in here.network - required})
+    comes = sorted({tuple(sorted(place[q] for q in library.units[r])) for r in others})
     offers: list[tuple[float, list[int], FloatArray]] = []
     for gone in itertools.chain(*(itertools.combinations(free, n) for n in range(3))):
-        kept = [i for i in range(count) if i not in gone]
+        left = frozenset().union(*(library.units[r] for r in gone))
+        kept = [place[r] for r in here.members if r not in left]
         for come in (1, 2):
-            rows = model.best_with(kept, come, count)
+            rows = (
+                _all_with(kept, comes, come) if library.reversible
+                else model.best_with(kept, come, count)
+            )  # fmt: skip
             values, best = model.scores(rows) if len(rows) else (np.zeros(0), np.zeros((0, 0)))
+            if not library.reversible:
+                values = np.where(np.isfinite(best).all(1), values, -np.inf)
             offers += [
                 (float(values[i]), rows[i].tolist(), best[i])
                 for i in np.flatnonzero(values + level > least)
@@ -57,9 +68,15 @@ def leaps(
     offers.sort(key=lambda offer: -offer[0])
     return [
         (frozenset(order[j] for j in row),
-         {order[j]: float(x) for j, x in zip(row, np.log(best), strict=True)})
+         {order[j]: math.log(x) for j, x in zip(row, best, strict=True) if np.isfinite(x)})
         for _, row, best in offers[:_OFFERED]
     ]  # fmt: skip
+
+
+def _all_with(kept: list[int], comes: list[tuple[int, ...]], come: int) -> IntArray:
+    """Return all networks [n, k] of those ``kept`` and ``come`` of the pairs that may come."""
+    rows = [[*kept, *itertools.chain(*chosen)] for chosen in itertools.combinations(comes, come)]
+    return np.array(rows, np.int64)
 
 
 class _Quadratic:
@@ -111,17 +128,27 @@ class _Quadratic:
     def scores(self, rows: IntArray) -> tuple[FloatArray, FloatArray]:
         """Return log posteriors [n] of networks [n, k], but for a constant, and rates [n, k].
 
-        -∞ where a best rate is not positive.
+        Reactions whose best rates are not positive are left out, and have the rate NaN.
         """
         matrix = self._matrix[rows[:, :, None], rows[:, None, :]]
         right = self._right[rows]
         best = np.linalg.solve(matrix, right[..., None])[..., 0]
-        rates = np.where(best > 0, best, 1.0) / self._scale[rows]
+        out = best <= 0
+        if out.any():
+            inside = ~out[:, :, None] & ~out[:, None, :]
+            matrix = np.where(inside, matrix, np.eye(rows.shape[1]))
+            right = np.where(out, 0.0, right)
+            best = np.linalg.solve(matrix, right[..., None])[..., 0]
+            out |= best <= 0
+        scale = self._scale[rows]
+        rates = np.where(out, np.nan, best) / scale
         spread = self._posterior.prior.spread
-        away = (np.log(rates) - self._centers[rows]) / spread
+        with np.errstate(invalid="ignore"):
+            logs = np.log(rates)
+        away = np.where(out, 0.0, (logs - self._centers[rows]) / spread)
         # Laplace's method, with the information in logarithms: that in rates, times rates.
-        bend = np.linalg.slogdet(matrix)[1] + 2 * np.log(rates * self._scale[rows]).sum(1)
+        bend = np.linalg.slogdet(matrix)[1] + 2 * np.where(out, 0.0, np.log(scale) + logs).sum(1)
         values = 0.5 * ((right * best).sum(1) - bend - (away**2).sum(1))
-        values -= rows.shape[1] * np.log(spread)
+        values -= (~out).sum(1) * np.log(spread)
         values += self._posterior.log_prior(frozenset(self._order[j] for j in rows[0]))
-        return np.where((best > 0).all(1), values, -np.inf), rates
+        return values, rates

@@ -26,8 +26,9 @@ class ReactionLibrary:
     """Candidate reactions of mass action, among which a network is sought.
 
     Arguments: ``reactions``, each with a parameter of its own as its constant; ``species``, in
-    order; ``required``, positions of reactions that every network has. Reactions take up to two
-    copies in all. Raises `ModelError`.
+    order; ``required``, positions of reactions that every network has; ``reversible``, whether a
+    reaction and its reverse come and go together. Reactions take up to two copies in all. Raises
+    `ModelError`.
 
     See `mass_action`, which writes down all reactions between given species.
     """
@@ -35,6 +36,7 @@ class ReactionLibrary:
     reactions: tuple[Reaction, ...]
     species: tuple[str, ...]
     required: tuple[int, ...] = ()
+    reversible: bool = False
 
     def __post_init__(self) -> None:
         for name in ("reactions", "species", "required"):
@@ -64,6 +66,14 @@ class ReactionLibrary:
             first = seen.setdefault(equation(reaction), r)
             if first != r:
                 raise ModelError(f"candidate '{equation(reaction)}' is there twice.")
+        alone = [self.equations[r] for r, unit in enumerate(self.units) if len(unit) < 2]
+        if self.reversible and alone:
+            raise ModelError(
+                f"candidate '{alone[0]}' has no reverse in the library, in which reactions are "
+                "reversible; leave it out, or take reversible=False."
+            )
+        together = {r for given in self.required for r in self.units[given]}
+        object.__setattr__(self, "required", tuple(sorted(together)))
 
     @cached_property
     def network(self) -> ReactionNetwork:
@@ -88,6 +98,25 @@ class ReactionLibrary:
             names = [s for s, count in reaction.reactants.items() for _ in range(count)]
             table[r, : len(names)] = sorted(self.species.index(name) for name in names)
         return table
+
+    @cached_property
+    def units(self) -> tuple[frozenset[int], ...]:
+        """The candidates that come and go with each one [R]: itself, and its reverse or not."""
+        place = {equation(reaction): r for r, reaction in enumerate(self.reactions)}
+        found = []
+        for r, reaction in enumerate(self.reactions):
+            back = place.get(f"{_side(reaction.products)} -> {_side(reaction.reactants)}", r)
+            found.append(frozenset({r, back}) if self.reversible else frozenset({r}))
+        return tuple(found)
+
+    def closed(self, network: Iterable[int]) -> frozenset[int]:
+        """Return a network with what it needs: what is required, and reverses."""
+        members = {*network, *self.required}
+        return frozenset().union(*(self.units[r] for r in members))
+
+    def size(self, network: Iterable[int]) -> int:
+        """Return how many choices a network is: its reactions, or pairs, that are not required."""
+        return len({min(self.units[r]) for r in network} - set(self.required))
 
     def combinations(self, states: FloatArray) -> FloatArray:
         """Return the combinations of reactants [..., R] in states [..., S]."""
@@ -122,7 +151,8 @@ class ReactionLibrary:
         if lost:
             raise ModelError(f"required reaction '{lost[0]}' breaks a conservation law.")
         required = tuple(kept.index(r) for r in self.required)
-        return ReactionLibrary(tuple(self.reactions[r] for r in kept), self.species, required)
+        reactions = tuple(self.reactions[r] for r in kept)
+        return ReactionLibrary(reactions, self.species, required, self.reversible)
 
     def network_of(self, members: Sequence[int], rates: Sequence[float]) -> ReactionNetwork:
         """Return the network of the candidates at these positions, with rates as numbers."""
@@ -154,6 +184,7 @@ def mass_action(
     conserve: Sequence[Mapping[str, float] | str] | str = (),
     forbid: Sequence[str] | str = (),
     require: Sequence[str] | str = (),
+    reversible: bool = False,
 ) -> ReactionLibrary:
     """Return all reactions of mass action between complexes of up to ``order`` copies.
 
@@ -166,6 +197,9 @@ def mass_action(
       such as ``"S + I + R"`` or ``"A + 2 D"``.
     - ``forbid``, ``require``: reactions such as ``"S + I -> 2 I"`` that no network, or every
       network, has.
+    - ``reversible``: whether no reaction comes without its reverse, as where there is detailed
+      balance; each has a rate of its own, also around cycles, where detailed balance would tie
+      them. What is forbidden then takes its reverse with it. Default False.
 
     Constants are called ``k1``, ``k2``, … Raises `ModelError`, `ParameterError`.
 
@@ -191,6 +225,8 @@ def mass_action(
             "most; take order=1, or say what is conserved or forbidden."
         )
     excluded = {_candidate(text, names, order) for text in _several(forbid)}
+    if reversible:
+        excluded |= {" -> ".join(reversed(text.split(" -> "))) for text in excluded}
     wanted = [_read(text, names) for text in _several(require)]
     reactions: list[Reaction] = []
     for before, after in kept:
@@ -200,7 +236,7 @@ def mass_action(
     if not reactions:
         raise ModelError("no reaction keeps what is to be conserved; the library would be empty.")
     library = ReactionLibrary(tuple(reactions), names)
-    return ReactionLibrary(library.reactions, names, library.positions(wanted))
+    return ReactionLibrary(library.reactions, names, library.positions(wanted), reversible)
 
 
 def equation(reaction: Reaction) -> str:

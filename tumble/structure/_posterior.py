@@ -85,11 +85,11 @@ class NetworkPrior:
         Given that it has a reaction at all, and for an experiment with so large a typical count and
         of this duration, where the prior does not bring its own. See `log_probability`, `centers`.
         """
-        free = sorted(set(range(len(library))) - set(library.required))
+        free = sorted({min(unit) for unit in library.units} - set(library.required))
         sizes = np.arange(0 if library.required else 1, min(self.largest, len(free)) + 1)
         size = int(rng.choice(sizes, p=0.5**sizes / np.sum(0.5**sizes)))
         chosen = rng.choice(free, size, replace=False).tolist()
-        members = sorted({*library.required, *chosen})
+        members = sorted(library.closed(chosen))
         centers = self.centers(library, count, duration)[members]
         rates = np.exp(centers + self.spread * rng.standard_normal(len(members))).tolist()
         return library.network_of(members, rates)
@@ -118,11 +118,13 @@ class Weighed(NamedTuple):
 
 
 class Gains(NamedTuple):
-    """What taking in each candidate would add to the log posterior, ``gain`` [R]: -∞ for members.
+    """What taking in each candidate would add to the log evidence, ``worth`` [R]: -∞ for members.
 
-    With the logarithms of its rate ``log_rates`` [R] from which to go on.
+    And to the log posterior, ``gain`` [R], with the prior on networks; and the logarithms of its
+    rate ``log_rates`` [R] from which to go on.
     """
 
+    worth: FloatArray
     gain: FloatArray
     log_rates: FloatArray
 
@@ -186,9 +188,9 @@ class NetworkPosterior:
 
     def log_prior(self, network: Network) -> float:
         """Return log p(network)."""
-        free = len(self.library) - len(self.required)
-        among = free if self.among is None else self.among
-        return self.prior.log_probability(len(network - self.required), among)
+        size = self.library.size
+        among = size(range(len(self.library))) if self.among is None else self.among
+        return self.prior.log_probability(size(network), among)
 
     def weigh(
         self,
@@ -232,7 +234,7 @@ class NetworkPosterior:
         return self._weighed(network, u, here)._replace(settled=settled)
 
     def gains(self, weighed: Weighed) -> Gains:
-        """Return what taking in each candidate would gain, about.
+        """Return what taking in each candidate, or a pair of them, would gain, about.
 
         From the slopes of the log likelihood at rate 0 and its curvature there, other rates
         adapting to it. The prior on the rate is integrated over.
@@ -244,9 +246,9 @@ class NetworkPosterior:
         order = [*members, *others]
         k = len(members)
         found = self.likelihood.evaluate(rates, order, num_joint=k)
-        gain, starts = np.full(size, -np.inf), self.centers - 2 * self.prior.spread
+        worth, starts = np.full(size, -np.inf), self.centers - 2 * self.prior.spread
         if not np.isfinite(found.value) or not others:
-            return Gains(gain, starts)
+            return Gains(worth, worth, starts)
         steep = np.concatenate([rates[members], np.ones(len(others))])
         information = found.information * np.outer(steep[:k], steep)
         inner = information[:k, :k] + np.eye(k) / self.prior.spread**2
@@ -259,12 +261,15 @@ class NetworkPosterior:
         left = found.curvature[k:] - np.einsum("ij,ij->j", across, solved)
         left = np.maximum(left, 1e-12 * np.maximum(found.curvature[k:], 1e-300))
         step = self.log_prior(weighed.network | {others[0]}) - self.log_prior(weighed.network)
-        gain[others] = step + uphill @ settling / 2 + self._log_integrals(others, slope, left)
+        alone = np.zeros(size)
+        alone[others] = self._log_integrals(others, slope, left)
+        units = [sum(alone[q] for q in self.library.units[r]) for r in others]
+        worth[others] = uphill @ settling / 2 + np.array(units)
         # Without the others' adapting, which would be a long way for some.
         own, bend = found.slope[k:], np.maximum(found.curvature[k:], 1e-300)
         guess = np.log(np.maximum(own, 1e-300)) - np.log(bend)
         starts[others] = np.where(own > 0, self._within_reach(guess, others), starts[others])
-        return Gains(gain, starts)
+        return Gains(worth, worth + step, starts)
 
     def start_with(self, weighed: Weighed) -> dict[int, float]:
         """Return logarithms of rates from which to weigh a network like this one."""

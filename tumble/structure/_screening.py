@@ -94,7 +94,7 @@ class _Screen:
     def __init__(self, posterior: NetworkPosterior, given: Increments) -> None:
         self.seen: dict[Network, Screened] = {}
         self._given, self._posterior = given, posterior
-        self._required = posterior.required
+        self._required, self._units = posterior.required, posterior.library.units
         self._fired = given.integrals.sum(0)
 
     def eliminate(self) -> None:
@@ -103,8 +103,11 @@ class _Screen:
         while here.network > self._required:
             members = sorted(here.network)
             costs = self._costs(members, np.array([here.rates[r] for r in members]))
-            worst = min(here.network - self._required, key=lambda r: costs[members.index(r)])
-            here = self._tried(here, here.network - {worst})
+            worst = min(
+                here.network - self._required,
+                key=lambda r: max(costs[members.index(q)] for q in self._units[r]),
+            )
+            here = self._tried(here, here.network - self._units[worst])
 
     def exchange(self) -> None:
         """Go from the best network to better ones, as long as one is found."""
@@ -133,7 +136,8 @@ class _Screen:
         rates, value = most_likely(lambda x: self._given.evaluate(x, members), start)
         fired = rates * self._fired[members]
         keep = fired > _SLIGHT * fired.max(initial=1e-300)
-        keep |= np.isin(members, list(self._required))
+        wanted = self._posterior.library.closed(np.array(members)[keep].tolist())
+        keep = np.isin(members, list(wanted))
         kept = {r: float(x) for r, x, stays in zip(members, rates, keep, strict=True) if stays}
         left = frozenset(kept)
         score = value + self._posterior.log_prior(left)

@@ -103,24 +103,25 @@ class WindowSearch(AbstractSearch):
         while len(members) > max(_FEW, len(posterior.required)):
             here = rough.weigh(members, start, iterations=_ROUGHLY)
             order = _by_weight(here, posterior)
-            members = members - set(order[: max(len(order) // 3, 1)])
+            for r in order[: max(len(order) // 3, 1)]:
+                members = members - posterior.library.units[r]
             start = rough.start_with(here)
         here = found.weigh(members, start)
         while len(here.network) > len(posterior.required):
             worst = _by_weight(here, posterior)[0]
-            here = found.weigh(here.network - {worst}, posterior.start_with(here))
+            left = here.network - posterior.library.units[worst]
+            here = found.weigh(left, posterior.start_with(here))
 
     def _take_in(self, found: Found) -> None:
         """Start with what is required, and take in what explains most."""
         posterior = found.posterior
         here = found.weigh(posterior.required, {})
-        while len(here.network - posterior.required) < posterior.prior.largest:
+        while posterior.library.size(here.network) < posterior.prior.largest:
             gains = found.gains(here)
             for r in np.argsort(-gains.gain)[:_TRIED].tolist():
                 if not gains.gain[r] > 0:
                     return
-                start = {**posterior.start_with(here), r: float(gains.log_rates[r])}
-                there = found.weigh(here.network | {r}, start)
+                there = found.weigh(*_with(found, here, r))
                 if there.log_posterior > here.log_posterior:
                     break
             else:
@@ -169,7 +170,8 @@ class WindowSearch(AbstractSearch):
         """Yield networks one step away that are not known, those that promise much first."""
         posterior = found.posterior
         steps = [self._leaps(found, here, within), _merged(found, here), self._more(found, here)]
-        members = [r for r in here.members if r not in posterior.required]
+        free = here.network - posterior.required
+        members = sorted({min(posterior.library.units[r]) for r in free})
         for r in members:
             steps += [_less(found, here, r), self._instead(found, here, r)]
         steps += [_exchanged(found, here, r) for r in members]
@@ -178,11 +180,11 @@ class WindowSearch(AbstractSearch):
                 yield network, start
 
     def _more(self, found: Found, here: Weighed) -> Iterator[tuple[Network, dict[int, float]]]:
-        gains, start = found.gains(here), found.posterior.start_with(here)
-        for r in np.argsort(-gains.gain).tolist():
-            network, estimate = here.network | {r}, here.log_posterior + gains.gain[r]
+        gain, units = found.gains(here).gain, found.posterior.library.units
+        for r in np.argsort(-gain).tolist():
+            network, estimate = here.network | units[r], here.log_posterior + gain[r]
             if estimate > found.best.log_posterior - self.window:
-                yield network, {**start, r: float(gains.log_rates[r])}
+                yield _with(found, here, r)
             elif not found.knows(network):
                 found.pass_over(network, estimate)
 
@@ -190,7 +192,7 @@ class WindowSearch(AbstractSearch):
         self, found: Found, here: Weighed, member: int
     ) -> Iterator[tuple[Network, dict[int, float]]]:
         """Take another candidate in, where a member was left out."""
-        less = found.weighed[here.network - {member}]
+        less = found.weighed[here.network - found.posterior.library.units[member]]
         if less.log_posterior > -np.inf:
             yield from self._more(found, less)
 
@@ -199,11 +201,20 @@ class WindowSearch(AbstractSearch):
     ) -> Iterator[tuple[Network, dict[int, float]]]:
         """Exchange up to two at once."""
         least = found.best.log_posterior - (self.window if within is None else within)
-        yield from leaps(found.posterior, here, found.gains(here).gain, least)
+        yield from leaps(found.posterior, here, found.gains(here).worth, least)
 
 
 def _less(found: Found, here: Weighed, member: int) -> Iterator[tuple[Network, dict[int, float]]]:
-    yield here.network - {member}, found.posterior.start_with(here)
+    posterior = found.posterior
+    yield here.network - posterior.library.units[member], posterior.start_with(here)
+
+
+def _with(found: Found, here: Weighed, extra: int) -> tuple[Network, dict[int, float]]:
+    """Take a candidate in, with its reverse where it has one."""
+    posterior, log_rates = found.posterior, found.gains(here).log_rates
+    unit = posterior.library.units[extra]
+    start = {r: float(log_rates[r]) for r in unit - here.network}
+    return here.network | unit, {**posterior.start_with(here), **start}
 
 
 def _exchanged(
@@ -218,7 +229,7 @@ def _exchanged(
     alike |= (library.change == library.change[member]).all(1)
     for r in np.flatnonzero(alike).tolist():
         if r not in here.network:
-            network = (here.network - {member}) | {r}
+            network = (here.network - library.units[member]) | library.units[r]
             yield network, {**start, r: found.posterior.matched(here, [member], r)}
 
 
@@ -232,7 +243,8 @@ def _merged(found: Found, here: Weighed) -> Iterator[tuple[Network, dict[int, fl
         if len(group) < 2 or group[0] != first:
             continue
         for r in alike:
-            network = (here.network - set(group)) | {r} | posterior.required
+            gone = frozenset().union(*(posterior.library.units[q] for q in group))
+            network = posterior.library.closed((here.network - gone) | {r})
             yield network, {**start, r: posterior.matched(here, group, r)}
 
 
@@ -243,6 +255,8 @@ def _by_weight(here: Weighed, posterior: NetworkPosterior) -> list[int]:
         here.precision - np.eye(len(here.members)) / posterior.prior.spread**2
         + 1e-9 * np.eye(len(here.members)), hermitian=True
     )  # fmt: skip
-    cost = 1 / np.maximum(np.diag(spread), 1e-300)
-    order = np.argsort(cost)
-    return [here.members[i] for i in order if here.members[i] not in posterior.required]
+    cost: dict[int, float] = {}
+    for r, width in zip(here.members, np.diag(spread), strict=True):
+        unit = min(posterior.library.units[r])
+        cost[unit] = max(cost.get(unit, 0.0), 1 / max(float(width), 1e-300))
+    return sorted((r for r in cost if r not in posterior.required), key=lambda r: cost[r])

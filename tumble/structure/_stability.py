@@ -98,7 +98,7 @@ def stability_selection(
         )
     likelihood = NetworkLikelihood(problem, library)
     kept = library.within(law.weights for law in observed_laws(likelihood))
-    among = len(library) - len(library.required)
+    among = library.size(range(len(library)))
     units, noun = _units(problem, likelihood)
     halves = _halves(len(units), num_subsets, seed)
     counts, sizes = np.zeros(len(kept)), []
