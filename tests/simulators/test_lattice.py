@@ -1,7 +1,7 @@
 """Lattice models: runs and derivatives against enumeration and closed forms."""
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax.numpy as jnp
 import numpy as np
@@ -18,7 +18,7 @@ from tumble.gradients import (
     ScoreFunction,
     SecondOrder,
 )
-from tumble.models import AbstractLattice, Grid, SusceptibleInfected, VonNeumann
+from tumble.models import AbstractLattice, Grid, SusceptibleInfected, Transitions, VonNeumann
 from tumble.objectives import ExpectedLoss, MomentMatching
 from tumble.simulators import Batch, LatticeSteps
 from tumble.simulators._lattice import _pieces
@@ -228,6 +228,19 @@ def test_a_run_is_the_same_in_any_batch():
         assert np.array_equal(part.states, whole.states[first : first + count])
         assert np.array_equal(part.score, whole.score[first : first + count])
     assert np.array_equal(simulator.sample(RING, batch(37)).states, whole.states)
+
+
+def test_models_that_share_a_program_keep_their_own_frames():
+    """Frames are put on the device once: equal models, which run by one program, have their own."""
+    movies = [np.zeros((2, 5), np.uint8) for _ in range(2)]
+    movies[0][:, 2] = movies[1][:, 1:4] = 1
+    one, three = (Transitions(RING, movie) for movie in movies)
+    assert one == three
+    seen = []
+    for model in (one, three, one, three):
+        still = replace(batch(3, times=[1.0]), params=np.zeros((3, 1)))
+        seen.append(LatticeSteps().sample(model, still).states.ravel().tolist())
+    assert seen == [[1] * 3, [3] * 3, [1] * 3, [3] * 3]
 
 
 def test_a_run_does_not_depend_on_when_it_is_looked_at():
