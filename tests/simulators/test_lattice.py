@@ -243,6 +243,41 @@ def test_models_that_share_a_program_keep_their_own_frames():
     assert seen == [[1] * 3, [3] * 3, [1] * 3, [3] * 3]
 
 
+class Field(AbstractLattice):
+    """Shows its array, which a user may change."""
+
+    parameters, outputs = (), ("sum",)
+
+    def __init__(self):
+        self._values = np.ones(3)
+
+    @property
+    def arrays(self):
+        return self._values
+
+    def having(self, arrays):
+        other = Field()
+        other._values = arrays
+        return other
+
+    def start(self, params, draw):
+        return jnp.asarray(self._values)
+
+    def step(self, state, params, draw):
+        return state
+
+    def observe(self, state):
+        return {"sum": state.sum()}
+
+
+def test_arrays_that_are_written_to_are_seen_as_they_are():
+    model = Field()
+    nothing = replace(batch(1, times=[1.0]), params=np.zeros((1, 0)))
+    assert LatticeSteps().sample(model, nothing).states.item() == 3
+    model._values[0] = 5
+    assert LatticeSteps().sample(model, nothing).states.item() == 7
+
+
 def test_a_run_does_not_depend_on_when_it_is_looked_at():
     often = LatticeSteps().sample(RING, batch(50, times=np.arange(9.0)))
     seldom = LatticeSteps().sample(RING, batch(50, times=[3.0, 8.0]))

@@ -226,7 +226,7 @@ def _rows(
     per_call = _rows_per_call(model, batch, slopes)
     found = []
     with jax.enable_x64(True):
-        arrays = _on_device(_Arrays(model.arrays))
+        arrays = _on_device(model.arrays)
         for first, count, size in _pieces(len(batch.runs), per_call):
             # The last rows may repeat others, which are cut off again.
             rows = first + np.minimum(np.arange(size), count - 1)
@@ -244,8 +244,17 @@ def _rows(
     return jax.tree.map(lambda *parts: np.concatenate(parts), *found)
 
 
-class _Arrays:
-    """Arrays of a model, the same as others if they are the same objects. Final.
+def _on_device(arrays: Any) -> Any:
+    """Return arrays of a model on the device; those that cannot change are put there once."""
+    import jax
+
+    leaves = jax.tree.leaves(arrays)
+    fixed = all(isinstance(leaf, np.ndarray) and not leaf.flags.writeable for leaf in leaves)
+    return _put(_Same(arrays)) if leaves and fixed else jax.device_put(arrays)
+
+
+class _Same:
+    """Arrays that are the same as others if they are the same objects. Final.
 
     Models that are equal run by the same program, with arrays of their own.
     """
@@ -254,22 +263,21 @@ class _Arrays:
         import jax
 
         self.arrays = arrays
-        self._leaves, self._tree = jax.tree.flatten(arrays)
+        leaves, tree = jax.tree.flatten(arrays)
+        self._key = str(tree), tuple(map(id, leaves))  # of objects that are kept, so of no others
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Arrays) and self._tree == other._tree and all(
-            one is same for one, same in zip(self._leaves, other._leaves, strict=True)
-        )  # fmt: skip
+        return isinstance(other, _Same) and self._key == other._key
 
     def __hash__(self) -> int:
-        return hash(tuple(map(id, self._leaves)))
+        return hash(self._key)
 
 
 @lru_cache(maxsize=1)  # a fit calls hundreds of times with the same movies
-def _on_device(given: _Arrays) -> Any:
+def _put(same: _Same) -> Any:
     import jax
 
-    return jax.device_put(given.arrays)
+    return jax.device_put(same.arrays)
 
 
 def _pieces(num_rows: int, largest: int) -> Iterator[tuple[int, int, int]]:
