@@ -85,7 +85,8 @@ class Rumor(AbstractLattice):
         return {"telling": state["tells"].sum(), "heard": (state["tells"] + state["done"]).sum()}
 
 
-_ROUNDS, _BETA, _FEW_STEPS, _RUNS = 5, 0.1, 40, 200
+_ROUNDS, _BETA = 5, 0.1
+_FEW_STEPS, _SMALL, _RUNS = 40, 96, 3000  # of the comparison of laws
 _TRUTH = {"p_hear": 0.25, "p_stop": 0.2}
 
 
@@ -176,7 +177,7 @@ def speed(page: Page, size: int, steps: int, peers_python: Path) -> None:
     )
     page.table(["", "million a second"], rows)
     if there:
-        page.text(_about_cax(infection, np.array(seen)))
+        page.text(_about_cax(np.array(seen)))
 
 
 def _of_tumble(model: Any, params: list[float], steps: int) -> float:
@@ -223,7 +224,7 @@ def _of_c(size: int, steps: int) -> float:
 def _of_cax(python: Path, size: int, steps: int) -> dict[str, Any]:
     """Return the seconds of cax's automata, and the infected sites of runs of a few steps."""
     ask = {"size": size, "steps": steps, "rounds": _ROUNDS, "beta": _BETA, "few_steps": _FEW_STEPS,
-           "runs": _RUNS}  # fmt: skip
+           "small": _SMALL, "runs": _RUNS}  # fmt: skip
     script = Path(__file__).resolve().parent / "peers" / "lattice_cax.py"
     done = subprocess.run(
         [str(python), str(script)], input=json.dumps(ask), check=True, capture_output=True,
@@ -232,19 +233,20 @@ def _of_cax(python: Path, size: int, steps: int) -> dict[str, Any]:
     return dict(json.loads(done.stdout))
 
 
-def _about_cax(infection: Any, seen: np.ndarray) -> str:
+def _about_cax(seen: np.ndarray) -> str:
+    infection = SusceptibleInfected(Grid((_SMALL, _SMALL)))
     kept = tb.simulate(infection, {"beta": _BETA}, times=[_FEW_STEPS], num_samples=_RUNS, seed=0)
     own = kept.valid.sel(species="infected").values.ravel()
-    ours, theirs = (f"{x.mean():.0f} ± {x.std(ddof=1) / np.sqrt(len(x)):.0f}" for x in (own, seen))
+    ours, theirs = (f"{x.mean():.1f} ± {x.std(ddof=1) / np.sqrt(len(x)):.1f}" for x in (own, seen))
     return f"""cax 0.3.3 has automata without draws (Elementary, Life, Lenia …); a stochastic one is
         what neural automata are that leave out sites. The infection is therefore written of its own
         parts (`peers/lattice_cax.py`): cells are 32-bit numbers and draws 32-bit words of
         Threefry, where tumble has 64-bit numbers and takes two words of Philox a draw. It is the
         same automaton: after {_FEW_STEPS} steps {ours} sites are infected by tumble, {theirs} by
-        cax ({_RUNS} runs, mean ± standard error). Its perception is a convolution in Life, and
-        eight shifts where one takes `MoorePerceive`. Life is timed as it comes, and draws nothing.
-        cax has no likelihood, no scores and no observations along a run: it returns the last state,
-        or all of them."""
+        cax ({_RUNS} runs on {_SMALL} × {_SMALL} sites, mean ± standard error). Its perception is a
+        convolution in Life, and eight shifts where one takes `MoorePerceive`. Life is timed as it
+        comes, and draws nothing. cax has no likelihood, no scores and no observations along a run:
+        it returns the last state, or all of them."""
 
 
 def main() -> None:

@@ -63,6 +63,8 @@ def main() -> None:
     size, steps, rounds = ask["size"], ask["steps"], ask["rounds"]
     empty = jnp.zeros((size, size, 1))
     one = empty.at[size // 2, size // 2, 0].set(1.0)
+    width = ask["small"]
+    small = jnp.zeros((width, width, 1)).at[width // 2, width // 2, 0].set(1.0)
     birth, survival = Life.birth_survival_from_string("B3/S23")
     soup = jax.random.bernoulli(jax.random.key(0), 0.3, empty.shape).astype(float)
     rngs = nnx.Rngs(0)
@@ -75,7 +77,7 @@ def main() -> None:
             Life(birth=birth, survival=survival, rngs=nnx.Rngs(0)), soup, steps, rounds
         ),
         "infected": [
-            float(infection(one, num_steps=ask["few_steps"]).sum()) for _ in range(ask["runs"])
+            float(infection(small, num_steps=ask["few_steps"]).sum()) for _ in range(ask["runs"])
         ],
     }
     with os.fdopen(answers, "w") as out:
