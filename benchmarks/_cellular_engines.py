@@ -25,7 +25,8 @@ _PEERS = Path(__file__).resolve().parent / "peers"
 class Tissue:
     """Square cells of one type on a torus with eight neighbors, ``cells`` along each side.
 
-    ``size`` of the torus, ``width`` of a cell, energies, ``steps`` and ``runs``.
+    ``size`` of the torus, ``width`` of a cell, energies, and ``runs``, each seen in ``frames``
+    frames, from step ``steps`` on and ``every`` steps apart.
     """
 
     size: int
@@ -37,6 +38,13 @@ class Tissue:
     target: float
     steps: int
     runs: int = 1
+    frames: int = 1
+    every: int = 1
+
+    @property
+    def times(self) -> list[int]:
+        """The steps after which frames are seen."""
+        return [self.steps + self.every * k for k in range(self.frames)]
 
     @property
     def model(self) -> CellularPotts:
@@ -51,21 +59,22 @@ class Tissue:
                 "target_volume": self.target}  # fmt: skip
 
     def seen(self, frames: np.ndarray) -> dict[str, np.ndarray]:
-        """Return what is compared of last frames [runs, size, size]: a number a run."""
-        rows = np.array([self.model.observe(frame[None])[0] for frame in frames])
+        """Return what is compared of frames [runs, frames, size, size]: the mean of each run."""
+        rows = np.array([self.model.observe(some).mean(0) for some in frames])
         found = dict(zip(self.model.outputs, rows.T, strict=True))
-        sizes = [np.bincount(f.ravel(), minlength=self.cells**2 + 1)[1:] for f in frames]
+        flat = frames.reshape(*frames.shape[:2], -1)
+        sizes = np.stack([(flat == c).sum(-1) for c in range(1, self.cells**2 + 1)], axis=-1)
         return {
             "contact of cells": found["contact_1_1"],
             "contact with medium": found["contact_0_1"],
-            "mean volume": np.mean(sizes, axis=1),
-            "(V − V*)²": np.mean((np.array(sizes) - self.target) ** 2, axis=1),
+            "mean volume": sizes.mean((1, 2)),
+            "(V − V*)²": ((sizes - self.target) ** 2).mean((1, 2)),
             "P / √V": found["shape_1"],
         }
 
 
 Engine = Callable[[Tissue, int], tuple[float, np.ndarray]]
-"""From a tissue and a seed to processor seconds and last frames [runs, size, size]."""
+"""From a tissue and a seed to processor seconds and frames [runs, frames, size, size]."""
 
 
 def by_tumble(simulator: Any = None) -> Engine:
@@ -74,10 +83,10 @@ def by_tumble(simulator: Any = None) -> Engine:
     def run(tissue: Tissue, seed: int) -> tuple[float, np.ndarray]:
         began = time.process_time()
         kept = tb.simulate(
-            tissue.model, tissue.params, times=[float(tissue.steps)], num_samples=tissue.runs,
-            seed=seed, simulator=simulator, outputs=tb.outputs.Frames(),
+            tissue.model, tissue.params, times=np.array(tissue.times, float),
+            num_samples=tissue.runs, seed=seed, simulator=simulator, outputs=tb.outputs.Frames(),
         )  # fmt: skip
-        return time.process_time() - began, kept.states[:, 0]
+        return time.process_time() - began, kept.states
 
     return run
 
@@ -96,27 +105,30 @@ def by_c(tissue: Tissue, seed: int) -> tuple[float, np.ndarray]:
     out = _program().with_name("frames")
     t = tissue
     numbers = [t.size, t.cells, t.width, t.J01, t.J11, t.strength, t.target, t.steps,
-               seed * 100_003 + 1, t.runs, out]  # fmt: skip
+               seed * 100_003 + 1, t.runs, out, t.frames, t.every]  # fmt: skip
     done = subprocess.run(
         [str(_program()), *map(str, numbers)], check=True, capture_output=True, text=True
     )
-    frames = np.fromfile(out, np.int32).reshape(t.runs, t.size, t.size)
+    frames = np.fromfile(out, np.int32).reshape(t.runs, t.frames, t.size, t.size)
     return float(done.stdout), frames
 
 
 def by_glazier(python: Path) -> Engine:
-    """Return glazier, in an environment of its own."""
+    """Return glazier, in an environment of its own.
+
+    It shows last frames only, so its runs have one frame each, and end in turn at each time.
+    """
 
     def run(tissue: Tissue, seed: int) -> tuple[float, np.ndarray]:
         with tempfile.TemporaryDirectory() as folder:
             out = f"{folder}/frames.npy"
             ask = {**asdict(tissue), "lambda": tissue.strength, "seed": seed * 100_003 + 1,
-                   "out": out}  # fmt: skip
+                   "times": tissue.times, "out": out}  # fmt: skip
             done = subprocess.run(
                 [str(python), str(_PEERS / "cellular_glazier.py")], input=json.dumps(ask),
                 check=True, capture_output=True, text=True,
             )  # fmt: skip
-            return float(json.loads(done.stdout)["seconds"]), np.load(out)
+            return float(json.loads(done.stdout)["seconds"]), np.load(out)[:, None]
 
     return run
 

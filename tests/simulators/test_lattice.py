@@ -1,7 +1,7 @@
 """Lattice models: runs and derivatives against enumeration and closed forms."""
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax.numpy as jnp
 import numpy as np
@@ -18,7 +18,7 @@ from tumble.gradients import (
     ScoreFunction,
     SecondOrder,
 )
-from tumble.models import AbstractLattice, Grid, SusceptibleInfected, VonNeumann
+from tumble.models import AbstractLattice, Grid, SusceptibleInfected, Transitions, VonNeumann
 from tumble.objectives import ExpectedLoss, MomentMatching
 from tumble.simulators import Batch, LatticeSteps
 from tumble.simulators._lattice import _pieces
@@ -228,6 +228,54 @@ def test_a_run_is_the_same_in_any_batch():
         assert np.array_equal(part.states, whole.states[first : first + count])
         assert np.array_equal(part.score, whole.score[first : first + count])
     assert np.array_equal(simulator.sample(RING, batch(37)).states, whole.states)
+
+
+def test_models_that_share_a_program_keep_their_own_frames():
+    """Frames are put on the device once: equal models, which run by one program, have their own."""
+    movies = [np.zeros((2, 5), np.uint8) for _ in range(2)]
+    movies[0][:, 2] = movies[1][:, 1:4] = 1
+    one, three = (Transitions(RING, movie) for movie in movies)
+    assert one == three
+    seen = []
+    for model in (one, three, one, three):
+        still = replace(batch(3, times=[1.0]), params=np.zeros((3, 1)))
+        seen.append(LatticeSteps().sample(model, still).states.ravel().tolist())
+    assert seen == [[1] * 3, [3] * 3, [1] * 3, [3] * 3]
+
+
+class Field(AbstractLattice):
+    """Shows its array, which a user may change."""
+
+    parameters, outputs = (), ("sum",)
+
+    def __init__(self):
+        self._values = np.ones(3)
+
+    @property
+    def arrays(self):
+        return self._values
+
+    def having(self, arrays):
+        other = Field()
+        other._values = arrays
+        return other
+
+    def start(self, params, draw):
+        return jnp.asarray(self._values)
+
+    def step(self, state, params, draw):
+        return state
+
+    def observe(self, state):
+        return {"sum": state.sum()}
+
+
+def test_arrays_that_are_written_to_are_seen_as_they_are():
+    model = Field()
+    nothing = replace(batch(1, times=[1.0]), params=np.zeros((1, 0)))
+    assert LatticeSteps().sample(model, nothing).states.item() == 3
+    model._values[0] = 5
+    assert LatticeSteps().sample(model, nothing).states.item() == 7
 
 
 def test_a_run_does_not_depend_on_when_it_is_looked_at():

@@ -39,13 +39,17 @@ def _check_lattice(path: Path, quiet: bool, json: bool) -> None:
     """Read a run file of a lattice with its data, and print what it holds."""
     from tumble.io import load_run_config, to_json
 
-    problem = load_run_config(path).problem(say=lambda line: None)
-    model = problem.model
+    config = load_run_config(path)
+    if config.cells is None:
+        problem = config.problem(say=lambda line: None)
+        model, seen = problem.model, {"observations": problem.num_observations}
+    else:
+        model, seen = config.model, {"transitions": config.cells.movie().num_transitions}
     record = {
         "model": model.to_text(),
         "outputs": list(model.species),
         "parameters": list(model.parameters),
-        "observations": problem.num_observations,
+        **seen,
     }
     if json:
         print(to_json(record, indent=2))

@@ -25,6 +25,7 @@ def run_fit(
     json: bool,
 ) -> None:
     """Fit, check, write, print."""
+    from tumble.cli._movie_command import run_movie_fit
     from tumble.cli._setup import prepare_process
     from tumble.cli._terminal import note, show_fit
 
@@ -36,6 +37,9 @@ def run_fit(
             f"'{run}' has a section `structure`, so its reactions are candidates to choose among, "
             "and no model to fit; use `tumble learn`, or take the section out."
         )
+    if config.cells is not None:
+        run_movie_fit(config, output, overwrite, resume, seed, quiet, json)
+        return
     problem = config.problem(say=_ignore if silent else note)
     options = config.fit_options | ({} if seed is None else {"seed": seed})
     folder = _folder(config, run, output, overwrite, resume)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tumble.io._atomic import replacing
+    from tumble.io._cell_movie_file import cell_movie_tree
     from tumble.io._comparison_file import ComparisonConfig, load_comparison
     from tumble.io._images import read_images, read_masks
     from tumble.io._lattice_movie import lattice_movie
@@ -25,6 +26,7 @@ _HOMES = {
     "RunConfig": "_run_config",
     "RunFileError": "_yaml",
     "RunFolder": "_run_folder",
+    "cell_movie_tree": "_cell_movie_file",
     "fit_tree": "_result_file",
     "lattice_movie": "_lattice_movie",
     "load_comparison": "_comparison_file",
@@ -47,6 +49,7 @@ __all__ = [
     "RunConfig",
     "RunFileError",
     "RunFolder",
+    "cell_movie_tree",
     "fit_tree",
     "lattice_movie",
     "load_comparison",

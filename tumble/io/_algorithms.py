@@ -84,10 +84,25 @@ ALGORITHMS: Mapping[str, Mapping[str, str]] = {
         "predator_prey": "tumble.models:PredatorPrey",
         "ising": "tumble.models:Ising",
         "potts": "tumble.models:Potts",
+        "cellular_potts": "tumble.models:CellularPotts",
         "fitzhugh_nagumo_lattice_gas": "tumble.models:FitzHughNagumoLatticeGas",
         "plain_walk": "tumble.models:PlainWalk",
         "persistent_walk": "tumble.models:PersistentWalk",
         "restricted_potts_walk": "tumble.models:RestrictedPottsWalk",
+    },
+    "term": {
+        "adhesion": "tumble.models:Adhesion",
+        "volume": "tumble.models:Volume",
+        "perimeter": "tumble.models:Perimeter",
+        "activity": "tumble.models:Activity",
+    },
+    "measure": {
+        "contact_length": "tumble.models:ContactLength",
+        "mean_volume": "tumble.models:MeanVolume",
+        "cell_count": "tumble.models:CellCount",
+        "shape_index": "tumble.models:ShapeIndex",
+        "shape_modes": "tumble.models:ShapeModes",
+        "square_displacement": "tumble.models:SquareDisplacement",
     },
     "neighborhood": {
         "von_neumann": "tumble.models:VonNeumann",
@@ -204,6 +219,7 @@ def _example(family: str) -> str:
         "prior": "{log_normal: {loc: 0, scale: 1}}",
         "simulator": "{direct_method: {max_events: 1000000}}",
         "lattice": "{susceptible_infected: {grid: {shape: [64, 64]}}}",
+        "term": "{volume: {by_type: true}}",
         "neighborhood": "{within_radius: 2}",
         "boundary": "{fixed: 0}",
     }.get(family, "{" + next(iter(ALGORITHMS[family])) + ": {}}")

@@ -12,7 +12,7 @@ import numpy as np
 from tumble._errors import DataError, TumbleError
 from tumble.io._algorithms import ALGORITHMS, check_name, make
 from tumble.io._images import read_images
-from tumble.io._run_section import Section, number, shorten
+from tumble.io._run_section import Section, items_of, number, shorten
 from tumble.io._tracks import read_tracks, squared_displacements
 from tumble.io._yaml import RunFileError
 
@@ -110,12 +110,17 @@ def is_lattice(given: Any) -> bool:
     )
 
 
-def read_lattice(top: Section) -> LatticeEntry:
-    """Read ``model`` and ``movies``. Raises `RunFileError`."""
+def lattice_name(top: Section) -> str:
+    """Return the name of the model, one of the lattices. Raises `RunFileError`."""
     given = top.raw("model")
     given = given.strip() if isinstance(given, str) else given
     check_name("lattice", given, "model")
-    name = given if isinstance(given, str) else next(iter(given))
+    return str(given if isinstance(given, str) else next(iter(given)))
+
+
+def read_lattice(top: Section) -> LatticeEntry:
+    """Read ``model`` and ``movies``. Raises `RunFileError`."""
+    given, name = top.raw("model"), lattice_name(top)
     settings = {} if isinstance(given, str) else given[name]
     if not isinstance(settings, Mapping | None):
         raise RunFileError(
@@ -128,7 +133,7 @@ def read_lattice(top: Section) -> LatticeEntry:
     if grid is not None:
         if not has_grid:
             raise RunFileError(f"`model.{name}` has 'grid', but {name} lives on none.")
-        model = replace(model, grid=_grid(grid, model.grid, f"model.{name}.grid"))
+        model = replace(model, grid=read_grid(grid, model.grid, f"model.{name}.grid"))
     movies = _movies(top)
     if movies and not has_grid:
         raise RunFileError(f"`movies` are of lattices, but {name} has tracks; use `tracks`.")
@@ -160,15 +165,8 @@ def read_tracks_entry(entry: Section) -> TracksEntry | None:
 
 
 def _movies(top: Section) -> tuple[MovieEntry, ...]:
-    given = top.raw("movies", None)
-    if given is None:
-        return ()
-    items = given if isinstance(given, list) else [given]
-    if not items:
-        raise RunFileError("`movies` is empty, expected names of files or folders.")
     found = []
-    for i, item in enumerate(items):
-        where = f"movies[{i}]" if isinstance(given, list) else "movies"
+    for where, item in items_of(top, "movies"):
         if isinstance(item, str):
             found.append(MovieEntry(item))
             continue
@@ -191,7 +189,8 @@ def _numbers(given: Any, where: str) -> tuple[float, ...]:
     return tuple(number(x, f"{where}[{i}]") for i, x in enumerate(given))
 
 
-def _grid(given: Any, default: Any, where: str) -> Any:
+def read_grid(given: Any, default: Any, where: str) -> Any:
+    """Return a `Grid`; what is not said is as in ``default``. Raises `RunFileError`."""
     from tumble.models import Grid
 
     entry = Section.read(given, where, ("shape", *_MEMBERS))

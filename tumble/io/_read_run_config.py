@@ -12,9 +12,11 @@ from tumble._errors import ModelError, TumbleError, require_known
 from tumble._observable import Observable
 from tumble._parameters import Parameter, Ref
 from tumble.io._algorithms import as_number, check_name, make
+from tumble.io._cells_entry import CELLS, CellsEntry, read_cells
 from tumble.io._lattice_entry import (
     LatticeEntry,
     is_lattice,
+    lattice_name,
     read_lattice,
     read_tracks_entry,
 )
@@ -68,9 +70,10 @@ def build_config(path: Path, text: str, content: Any, inputs: Path | None) -> Ru
     top = Section.read(content, "", _TOP)
     structure = read_structure(top)
     has_library = structure is not None and structure.library is not None
-    lattice = None
+    lattice: LatticeEntry | CellsEntry | None = None
     if not has_library and is_lattice(top.raw("model")):
-        lattice = read_lattice(top)
+        of_cells = lattice_name(top) == CELLS
+        lattice = read_cells(top, path.parent, inputs) if of_cells else read_lattice(top)
     if lattice is None and top.has("movies"):
         raise RunFileError("`movies` are of lattices, but `model` is a network; name a lattice.")
     if lattice is not None and structure is not None:
@@ -120,10 +123,12 @@ def _model_or_library(
     top: Section,
     path: Path,
     inputs: Path | None,
-    lattice: LatticeEntry | None,
+    lattice: LatticeEntry | CellsEntry | None,
     structure: StructureEntry | None,
 ) -> _Model:
     """Return the model; where its reactions are candidates, no bounds of their rates are needed."""
+    if isinstance(lattice, CellsEntry):
+        return _Model(lattice.model, {}, {}, lattice.file)
     if lattice is not None:
         return _Model(lattice.model, {}, {}, None)
     if structure is None:

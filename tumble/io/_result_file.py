@@ -100,7 +100,7 @@ def fit_tree(
     else:
         tree = xr.DataTree.from_dict(
             {
-                "/": xr.Dataset(attrs=_root_attributes()),
+                "/": xr.Dataset(attrs=root_attributes()),
                 "/observed_data": observed_data(fit.problem),
                 "/constant_data": constant_data(fit.problem),
                 "/fit": _fit_group(fit),
@@ -120,7 +120,8 @@ def fit_tree(
     return tree
 
 
-def _root_attributes() -> dict[str, Any]:
+def root_attributes() -> dict[str, Any]:
+    """Return the attributes of the root of a file: its layout, when it was written, and by what."""
     environment = describe_environment()
     return {
         "format": FORMAT,

@@ -16,6 +16,7 @@ from tumble.io._yaml import RunFileError
 
 if TYPE_CHECKING:
     from tumble._problem import Problem
+    from tumble.io._cells_entry import CellsEntry
     from tumble.io._lattice_entry import LatticeEntry, TracksEntry
     from tumble.io._structure_entry import StructureEntry
 
@@ -114,7 +115,7 @@ class RunConfig:
     output: Path
     inputs: Path | None = None
     model_file: Path | None = None
-    lattice: LatticeEntry | None = None
+    lattice: LatticeEntry | CellsEntry | None = None
     structure: StructureEntry | None = None
 
     def problem(self, *, say: Callable[[str], None] | None = None) -> Problem:
@@ -146,6 +147,14 @@ class RunConfig:
             raise
         except TumbleError as error:
             raise type(error)(f"{self.path.name}: {error}") from None
+
+    @property
+    def cells(self) -> CellsEntry | None:
+        """Cells with movies of label masks, which `CellMovie` fits; None where there are none."""
+        from tumble.io._cells_entry import CellsEntry
+
+        found = self.lattice
+        return found if isinstance(found, CellsEntry) and found.movies else None
 
     @property
     def fit_options(self) -> dict[str, Any]:
@@ -190,7 +199,7 @@ class RunConfig:
     @property
     def movie_files(self) -> tuple[Path, ...]:
         """The file, or folder, of each movie."""
-        entries = () if self.lattice is None else self.lattice.movies
+        entries: tuple[Any, ...] = () if self.lattice is None else self.lattice.movies
         return tuple(self._copied(f"movie{i}", entry.file) for i, entry in enumerate(entries))
 
     def _copied(self, what: int | str, name: str) -> Path:

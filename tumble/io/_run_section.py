@@ -100,6 +100,19 @@ class Section:
         return {str(k): v for k, v in value.items()}
 
 
+def items_of(section: Section, key: str) -> list[tuple[str, Any]]:
+    """Return path and content of each item of an entry, a list or a single one; [] without it."""
+    given = section.raw(key, None)
+    where = section.path(key)
+    if given is None:
+        return []
+    if not isinstance(given, list):
+        return [(where, given)]
+    if not given:
+        raise RunFileError(f"`{where}` is empty, expected one entry or more.")
+    return [(f"{where}[{i}]", item) for i, item in enumerate(given)]
+
+
 def number(value: Any, where: str) -> float:
     """Return a finite number, also when it is written as text in quotes."""
     found = as_number(value)

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from tumble._errors import RunFolderError
 from tumble.io import fit_tree, lattice_movie, load_fit, replacing
 
 
@@ -32,6 +33,8 @@ def write_report(
 
     path = Path(path)
     tree = load_fit(source) if isinstance(source, (str, os.PathLike)) else source
+    if isinstance(tree, xr.DataTree) and "history" not in tree.children:
+        raise RunFolderError("this is a fit of a movie of cells, of which there is no report.")
     movie = None if isinstance(tree, xr.DataTree) else lattice_movie(tree)
     tree = fit_tree(tree, audit=audit, predictive=predictive, movie=movie, title=title)
     html = _render(page_context(tree))

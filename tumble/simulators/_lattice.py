@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -225,7 +226,7 @@ def _rows(
     per_call = _rows_per_call(model, batch, slopes)
     found = []
     with jax.enable_x64(True):
-        arrays = jax.device_put(model.arrays)
+        arrays = _on_device(model.arrays)
         for first, count, size in _pieces(len(batch.runs), per_call):
             # The last rows may repeat others, which are cut off again.
             rows = first + np.minimum(np.arange(size), count - 1)
@@ -241,6 +242,42 @@ def _rows(
             some = jax.tree.map(lambda part, n=count: np.asarray(part)[:n], program(setting))
             found.append(some)
     return jax.tree.map(lambda *parts: np.concatenate(parts), *found)
+
+
+def _on_device(arrays: Any) -> Any:
+    """Return arrays of a model on the device; those that cannot change are put there once."""
+    import jax
+
+    leaves = jax.tree.leaves(arrays)
+    fixed = all(isinstance(leaf, np.ndarray) and not leaf.flags.writeable for leaf in leaves)
+    return _put(_Same(arrays)) if leaves and fixed else jax.device_put(arrays)
+
+
+class _Same:
+    """Arrays that are the same as others if they are the same objects. Final.
+
+    Models that are equal run by the same program, with arrays of their own.
+    """
+
+    def __init__(self, arrays: Any) -> None:
+        import jax
+
+        self.arrays = arrays
+        leaves, tree = jax.tree.flatten(arrays)
+        self._key = str(tree), tuple(map(id, leaves))  # of objects that are kept, so of no others
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+
+@lru_cache(maxsize=1)  # a fit calls hundreds of times with the same movies
+def _put(same: _Same) -> Any:
+    import jax
+
+    return jax.device_put(same.arrays)
 
 
 def _pieces(num_rows: int, largest: int) -> Iterator[tuple[int, int, int]]:
@@ -288,6 +325,11 @@ def _rows_per_call(model: Any, batch: Batch, slopes: bool) -> int:
 
 def _state_size(model: Any, batch: Batch) -> int:
     """Return how many numbers the state of a run has."""
+    return _size_of(model, len(batch.params[0]), len(batch.initial[0]))
+
+
+@lru_cache(maxsize=64)
+def _size_of(model: Any, num_params: int, num_initial: int) -> int:
     import jax
     import jax.numpy as jnp
 
@@ -300,9 +342,7 @@ def _state_size(model: Any, batch: Batch) -> int:
         return model.start(named, SiteDraws((zero, zero), (zero, zero), zero))
 
     with jax.enable_x64(True):
-        found = jax.eval_shape(
-            state, np.asarray(batch.params[0], float), np.asarray(batch.initial[0], float)
-        )
+        found = jax.eval_shape(state, np.zeros(num_params), np.zeros(num_initial))
     return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(found))
 
 

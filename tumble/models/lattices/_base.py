@@ -85,7 +85,10 @@ class AbstractLattice(AbstractBlackBox):
 
     @property
     def arrays(self) -> Any:
-        """Large arrays that steps use, given to the compiled program rather than built into it."""
+        """Large arrays that steps use, given to the compiled program rather than built into it.
+
+        Arrays of NumPy that are read-only are put on the device once, others for each call.
+        """
         return ()
 
     def having(self, arrays: Any) -> AbstractLattice:

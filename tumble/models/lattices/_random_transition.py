@@ -112,3 +112,4 @@ class RandomTransition(AbstractLattice):
         seen = transitions.data
         self.transitions = transitions
         self._seen = np.stack([seen[name] for name in self.outputs], axis=-1)
+        self._seen.flags.writeable = False

@@ -173,10 +173,15 @@ def rows_of(movie: Any, part: slice) -> Any:
 
 
 def joined(movies: list[Any]) -> Any:
-    """Return the frames of all movies, one after another. Raises `DataError`."""
+    """Return the frames of all movies, one after another, read-only. Raises `DataError`."""
     import jax
 
+    def together(*parts: Any) -> Any:
+        whole = np.concatenate(parts)
+        whole.flags.writeable = False
+        return whole
+
     try:
-        return jax.tree.map(lambda *parts: np.concatenate(parts), *movies)
+        return jax.tree.map(together, *movies)
     except ValueError as error:
         raise DataError(f"the movies have frames of different shapes: {error}") from None
