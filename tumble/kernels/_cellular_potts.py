@@ -163,36 +163,39 @@ def _draw(key, run, block, geometry, words, place, source, left):
 
 
 @numba.njit(inline="always", error_model="numpy")
-def _energy_change(p, old, new, geometry, couplings, tissue):
-    """Return ΔH of giving site p to ``new``, and the changes of both perimeters."""
-    codes = tissue.codes
+def _energy_change(
+    p, old, new, contacts, outlines, adhesion, volume, perimeter, codes, volumes, perimeters
+):
+    """Return ΔH of giving site p to ``new``, and the changes of both perimeters.
+
+    Arrays come one by one: for each tuple of them that is handed on, Numba counts references to all
+    that it holds, in every attempt.
+    """
     old_type, new_type = old & _TYPES, new & _TYPES
     change = 0.0
-    for k in range(geometry.contacts.shape[0]):
-        other = np.uint64(codes[p + geometry.contacts[k]])
+    for k in range(contacts.shape[0]):
+        other = np.uint64(codes[p + contacts[k]])
         kind = other & _TYPES
         if other != new:
-            change += couplings.adhesion[new_type, kind]
+            change += adhesion[new_type, kind]
         if other != old:
-            change -= couplings.adhesion[old_type, kind]
-    strength, target = couplings.volume[0], couplings.volume[1]
+            change -= adhesion[old_type, kind]
     more, fewer = new >> _BITS, old >> _BITS
-    change += strength[new_type] * (2.0 * (tissue.volumes[more] - target[new_type]) + 1.0)
-    change -= strength[old_type] * (2.0 * (tissue.volumes[fewer] - target[old_type]) - 1.0)
-    num = geometry.outlines.shape[0]
+    change += volume[0, new_type] * (2.0 * (volumes[more] - volume[1, new_type]) + 1.0)
+    change -= volume[0, old_type] * (2.0 * (volumes[fewer] - volume[1, old_type]) - 1.0)
+    num = outlines.shape[0]
     grows, shrinks = 0, 0
     if num > 0:
         like_new, like_old = 0, 0
         for k in range(num):
-            other = np.uint64(codes[p + geometry.outlines[k]])
+            other = np.uint64(codes[p + outlines[k]])
             like_new += other == new
             like_old += other == old
         grows, shrinks = num - 2 * like_new, 2 * like_old - num
-        strength, target = couplings.perimeter[0], couplings.perimeter[1]
-        off = tissue.perimeters[more] - target[new_type]
-        change += strength[new_type] * grows * (2.0 * off + grows)
-        off = tissue.perimeters[fewer] - target[old_type]
-        change += strength[old_type] * shrinks * (2.0 * off + shrinks)
+        off = perimeters[more] - perimeter[1, new_type]
+        change += perimeter[0, new_type] * grows * (2.0 * off + grows)
+        off = perimeters[fewer] - perimeter[1, old_type]
+        change += perimeter[0, old_type] * shrinks * (2.0 * off + shrinks)
     return change, grows, shrinks
 
 
@@ -275,6 +278,8 @@ def copy_attempts(geometry, couplings, tissue, key, run, first, count):
     place, source = np.empty(_BUFFER, np.uint64), np.empty(_BUFFER, np.uint64)
     left, words = np.empty(_BUFFER), np.empty((2, _BUFFER), np.uint64)
     codes, volumes, perimeters = tissue.codes, tissue.volumes, tissue.perimeters
+    contacts, outlines, edges = geometry.contacts, geometry.outlines, geometry.edges
+    adhesion, volume, perimeter = couplings.adhesion, couplings.volume, couplings.perimeter
     num_sites = geometry.shape[0] * geometry.shape[1] * geometry.shape[2]
     ages = geometry.active.shape[0] > 0
     works = ages or geometry.field.shape[0] > 0
@@ -289,7 +294,10 @@ def copy_attempts(geometry, couplings, tissue, key, run, first, count):
             old, new = np.uint64(codes[p]), np.uint64(codes[source[i]])
             if old == new:
                 continue
-            change, grows, shrinks = _energy_change(p, old, new, geometry, couplings, tissue)
+            change, grows, shrinks = _energy_change(
+                p, old, new, contacts, outlines, adhesion, volume, perimeter, codes, volumes,
+                perimeters,
+            )  # fmt: skip
             if works:
                 step = (begin + i) // num_sites
                 kind, rise, push = pulls(p, source[i], old, new, step, geometry, tissue)
@@ -304,11 +312,11 @@ def copy_attempts(geometry, couplings, tissue, key, run, first, count):
             volumes[old >> _BITS] -= 1
             perimeters[new >> _BITS] += grows
             perimeters[old >> _BITS] += shrinks
-            if geometry.edges[p]:
+            if edges[p]:
                 _copy_images(p, new, geometry, codes)
             if ages:
                 tissue.stamps[p] = step
-                if geometry.edges[p]:
+                if edges[p]:
                     _copy_images(p, step, geometry, tissue.stamps)
         t = last
     return OK, copied

@@ -89,6 +89,8 @@ def scored_attempts(geometry, couplings, slots, tissue, key, run, first, count, 
     place, source = np.empty(_BUFFER, np.uint64), np.empty(_BUFFER, np.uint64)
     left, words = np.empty(_BUFFER), np.empty((2, _BUFFER), np.uint64)
     codes, volumes, perimeters = tissue.codes, tissue.volumes, tissue.perimeters
+    contacts, outlines, edges = geometry.contacts, geometry.outlines, geometry.edges
+    adhesion, volume, perimeter = couplings.adhesion, couplings.volume, couplings.perimeter
     num_sites = geometry.shape[0] * geometry.shape[1] * geometry.shape[2]
     ages = geometry.active.shape[0] > 0
     works = ages or geometry.field.shape[0] > 0
@@ -103,7 +105,10 @@ def scored_attempts(geometry, couplings, slots, tissue, key, run, first, count, 
             old, new = np.uint64(codes[p]), np.uint64(codes[source[i]])
             if old == new:
                 continue
-            change, grows, shrinks = _energy_change(p, old, new, geometry, couplings, tissue)
+            change, grows, shrinks = _energy_change(
+                p, old, new, contacts, outlines, adhesion, volume, perimeter, codes, volumes,
+                perimeters,
+            )  # fmt: skip
             if works:
                 step = (begin + i) // num_sites
                 kind, rise, push = pulls(p, source[i], old, new, step, geometry, tissue)
@@ -129,11 +134,11 @@ def scored_attempts(geometry, couplings, slots, tissue, key, run, first, count, 
             volumes[old >> _BITS] -= 1
             perimeters[new >> _BITS] += grows
             perimeters[old >> _BITS] += shrinks
-            if geometry.edges[p]:
+            if edges[p]:
                 _copy_images(p, new, geometry, codes)
             if ages:
                 tissue.stamps[p] = step
-                if geometry.edges[p]:
+                if edges[p]:
                     _copy_images(p, step, geometry, tissue.stamps)
         t = last
     return OK, copied
@@ -250,7 +255,10 @@ def _of_site(
     total_slope[:] = 0.0
     for c in range(begin, end):
         new = np.uint64(sites.codes[c])
-        change, grows, shrinks = _energy_change(p, old, new, geometry, couplings, tissue)
+        change, grows, shrinks = _energy_change(
+            p, old, new, geometry.contacts, geometry.outlines, couplings.adhesion,
+            couplings.volume, couplings.perimeter, tissue.codes, tissue.volumes, tissue.perimeters,
+        )  # fmt: skip
         if geometry.field.shape[0] > 0:
             rates[c - begin] = _rate_uphill(
                 p, old, new, change, grows, shrinks, share, geometry, couplings, slots, tissue,
