@@ -71,8 +71,8 @@ def response_surface(
         if is_log:
             each.set_xscale("log")
             each.set_yscale("log")
-            for axis in (each.xaxis, each.yaxis):
-                _name_few(axis)
+        for axis in (each.xaxis, each.yaxis):
+            _name_few(axis, is_log)
         each.set_title("logarithmic" if is_log else "natural", fontsize="medium")
         each.set_xlabel(pair[0])
         each.set_ylabel(pair[1])
@@ -179,11 +179,11 @@ def _two_axes() -> Any:
     return plt.subplots(1, 2, figsize=(9.0, 4.0), layout="constrained")[1]
 
 
-def _name_few(axis: Any) -> None:
-    """Write 1, 2 and 5 of each power of ten beside a logarithmic axis, so that none overlap."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+def _name_few(axis: Any, is_log: bool) -> None:
+    """Write a few numbers beside an axis, 1, 2 and 5 of each power of ten, so that none overlap."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)) if is_log else MaxNLocator(5))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 
