@@ -52,7 +52,14 @@ def _forward(model, params, times, runs, seed, relaxation):
 
 
 @pytest.mark.parametrize("relaxation", [StraightThrough(), SecondOrder(), GumbelSoftmax(0.7)])
-@pytest.mark.parametrize("times", [[1.0], [2.0, 7.0], [0.0, 3.0, 3.0, 9.0]])
+@pytest.mark.parametrize(
+    "times",
+    [
+        pytest.param([1.0], marks=pytest.mark.slow),
+        pytest.param([2.0, 7.0], marks=pytest.mark.slow),
+        [0.0, 3.0, 3.0, 9.0],
+    ],
+)
 def test_agrees_with_slopes_that_go_forward(relaxation, times):
     params = {"p": 0.3, "rate": 1.4, "mean": 0.6}
     found = field_gradient(

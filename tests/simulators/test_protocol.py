@@ -56,7 +56,7 @@ def assert_runs_are(a, b):
 
 
 @each_simulator
-@pytest.mark.parametrize("case", ["dimerization", "enzyme"])
+@pytest.mark.parametrize("case", ["dimerization", pytest.param("enzyme", marks=pytest.mark.slow)])
 def test_runs_do_not_depend_on_threads_or_batches(simulator, case):
     """Large enough that tau-leaping leaps; all 150 rows have parameters of their own."""
     network, params, initial = {**CASES, **LAW_CASES}[case]

@@ -101,6 +101,7 @@ _ELEVEN = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_reversible_pairs_agree_with_full_enumeration():
     """Of all networks of up to two of 15 pairs, each with its reverse."""
     library = mass_action(["A", "B"], reversible=True)

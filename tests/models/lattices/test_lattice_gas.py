@@ -24,6 +24,7 @@ class From(FitzHughNagumoLatticeGas):
         return {k: jnp.asarray(rng.integers(0, 11, self.grid.shape), float) for k in "AB"}
 
 
+@pytest.mark.slow
 def test_mean_increments_are_those_of_the_definition():
     """One step from random counts on 4 × 4 sites: g → 0 leaves diffusion, D = 0 reactions."""
     model = From(Grid((4, 4)), capacity=10, rate=0.3, stripe=(0, 0))

@@ -118,6 +118,7 @@ def test_derivatives_are_exact(case, estimator):
     assert np.all(np.abs(found.jacobians.mean(0) - slopes) < 4 * error)
 
 
+@pytest.mark.slow
 def test_the_sign_is_right_wherever_p_is():
     """The more growths are accepted the farther the cell moves."""
     experiment = Experiment({"time": [60.0], "msd": [1.0]}, kind="mean", num_averaged=9)
