@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -36,7 +37,9 @@ class CoefficientSearch(AbstractSearch):
     add up to the library's order at most, and fires exp(u) times. The `RelaxedLikelihood` of the
     data is followed by steps of Adam, first with variances blurred by the mean square of all
     increments, then by ever less, over four decades, and by none. Coefficients are rounded to the
-    nearest candidate. Each network that they were rounded to, at some iteration, is weighed. With a
+    nearest candidate. Each network that they were rounded to, at some iteration, is weighed; and of
+    the last ones those made of the ``near`` nearest candidates of each slot, since real exponents
+    that stand in for each other may be far from whole numbers at their best. With a
     `SimulatedLoss` the expected loss of simulated runs of rounded networks takes the place of the
     likelihood, smoothed by a Gaussian around the coefficients.
 
@@ -53,6 +56,7 @@ class CoefficientSearch(AbstractSearch):
     - ``gradient``: `RelaxedCoefficients` (default), `StraightThroughCoefficients`, or
       `SimulatedLoss`.
     - ``rate``: of Adam, default 0.05.
+    - ``near``: candidates that a slot may be rounded to at the end, default 4; 1 for the nearest.
     - ``seed``: of starts and runs.
 
     Raises `CapabilityError` where the data do not show whole states exactly, experiments have
@@ -72,10 +76,11 @@ class CoefficientSearch(AbstractSearch):
         default_factory=RelaxedCoefficients
     )
     rate: float = 0.05
+    near: int = 4
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("slots", "starts", "steps"):
+        for name in ("slots", "starts", "steps", "near"):
             require_whole(name, getattr(self, name))
         if not (isinstance(self.rate, (int, float)) and 0 < self.rate < 10):
             raise ParameterError(f"`rate` is {shown(self.rate)}, expected between 0 and 10.")
@@ -96,10 +101,9 @@ class CoefficientSearch(AbstractSearch):
         for start in range(self.starts):
             stream = Stream.from_seed(self.seed).child("coefficients", start)
             if isinstance(self.gradient, SimulatedLoss):
-                descent = self._by_simulation(posterior, relaxed, self.gradient, stream)
+                found.follow(self._by_simulation(posterior, relaxed, self.gradient, stream))
             else:
-                descent = self._by_likelihood(relaxed, self.gradient, stream)
-            found.follow(descent)
+                self._by_likelihood(found, relaxed, self.gradient, stream)
         found.complete = all(descent.has_settled for descent in found.descents)
         return found
 
@@ -114,8 +118,13 @@ class CoefficientSearch(AbstractSearch):
         return Complexes.of(relaxed.library).order * mixtures, u
 
     def _by_likelihood(
-        self, relaxed: RelaxedLikelihood, gradient: AbstractCoefficientGradient, stream: Stream
-    ) -> Descent:
+        self,
+        found: Found,
+        relaxed: RelaxedLikelihood,
+        gradient: AbstractCoefficientGradient,
+        stream: Stream,
+    ) -> None:
+        """Descend, and weigh what the coefficients were rounded to."""
         complexes = Complexes.of(relaxed.library)
         sides, u = self._first(relaxed, stream)
         adam, track = Adam(self.rate), Track(len(relaxed.library))
@@ -134,7 +143,13 @@ class CoefficientSearch(AbstractSearch):
             move = pace * adam.step(-slope)
             sides = complexes.inside(sides + move[: sides.size].reshape(sides.shape))
             u = u + move[sides.size :]
-        return track.done()
+        found.follow(track.done())
+        c = sides[:, 0]
+        d = c + (sides[:, 1] - c) @ relaxed.projection
+        for chosen in itertools.product(*complexes.by_distance(c, d)[:, : self.near].tolist()):
+            rates = relaxed.rates_of(np.array(chosen), u)
+            logs = {r: float(np.log(rate)) for r, rate in rates.items()}
+            found.weigh(relaxed.library.closed(rates), logs)
 
     def _by_simulation(
         self,

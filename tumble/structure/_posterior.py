@@ -26,6 +26,7 @@ _RETREATS = 8
 _HOPE = 10.0  # times what the next step is to gain, or, after a few, what the last one gained
 _PATIENCE = 5
 _TOLERANCE = 1e-3  # of the log posterior
+_SHARPEST = 1e200  # information in a logarithm: beyond, rates are too fast to be followed
 _GRID = np.linspace(-6.0, 6.0, 241)  # in standard deviations of the prior
 
 
@@ -298,7 +299,10 @@ class NetworkPosterior:
         slope = found.slope * own - away / self.prior.spread
         precision = found.information * np.outer(own, own)
         precision = precision + np.eye(len(u)) / self.prior.spread**2
-        return float(found.value + prior), slope, precision, found.value
+        value = float(found.value + prior)
+        if not np.abs(precision).max(initial=0.0) < _SHARPEST:
+            value = -np.inf
+        return value, slope, precision, found.value
 
     # -- private -----------------------------------------------------
 

@@ -54,9 +54,15 @@ class Complexes:
 
     def nearest(self, before: FloatArray, after: FloatArray) -> IntArray:
         """Return the candidates [...] nearest to coefficients [..., S]."""
+        return np.asarray(np.argmin(self._distances(before, after), axis=-1))
+
+    def by_distance(self, before: FloatArray, after: FloatArray) -> IntArray:
+        """Return all candidates [..., R], those nearest to coefficients [..., S] first."""
+        return np.argsort(self._distances(before, after), axis=-1, kind="stable")
+
+    def _distances(self, before: FloatArray, after: FloatArray) -> FloatArray:
         away = ((before[..., None, :] - self.before) ** 2).sum(-1)
-        away = away + ((after[..., None, :] - self.after) ** 2).sum(-1)
-        return np.asarray(np.argmin(away, axis=-1))
+        return np.asarray(away + ((after[..., None, :] - self.after) ** 2).sum(-1))
 
 
 def log_probabilities(weights: FloatArray) -> FloatArray:
