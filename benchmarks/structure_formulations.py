@@ -33,7 +33,8 @@ _PILOTS = """Pilots had data of seeds 100 and up, and one start each. The first 
     5 (0.4 s). Then the data of seeds 0 to 19 were used: rounded to the nearest candidate alone,
     coefficients found one epidemic in 15 of 20, and from every start in the same data sets, where
     real exponents of S, I and R stand in for each other; so the four nearest candidates of each
-    slot are weighed at the end. Choices took about 18 settings, each on up to 8 pilots, nearly all of the first
+    slot are weighed at the end. Choices took about 18 settings, each on up to 8 pilots, nearly
+    all of the first
     epidemic. As a plain mean over networks it was found in none of 4 or 5, whatever the step; with
     the mean of the best tenth and remembered rates, while slots still weighed complexes and not
     pairs of them, in 6 of 6 (10.8 s) and, faster, in 3 of 6 to 6 of 8 (1.5 to 2.9 s), and
