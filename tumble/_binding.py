@@ -195,6 +195,15 @@ class Binding:
         """Whether each observable is measured without noise, [O]."""
         return np.array([isinstance(self.observables[n].noise, Exact) for n in self.observed.names])
 
+    @cached_property
+    def rounding(self) -> FloatArray:
+        """Variance [O] that a Gaussian picture of each datum adds because data are whole numbers.
+
+        See `AbstractNoise.counts`; 0 for laws of real numbers.
+        """
+        counted = [self.observables[name].noise.counts for name in self.observed.names]
+        return np.array(counted) / 12
+
     # -- private -----------------------------------------------------
 
     @cached_property

@@ -207,6 +207,32 @@ def test_the_filter_restarts_from_each_filtered_state(initial, v0, exact):
     assert value == pytest.approx(by_hand, rel=1e-7)
 
 
+REPORTS = {
+    "binomial": (noise.Binomial(0.4), lambda x: (0.4 * x, 0.24 * x + 1 / 12), 0.4),
+    "poisson": (noise.Poisson(), lambda x: (x, x + 1 / 12), 1.0),
+    "negative binomial": (noise.NegativeBinomial(5.0), lambda x: (x, x + x**2 / 5 + 1 / 12), 1.0),
+    "exact": (noise.Exact(), lambda x: (x, 1 / 12), 1.0),
+}
+
+
+@pytest.mark.parametrize("law", REPORTS)
+@pytest.mark.parametrize("rate", [0.5, 60.0])
+def test_reports_of_what_has_died_out_have_a_bounded_density(law, rate):
+    """Whole numbers have the variance of rounding, which is all there is left at rate 60."""
+    reported, moments_of, slope = REPORTS[law]
+    problem = Problem(
+        ReactionNetwork.from_text("X -> 0 ; gamma"),
+        experiments=[Experiment(helpers.series([1.0], [0.0]), {"X": 20})],
+        observables={"X": Observable("X", reported)},
+        parameters={"gamma": Parameter(0.1, 100)},
+    )
+    value, _ = tight.likelihood(problem).value_and_gradient(np.array([rate]))
+    left = np.exp(-rate)
+    mean, variance = moments_of(20 * left)
+    spread = np.sqrt(slope**2 * 20 * left * (1 - left) + variance)
+    assert value == pytest.approx(stats.norm.logpdf(0, mean, spread), rel=1e-5)
+
+
 def test_gradients_agree_with_central_differences_and_nothing_is_compiled_twice():
     """SIR with gaps, a share observed, overdispersed noise and a fitted initial state."""
     theta = helpers.SIR_PARAMS

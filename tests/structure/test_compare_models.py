@@ -235,9 +235,15 @@ def reported(seed=0):
 
 @pytest.mark.slow
 def test_likelihoods_agree_on_reported_cases_and_unknown_beginnings():
-    """Three ways to the likelihood, two of them exact, for what `learn_structure` refuses."""
+    """Three ways to the likelihood, two of them exact, for what `learn_structure` refuses.
+
+    This outbreak dies at once. Linear noise gives a count the variance of rounding, so that the
+    density of a zero that is certain is not 1 but that of N(0, 1/12).
+    """
+    data = reported()
+    certain = np.sum(data["cases"] == 0) * stats.norm.logpdf(0, 0, np.sqrt(1 / 12))
     problem = epidemic(
-        SIR, reported(), initial={"S": 47, "I": Ref("I0"), "R": 0},
+        SIR, data, initial={"S": 47, "I": Ref("I0"), "R": 0},
         parameters={"p": Parameter(0.3, 0.9, scale="logit"), "I0": Parameter(1, 8)},
         observables={"cases": Observable("I", noise.Binomial("p"))},
     )  # fmt: skip
@@ -246,7 +252,7 @@ def test_likelihoods_agree_on_reported_cases_and_unknown_beginnings():
     linear = weigh(Evidence(), problem)
     error = np.hypot(exact.standard_error, sampled.standard_error)
     assert abs(exact.log_score - sampled.log_score) < 4 * error
-    assert abs(exact.log_score - linear.log_score) < 1.5
+    assert -1.5 < linear.log_score - exact.log_score < 1.5 + certain
     assert {e.name for e in exact.posterior} == {"beta", "gamma", "p", "I0"}
 
 

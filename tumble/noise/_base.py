@@ -22,7 +22,12 @@ class AbstractNoise(abc.ABC):
     """
 
     counts: ClassVar[bool] = False
-    """Whether data are whole numbers ≥ 0."""
+    """Whether data are whole numbers ≥ 0.
+
+    Gaussian likelihoods then add the variance of rounding, 1/12 (Sheppard's correction), so that
+    their density approximates the probability of a count, and stays bounded where the variance of
+    the data goes to 0: a population without noise, or reports of one that has died out.
+    """
 
     positive: ClassVar[bool] = False
     """Whether data are > 0."""
@@ -78,11 +83,7 @@ class AbstractNoise(abc.ABC):
 
 @dataclass(frozen=True)
 class Exact(AbstractNoise):
-    """No measurement noise: the datum is the observable itself, a count.
-
-    Gaussian likelihoods add the variance of rounding to whole numbers, 1/12 (Sheppard's
-    correction), so that their density approximates the probability of the observed count.
-    """
+    """No measurement noise: the datum is the observable itself, a count."""
 
     counts: ClassVar[bool] = True
 

@@ -15,9 +15,6 @@ from tumble.simulators._autonomous import require_reactions_alone
 from tumble.simulators._base import SupportsLikelihood
 from tumble.simulators._integrate import integrate
 
-# Variance of rounding to whole numbers (Sheppard): see `tumble.noise.Exact`.
-_ROUNDING_VARIANCE = 1 / 12
-
 
 class Moments(NamedTuple):
     """Mean [..., S] and covariance [..., S, S] of the state."""
@@ -205,7 +202,7 @@ def _kalman_update(
     slope = jnp.where(present[:, None], jax.jacfwd(expected)(mean), 0.0)
     residual = jnp.where(present, jnp.where(present, datum, 0.0) - expected(mean), 0.0)
     noise = binding.noise_variance(binding.observe(mean, theta, jnp), theta, jnp)
-    noise = jnp.where(present, noise + _ROUNDING_VARIANCE * binding.is_exact, 1.0)
+    noise = jnp.where(present, noise + binding.rounding, 1.0)
     spread = slope @ covariance @ slope.T + jnp.diag(noise)
     factor = jnp.linalg.cholesky(spread)
     white = jax.scipy.linalg.solve_triangular(factor, residual, lower=True)

@@ -18,7 +18,6 @@ from tumble.priors import AbstractPrior
 from tumble.structure._library import ReactionLibrary
 
 _SIDE_BY_SIDE = 400  # observations, from which on threads pay
-_ROUNDING = 1 / 12  # variance of rounding to whole numbers, see `tumble.noise.Exact`
 _SLACK = 1e-6
 
 
@@ -238,11 +237,10 @@ def _series(binding: Binding, problem: Problem, library: ReactionLibrary) -> _Se
     scatter, counts = np.zeros((values.shape[1], size, size)), np.zeros(values.shape[1], np.int64)
     if problem.kind == "snapshots":
         scatter, counts, values = _summed_up(values)
-    rounding = np.array([_ROUNDING * bool(exact) for exact in binding.is_exact])
     spans = np.diff(binding.times, prepend=binding.experiment.start)
     return _Series(
         _first(binding), spans, np.ascontiguousarray(values, dtype=float), scatter, counts, look,
-        rounding, noise, _known_rates(binding, library),
+        binding.rounding, noise, _known_rates(binding, library),
     )  # fmt: skip
 
 
