@@ -15,12 +15,12 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from tumble._typing import FloatArray, IntArray
 from tumble.kernels._direct import choose
 from tumble.kernels._interpreter import evaluate
+from tumble.kernels._jit import inlined, kernel, part
 from tumble.kernels._laws import NO_TIME, factor_of, is_valid, opened, opened_slopes
 from tumble.kernels._mass_action import INVALID_RATE, MAX_EVENTS, OK, fire
 from tumble.kernels._meeting import follow_until_equal
@@ -71,7 +71,7 @@ class _Work(NamedTuple):
     width: FloatArray
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def run_with_phantoms(
     tables,
     laws,
@@ -149,7 +149,7 @@ def run_with_phantoms(
             weights[b, :, :] = np.nan
 
 
-@numba.njit(inline="always", error_model="numpy")
+@inlined
 def _aim(phantoms, phantom_keys, run, integral):
     """Draw for each phantom a place in its stratum, and the uniform that chooses its reaction."""
     num_phantoms = phantom_keys.shape[0]
@@ -159,7 +159,7 @@ def _aim(phantoms, phantom_keys, run, integral):
         phantoms.marks[m] = v
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _follow(
     tables,
     laws,
@@ -269,7 +269,7 @@ def _follow(
                 return INVALID_RATE, r, np.int64(draw), np.nan
 
 
-@numba.njit(inline="always", error_model="numpy")
+@inlined
 def _find_width(
     laws, first, which, scale, gains, ptr, code, constants, stack, reaction, factor, state, params,
     slope,
@@ -289,7 +289,7 @@ def _find_width(
     return math.sqrt(square)
 
 
-@numba.njit(inline="always", error_model="numpy")
+@inlined
 def _place(
     tables, slopes, slope, width, share, phantoms, m, reaction, state, k, left, weights
 ):  # fmt: skip
@@ -304,7 +304,7 @@ def _place(
     return fire(tables, reaction, phantoms.states[m, 0])
 
 
-@numba.njit(inline="always", error_model="numpy")
+@inlined
 def _copy(states, pair, count):
     """Give both sides of a ``pair`` [2, T, S] the first ``count`` of ``states`` [T, S]."""
     for k in range(count):

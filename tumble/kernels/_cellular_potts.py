@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
+from tumble.kernels._jit import inlined, kernel, part
 from tumble.kernels._philox import philox
 
 OK, NOT_FINITE = 0, 11  # as in SampleCode
@@ -74,7 +74,7 @@ class Tissue(NamedTuple):
     stamps: np.ndarray
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def fill_codes(ids, types, geometry, codes):
     """Write cells ``ids`` [*shape3] with ``types`` [C + 1] into flat ``codes``, margins and all."""
     shape, margin = geometry.shape, geometry.margin
@@ -90,7 +90,7 @@ def fill_codes(ids, types, geometry, codes):
                 p += 1
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def read_ids(geometry, codes, ids):
     """Write the cells of flat ``codes`` to ``ids`` [*shape3]."""
     shape, margin = geometry.shape, geometry.margin
@@ -102,7 +102,7 @@ def read_ids(geometry, codes, ids):
                 ids[z, y, x] = codes[p + x] >> _BITS
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def count_sizes(geometry, tissue):
     """Count volumes and perimeters afresh."""
     shape, margin = geometry.shape, geometry.margin
@@ -122,7 +122,7 @@ def count_sizes(geometry, tissue):
                 p += np.uint64(1)
 
 
-@numba.njit(inline="always")
+@inlined
 def _digit(high, low, base):
     """Split (high 2³² + low) / 2⁶⁴ · base into its whole part and the two words of its rest."""
     small = low * base
@@ -130,7 +130,7 @@ def _digit(high, low, base):
     return large >> _32, large & _LOW, small & _LOW
 
 
-@numba.njit(error_model="numpy", nogil=True, cache=True)
+@kernel
 def _draw(key, run, block, geometry, words, place, source, left):
     """Fill the buffers with _BUFFER attempts, from half as many blocks of the stream.
 
@@ -162,7 +162,7 @@ def _draw(key, run, block, geometry, words, place, source, left):
         source[i] = place[i] + geometry.copies[source[i]]
 
 
-@numba.njit(inline="always", error_model="numpy")
+@inlined
 def _energy_change(
     p, old, new, contacts, outlines, adhesion, volume, perimeter, codes, volumes, perimeters
 ):
@@ -199,7 +199,7 @@ def _energy_change(
     return change, grows, shrinks
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _mean_activity(p, step, geometry, tissue):
     """Return the geometric mean of the activities of site p and its neighbors of the same cell."""
     code = np.uint64(tissue.codes[p])
@@ -214,7 +214,7 @@ def _mean_activity(p, step, geometry, tissue):
     return product ** (1.0 / count)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def pulls(p, source, old, new, step, geometry, tissue):
     """Return the type whose work a copy from ``source`` to site p is, and what it is made of.
 
@@ -233,7 +233,7 @@ def pulls(p, source, old, new, step, geometry, tissue):
     return np.int64(kind), rise, push
 
 
-@numba.njit(cache=True, nogil=True)
+@part
 def _copy_images(p, new, geometry, codes):
     """Give the images of site p in the margin to ``new`` as well."""
     shape, margin = geometry.shape, geometry.margin
@@ -254,7 +254,7 @@ def _copy_images(p, new, geometry, codes):
                     codes[(w * height + v) * width + u] = new
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def mark_edges(shape, margin, edges):
     """Set flat ``edges`` to whether sites of a torus have images in the margin."""
     p = 0
@@ -269,7 +269,7 @@ def mark_edges(shape, margin, edges):
                 p += 1
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def copy_attempts(geometry, couplings, tissue, key, run, first, count):
     """Make attempts first … first + count − 1 of a run; return how it ended, and copies made.
 

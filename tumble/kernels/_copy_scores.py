@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from tumble.kernels._cellular_potts import (
@@ -23,6 +22,7 @@ from tumble.kernels._cellular_potts import (
     _energy_change,
     pulls,
 )
+from tumble.kernels._jit import kernel, part
 
 _OTHER = np.uint32(0xFFFFFFFF)  # no cell
 
@@ -37,7 +37,7 @@ class Slots(NamedTuple):
     drive: np.ndarray
 
 
-@numba.njit(cache=True, nogil=True)
+@part
 def _add_slopes_of_square(slots, kind, size, change, strength, target, out, weight):
     """Add weight times the slopes of λ ((size + change − target)² − (size − target)²)."""
     if kind == 0 or slots[0, kind] < 0:
@@ -46,7 +46,7 @@ def _add_slopes_of_square(slots, kind, size, change, strength, target, out, weig
     out[slots[1, kind]] -= weight * 2.0 * strength * change
 
 
-@numba.njit(cache=True, nogil=True)
+@part
 def add_slopes(p, old, new, grows, shrinks, geometry, couplings, slots, tissue, weight, out):
     """Add weight · ∂ΔH / ∂params to ``out`` [Q], for giving site p to ``new``."""
     old_type, new_type = np.int64(old & _TYPES), np.int64(new & _TYPES)
@@ -74,7 +74,7 @@ def add_slopes(p, old, new, grows, shrinks, geometry, couplings, slots, tissue, 
     )
 
 
-@numba.njit(cache=True, nogil=True)
+@part
 def add_slopes_of_work(kind, rise, push, slots, weight, out):
     """Add weight · ∂work / ∂params to ``out`` [Q]; see `pulls`."""
     if slots.taxis[kind] >= 0:
@@ -83,7 +83,7 @@ def add_slopes_of_work(kind, rise, push, slots, weight, out):
         out[slots.drive[kind]] -= weight * push
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def scored_attempts(geometry, couplings, slots, tissue, key, run, first, count, score):
     """As `copy_attempts`, and add ∂ log p of what happened to ``score`` [Q]."""
     place, source = np.empty(_BUFFER, np.uint64), np.empty(_BUFFER, np.uint64)
@@ -161,7 +161,7 @@ class Sites(NamedTuple):
     slope_stay: np.ndarray
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def count_rows(geometry, codes):
     """Return how many rows `tabulate_sites` needs at most."""
     rows = 0
@@ -179,7 +179,7 @@ def count_rows(geometry, codes):
     return rows
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def tabulate_sites(geometry, couplings, slots, tissue, steps, sites, information):
     """Fill ``sites``, and add the information [Q, Q] that is expected of them, if not empty.
 
@@ -222,7 +222,7 @@ def tabulate_sites(geometry, couplings, slots, tissue, steps, sites, information
                 p += np.uint64(1)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _rate_uphill(
     p, old, new, change, grows, shrinks, share, geometry, couplings, slots, tissue, slope
 ):
@@ -245,7 +245,7 @@ def _rate_uphill(
     return rate
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _of_site(
     p, old, begin, end, share, rates, total_slope, geometry, couplings, slots, tissue, sites,
     information,
@@ -291,14 +291,14 @@ def _of_site(
     sites.slopes[end] = total_slope * (1.0 + stay / gone)
 
 
-@numba.njit(cache=True, nogil=True)
+@part
 def _add_square(slope, weight, information):
     for q in range(slope.shape[0]):
         for r in range(slope.shape[0]):
             information[q, r] += weight * slope[q] * slope[r]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def tell(before, after, sites, slope):
     """Return Σ log p of the sites of the frame ``after``; set ``slope`` [Q] to its derivative.
 

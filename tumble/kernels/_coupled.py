@@ -9,15 +9,15 @@ continuous time Markov chains*, SIAM J. Numer. Anal. 50 (2012), doi:10.1137/1108
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from tumble.kernels._jit import inlined, kernel, part
 from tumble.kernels._laws import factor_of, is_valid, opened
 from tumble.kernels._mass_action import INVALID_RATE, MAX_EVENTS, OK, fire
 from tumble.kernels._philox import two_uniforms
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def coupled_pair(
     tables,
     laws,
@@ -55,7 +55,7 @@ def coupled_pair(
             states[b, :, :, :] = -1
 
 
-@numba.njit(cache=True, nogil=True)
+@part
 def _follow(
     tables, laws, rates, params, state, start, times, key, run, max_events, states
 ):  # fmt: skip
@@ -109,7 +109,7 @@ def _follow(
                     return INVALID_RATE, r, num_events + 1
 
 
-@numba.njit(inline="always")
+@inlined
 def _propensity(tables, laws, opened_laws, rates, params, state, side, reaction):
     """Return the propensity of a reaction in one copy."""
     ptr, program, constants, stack = opened_laws
@@ -118,7 +118,7 @@ def _propensity(tables, laws, opened_laws, rates, params, state, side, reaction)
     )
 
 
-@numba.njit(cache=True, nogil=True)
+@part
 def _choose(propensity, target):
     """Return the reaction whose part of the sum of the larger propensities holds ``target``, and
     by how much it exceeds the lower end: max(a, a') = min(a, a') + excess.

@@ -7,19 +7,21 @@ its times are rounded alike whatever runs beside it.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from tumble.kernels._jit import inlined, kernel, part
 from tumble.kernels._lanes import (
     CHOICE,
     FIRST_STATE,
     LEFT,
     OVER,
     WAIT,
+    Job,
     draw,
     late_lanes,
     overdue,
     refill,
+    space,
 )
 from tumble.kernels._law_lanes import has_law, rate_in_lanes, stack_for
 from tumble.kernels._mass_action import INVALID_RATE, MAX_EVENTS, OK
@@ -32,11 +34,10 @@ _CACHE = 400_000
 _ZERO, _ONE = np.uint64(0), np.uint64(1)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def coupled_pairs_in_lanes(job):
+def coupled_pairs_in_lanes(job: Job) -> None:
     """Run pairs of a network.
 
-    ``job`` is a `tumble.kernels._lanes.Job` with ``tables`` of the network and two copies side by
+    ``job`` has ``tables`` of the network and two copies side by
     side in its arrays: ``rates`` [B, 2 R], ``params`` [B, 2 Q], ``initial`` [B, 2 S], ``states``
     [B, 2 T, S].
     """
@@ -47,14 +48,21 @@ def coupled_pairs_in_lanes(job):
     num_lanes = min(_MOST_LANES, (num_pairs + _GROUP - 1) // _GROUP * _GROUP)
     while num_lanes > _GROUP and 8 * num_lanes * (rows + 3 * num_reactions) > _CACHE:
         num_lanes = num_lanes // (2 * _GROUP) * _GROUP
-    w = np.zeros((rows, num_lanes))
-    stack = stack_for(job.laws, num_lanes)
-    running = np.zeros((num_reactions + 1, num_lanes))
-    propensity = np.zeros((2, num_reactions, num_lanes))
-    fires, other_fires = np.zeros(num_lanes), np.zeros(num_lanes)
-    ids = np.zeros((3, num_lanes), np.uint64)
-    row = np.full(num_lanes, OVER)
-    output = np.zeros(num_lanes, np.int64)
+    _run(
+        job,
+        space(rows, num_lanes),
+        stack_for(job.laws, num_lanes),
+        np.zeros((num_reactions + 1, num_lanes)),
+        np.zeros((2, num_reactions, num_lanes)),
+        np.zeros((2, num_lanes)),
+    )
+
+
+@kernel
+def _run(job, lanes, stack, running, propensity, firing):
+    w, ids, row, output = lanes
+    fires, other_fires = firing[0], firing[1]
+    num_species, num_lanes = job.initial.shape[1] // 2, w.shape[1]
     # Not literal numbers, for which Numba would compile every function a second time.
     nobody, first_state = np.int64(0), np.int64(FIRST_STATE)
     until_check = job.max_events
@@ -73,7 +81,7 @@ def coupled_pairs_in_lanes(job):
             active -= idle
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _let_time_pass(w, running, propensity, stack, tables, laws, num_species):
     """Fill the propensities of both copies and the running sums of the larger ones."""
     num_reactions, num_lanes = running.shape[0] - 1, w.shape[1]
@@ -118,7 +126,7 @@ def _let_time_pass(w, running, propensity, stack, tables, laws, num_species):
         w[CHOICE, i] *= total[i]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _fire(w, running, propensity, fires, other_fires, tables, num_species):
     """Let the chosen reaction fire in each copy whose propensity reaches the target.
 
@@ -145,7 +153,7 @@ def _fire(w, running, propensity, fires, other_fires, tables, num_species):
                 y[i] += amount * other_fires[i]
 
 
-@numba.njit(inline="always", error_model="numpy")
+@inlined
 def _settle(w, ids, row, output, num_species, job):
     """As `tumble.kernels._lanes.settle`, for both copies."""
     times, states, num_lanes = job.times, job.states, w.shape[1]

@@ -6,9 +6,9 @@ As `tumble.kernels._coupled`, with the larger propensities of both copies summed
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from tumble.kernels._jit import kernel, part
 from tumble.kernels._laws import factor_of, is_valid, opened
 from tumble.kernels._mass_action import INVALID_RATE, MAX_EVENTS, OK, fire
 from tumble.kernels._philox import two_uniforms
@@ -16,7 +16,7 @@ from tumble.kernels._tree import find_with_rest, leaves, sum_above
 from tumble.kernels._uniforms import exponential
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def coupled_pairs_in_trees(job):
     """Run pairs of a large network; ``job`` as for `tumble.kernels._coupled_lanes`."""
     num_reactions, num_species = job.rates.shape[1] // 2, job.initial.shape[1] // 2
@@ -39,7 +39,7 @@ def coupled_pairs_in_trees(job):
             job.states[b, :, :] = -1
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _follow(
     tables, laws, rates, params, state, propensity, tree, width, start, times, key, run,
     max_events, states,

@@ -10,16 +10,16 @@ The vectorized kernels do the same operations in the same order and give bitwise
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from tumble.kernels._jit import inlined, kernel, part
 from tumble.kernels._laws import factor_of, find_slopes, is_valid, opened, opened_slopes
 from tumble.kernels._mass_action import INVALID_RATE, MAX_EVENTS, OK, fire
 from tumble.kernels._philox import two_uniforms
 from tumble.kernels._uniforms import exponential
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def direct_method(
     tables,
     laws,
@@ -73,7 +73,7 @@ def direct_method(
                 scores[b, :, :] = np.nan
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def follow(
     tables,
     laws,
@@ -175,7 +175,7 @@ def follow(
                 )  # fmt: skip
 
 
-@numba.njit(inline="always", error_model="numpy")
+@inlined
 def note(path_times, path_reactions, number, time, passed, reaction):
     """Write down event ``number`` = 1, 2, … if there is room.
 
@@ -186,7 +186,7 @@ def note(path_times, path_reactions, number, time, passed, reaction):
         path_reactions[np.int64(number) - 1] = reaction
 
 
-@numba.njit(inline="always", error_model="numpy")
+@inlined
 def choose(weights, target):
     """Return the first index at which the running sum of ``weights`` exceeds ``target``.
 
@@ -201,7 +201,7 @@ def choose(weights, target):
     return chosen
 
 
-@numba.njit(inline="always", error_model="numpy")
+@inlined
 def _pass_time(factor, slope, parameter, span, integral, score):
     """Add a time ``span`` without events to the exposures and to the score of the rate laws."""
     for r in range(factor.shape[0]):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import numba
-
+from tumble.kernels._jit import part
 from tumble.kernels._tableau import DENSE, ERROR, NUM_STAGES, WEIGHTS
 
 
-@numba.njit(cache=True, nogil=True)
+@part
 def stage(y, slopes, s, h, out):
     """Fill ``out`` [N] with the point at which stage ``s`` takes its slope."""
     for i in range(y.shape[0]):
@@ -17,7 +16,7 @@ def stage(y, slopes, s, h, out):
         out[i] = y[i] + h * total
 
 
-@numba.njit(cache=True, nogil=True)
+@part
 def error_of(slopes, i, h):
     """Return the estimated error of component ``i`` in a step ``h``."""
     total = 0.0
@@ -26,7 +25,7 @@ def error_of(slopes, i, h):
     return h * total
 
 
-@numba.njit(cache=True, nogil=True)
+@part
 def extend(y, y_new, slopes, h, dense):
     """Fill ``dense`` [5, N] with the polynomials that give the solution inside the step."""
     for i in range(y.shape[0]):
@@ -42,7 +41,7 @@ def extend(y, y_new, slopes, h, dense):
         dense[4, i] = h * total
 
 
-@numba.njit(cache=True, nogil=True)
+@part
 def inside(dense, i, part):
     """Return component ``i`` at a ``part`` of the step, from 0 to 1."""
     rest = 1.0 - part

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 
+from tumble.kernels._jit import inlined, kernel, part
 from tumble.kernels._philox import two_uniforms
 from tumble.kernels._uniforms import exponential
 
@@ -19,7 +19,7 @@ _ONE = np.uint64(1)
 _SMALL_MEAN = 10.0
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def poisson(mean, key, run, draw):
     """Return a Poisson number of ``mean`` > 0, as a float, and the number of the next block.
 
@@ -58,7 +58,7 @@ def poisson(mean, key, run, draw):
             return count, draw
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def log_poisson(count, mean):
     """Return log(e^{−mean} mean^count / count!), without the cancellation of large terms.
 
@@ -73,7 +73,7 @@ def log_poisson(count, mean):
     return -mean * ((1.0 + d) * math.log1p(d) - d) - 0.5 * math.log(2.0 * math.pi * count) - series
 
 
-@numba.njit(inline="always", error_model="numpy")
+@inlined
 def two_normals(key, run, draw):
     """Return two independent standard normal numbers of one block (Box and Muller)."""
     u, v = two_uniforms(key, run, draw)
@@ -82,7 +82,7 @@ def two_normals(key, run, draw):
     return radius * math.cos(angle), radius * math.sin(angle)
 
 
-@numba.njit(cache=True)
+@kernel
 def fill_poisson(mean, key, runs, out):
     """Fill ``out`` [B, D] with Poisson numbers, D in a row for each run [B]."""
     for b in range(out.shape[0]):
@@ -91,7 +91,7 @@ def fill_poisson(mean, key, runs, out):
             out[b, d], draw = poisson(mean, key, runs[b], draw)
 
 
-@numba.njit(cache=True)
+@kernel
 def fill_normals(key, runs, out):
     """Fill ``out`` [B, D, 2] with normal numbers."""
     for b in range(out.shape[0]):

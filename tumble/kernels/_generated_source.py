@@ -19,12 +19,12 @@ _MOST_LANES, _FEWEST_LANES = 128, 16
 
 _HEAD = '''"""Written by tumble for one network; it is safe to delete this file."""
 
-import numba
 import numpy as np
 
 from tumble.kernels._interpreter import binary, unary
+from tumble.kernels._jit import inlined, kernel
 from tumble.kernels._lanes import (
-    CHOICE, FEW, LEFT, OVER, WAIT, draw, finish, overdue, refill, settle,
+    CHOICE, FEW, LEFT, WAIT, draw, finish, overdue, refill, settle, space,
 )
 
 LANES = {lanes}
@@ -34,12 +34,9 @@ HAS_LAWS = {has_laws}
 '''
 
 _RUN = """
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def run(job):
-    w = np.zeros(({rows}, LANES))
-    ids = np.zeros((3, LANES), np.uint64)
-    row = np.full(LANES, OVER)
-    output = np.zeros(LANES, np.int64)
+@kernel
+def _run(job, lanes):
+    w, ids, row, output = lanes
     times, states, codes, events = job.times, job.states, job.codes, job.events
     max_events, until_check = job.max_events, job.max_events
     todo, idle = refill(w, ids, row, output, job, np.int64(0), np.int64(A))
@@ -73,7 +70,11 @@ def run(job):
             if num_over > 0:
                 todo, idle = refill(w, ids, row, output, job, todo, np.int64(A))
                 active -= idle
-    finish(w, ids, row, output, job, A)
+    finish(w, ids, row, output, job, np.int64(A))
+
+
+def run(job):
+    _run(job, space({rows}, LANES))
 """
 
 
@@ -118,7 +119,7 @@ def _step(name: str, network: ReactionNetwork, before: int, after: int) -> str:
     body += _changes(network, after)
     return "\n".join(
         [
-            "@numba.njit(inline='always', error_model='numpy')",
+            "@inlined",
             f"def {name}(w):",
             "    flagged = 0",
             "    for i in range(LANES):",

@@ -9,7 +9,6 @@ that time show the state in between.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from tumble.kernels._borrowed import borrowed
@@ -44,11 +43,12 @@ from tumble.kernels._hybrid_work import (
     renew,
     row,
 )
+from tumble.kernels._jit import kernel, part
 from tumble.kernels._mass_action import INVALID_RATE, MAX_EVENTS, OK
 from tumble.kernels._philox import two_uniforms
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def hybrid_method(
     owned_tables,
     owned_work,
@@ -91,7 +91,7 @@ def hybrid_method(
             variables[b, :, :] = np.nan
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _run(
     tables, work, time, times, key, run, max_events, tolerance, max_step, states, variables
 ):  # fmt: skip
@@ -146,7 +146,7 @@ def _run(
     return code, culprit
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _begin(tables, work, time):
     """Put the run to its start; return whether every variable has a value there."""
     work.tally[:] = 0
@@ -163,7 +163,7 @@ def _begin(tables, work, time):
     return True
 
 
-@numba.njit(cache=True, nogil=True)
+@part
 def _next_stop(work):
     """Return the next moment at which a mode changes or an event is due."""
     stop = next_due_time(work)
@@ -172,7 +172,7 @@ def _next_stop(work):
     return stop
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _stop(tables, work, time, key, run, times, k, states, variables):
     """Settle a discrete moment and write what is seen at it; return (code, culprit, output)."""
     num_reactions = work.reactions.shape[1]
@@ -189,7 +189,7 @@ def _stop(tables, work, time, key, run, times, k, states, variables):
     return INVALID_RATE if culprit >= 0 else OK, culprit, k
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _fire(tables, work, time, v, key, run):
     """Let a reaction fire, and what it triggers; return (code, culprit)."""
     num_reactions = work.reactions.shape[1]
@@ -223,7 +223,7 @@ def _fire(tables, work, time, v, key, run):
     return INVALID_RATE if culprit >= 0 else OK, culprit
 
 
-@numba.njit(cache=True, nogil=True)
+@part
 def _write(tables, work, k, states, variables):
     """Write output ``k`` and return the next."""
     states[k, :] = work.state

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from tumble.kernels._hybrid_modes import set_modes
@@ -30,6 +29,7 @@ from tumble.kernels._hybrid_work import (
     layout,
     row,
 )
+from tumble.kernels._jit import part
 from tumble.kernels._mass_action import LARGEST_COUNT, OK
 from tumble.kernels._philox import two_uniforms
 
@@ -42,7 +42,7 @@ _FIRST_TIE = np.uint64(2**63)
 _WHOLE = 1e-9
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def settle(tables, work, time, phase, key, run):
     """Bring modes and events up to date; return (code, event to blame or -1).
 
@@ -70,7 +70,7 @@ def settle(tables, work, time, phase, key, run):
         set_modes(tables, work, time, phase)
 
 
-@numba.njit(cache=True, nogil=True)
+@part
 def next_due_time(work):
     """Return when the first of the waiting events is due; inf if none waits."""
     first = np.inf
@@ -79,7 +79,7 @@ def next_due_time(work):
     return first
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _update_triggers(tables, work, time):
     persistent = row(tables, IS_PERSISTENT)
     for e in range(work.truth.shape[0]):
@@ -95,7 +95,7 @@ def _update_triggers(tables, work, time):
     return OK, -1
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _enqueue(tables, work, event, time):
     place = work.tally[WAITING]
     if place == CAPACITY:
@@ -111,7 +111,7 @@ def _enqueue(tables, work, event, time):
     return OK
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _compute_values(tables, work, event, place, time):
     """Fill in the values that an event assigns."""
     ptr = row(tables, ASSIGNMENT_PTR)
@@ -120,7 +120,7 @@ def _compute_values(tables, work, event, place, time):
         work.waiting[place, VALUES + j - ptr[event]] = value
 
 
-@numba.njit(cache=True, nogil=True)
+@part
 def _cancel(waiting, count, event):
     place = 0
     while place < count[WAITING]:
@@ -130,7 +130,7 @@ def _cancel(waiting, count, event):
             place += 1
 
 
-@numba.njit(cache=True, nogil=True)
+@part
 def _remove(waiting, count, place):
     """Take one out; its row goes to the spare place, where it can still be read."""
     last = count[WAITING] - 1
@@ -140,7 +140,7 @@ def _remove(waiting, count, place):
     count[WAITING] = last
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _next_due(tables, work, time, key, run):
     """Return the place of the event to execute, one at random of those of highest priority."""
     best, highest, num_best = -1, -np.inf, 0
@@ -167,7 +167,7 @@ def _next_due(tables, work, time, key, run):
     return best
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _priority(tables, work, event, time):
     if not row(tables, HAS_PRIORITY)[event]:
         return -np.inf
@@ -175,7 +175,7 @@ def _priority(tables, work, event, time):
     return priority if priority == priority else -np.inf
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _execute(tables, work, place, time):
     event = int(work.waiting[place, EVENT])
     if not row(tables, IS_EARLY)[event]:

@@ -7,7 +7,6 @@ not depend on when it is looked at.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from tumble.kernels._dormand_prince import error_of, extend, inside, stage
@@ -40,6 +39,7 @@ from tumble.kernels._hybrid_work import (
     propensity_of,
     row,
 )
+from tumble.kernels._jit import part
 from tumble.kernels._mass_action import INVALID_RATE, OK
 from tumble.kernels._tableau import NODES, NUM_STAGES
 
@@ -59,7 +59,7 @@ _TINY = 1e-300
 _FINE, _NEGATIVE, _NOT_FINITE = 0, 1, 2
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def advance(tables, work, time, stop, tolerance, max_step):
     """Take one step towards ``stop`` and see what happens in it.
 
@@ -103,7 +103,7 @@ def advance(tables, work, time, stop, tolerance, max_step):
     return ending, h, part, OK, -1
 
 
-@numba.njit(cache=True, nogil=True)
+@part
 def place(tables, work, part):
     """Put the variables to where they are at a part of the step."""
     flowing = row(tables, FLOWING)
@@ -111,13 +111,13 @@ def place(tables, work, part):
         work.values[flowing[i]] = inside(work.flow[DENSE:], i, part)
 
 
-@numba.njit(cache=True, nogil=True)
+@part
 def hazard(tables, work, part):
     """Return ∫ Σ a_r dt over a part of the step."""
     return inside(work.flow[DENSE:], row(tables, FLOWING).shape[0], part)
 
 
-@numba.njit(cache=True, nogil=True)
+@part
 def _load(tables, work):
     """Start a step from the present values; the hazard and the levels count from 0."""
     flowing = row(tables, FLOWING)
@@ -126,7 +126,7 @@ def _load(tables, work):
         work.flow[Y, i] = work.values[flowing[i]]
 
 
-@numba.njit(cache=True, nogil=True)
+@part
 def _first_step(tables, work):
     """Return a step in which no variable changes much."""
     step = _FIRST_STEP
@@ -137,7 +137,7 @@ def _first_step(tables, work):
     return step
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _slopes(tables, work, time, point, s):
     """Fill in the slopes of stage ``s`` at a row of the flow; return (status, culprit)."""
     flowing, watched = row(tables, FLOWING), row(tables, WATCHED)
@@ -167,7 +167,7 @@ def _slopes(tables, work, time, point, s):
     return status, culprit
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _attempt(tables, work, time, h, tolerance):
     """Take a step; return (status, error relative to what is tolerated, reaction to blame)."""
     status, culprit = _FINE, -1
@@ -200,7 +200,7 @@ def _attempt(tables, work, time, h, tolerance):
 # -- what happens in a step -----------------------------------------------------------------------
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _examine(tables, work, time, h, doubtful):
     """Return (ending, part of the step used, reaction whose rate turns invalid before, or -1)."""
     left = work.clock[LEFT]
@@ -226,7 +226,7 @@ def _examine(tables, work, time, h, doubtful):
     return STEPPED, 1.0, -1
 
 
-@numba.njit(cache=True, nogil=True)
+@part
 def _find_firing(dense, component, low, high, left):
     """Return where the hazard reaches what was left of it."""
     for _ in range(_BISECTIONS):
@@ -238,7 +238,7 @@ def _find_firing(dense, component, low, high, left):
     return high
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _find_crossing(tables, work, time, h, low, high):
     """Return the first part, but for 1e-18, at which a mode has changed, and put the run there."""
     for _ in range(_BISECTIONS):
@@ -251,7 +251,7 @@ def _find_crossing(tables, work, time, h, low, high):
     return high
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _modes_change(tables, work, time, h, part):
     """Return whether a watched mode is another at a part of the step; note which are."""
     watched, kinds = row(tables, WATCHED), row(tables, KIND)
@@ -267,7 +267,7 @@ def _modes_change(tables, work, time, h, part):
     return any_change
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _invalid(tables, work, time):
     """Return the first reaction whose propensity is not valid where the run is, else -1."""
     for r in range(work.reactions.shape[1]):

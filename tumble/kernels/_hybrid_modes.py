@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from tumble.kernels._hybrid_tables import (
@@ -24,6 +23,7 @@ from tumble.kernels._hybrid_work import (
     layout,
     row,
 )
+from tumble.kernels._jit import part
 
 # A moment is looked at twice: as it is, where `time >= 25` holds at 25 and `time > 25` does not,
 # and as what follows right after.
@@ -38,7 +38,7 @@ _NOT_EQUAL = KINDS["not_equal"]
 _FLOOR = KINDS["floor"]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def set_modes(tables, work, time, phase):
     """Compute the modes at a time, as they are (AT) or as they will be right after (AFTER)."""
     first = layout(tables, NUM_PARAMS) + layout(tables, NUM_VARIABLES)
@@ -57,7 +57,7 @@ def set_modes(tables, work, time, phase):
         work.values[first + m] = mode
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _comparison(tables, work, m, kind, time, phase, at_zero, slope):
     """Return the mode, and note when it changes: at the root, which is found from the slope.
 
@@ -73,7 +73,7 @@ def _comparison(tables, work, m, kind, time, phase, at_zero, slope):
     return holds(kind, 0.0 if time == root and phase == AT else slope)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _floor(tables, work, m, time, phase, at_zero, slope):
     """Return the mode, and note when the level passes the next whole number."""
     whole = np.floor(at_zero + slope * time)
@@ -97,7 +97,7 @@ def _floor(tables, work, m, time, phase, at_zero, slope):
     return whole
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _root(tables, work, m, target, at_zero, slope):
     """Return when an affine level is at a target, corrected once for rounding."""
     root = (target - at_zero) / slope
@@ -107,7 +107,7 @@ def _root(tables, work, m, target, at_zero, slope):
     return root - (level - target) / slope
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _watched_mode(tables, work, m, kind, time, phase):
     """Return the mode by its level, and note what would show a change."""
     level = compute(tables, work, layout(tables, FIRST_LEVEL) + m, time)
@@ -122,7 +122,7 @@ def _watched_mode(tables, work, m, kind, time, phase):
     return 1.0 if equal == (kind == _EQUAL) else 0.0
 
 
-@numba.njit(cache=True, nogil=True)
+@part
 def bit_of(kind, level):
     """Return what changes when a watched mode does: its value, or the side of an equality."""
     if kind == _FLOOR:
@@ -130,7 +130,7 @@ def bit_of(kind, level):
     return holds(_GREATER if kind in (_EQUAL, _NOT_EQUAL) else kind, level)
 
 
-@numba.njit(cache=True, nogil=True)
+@part
 def holds(kind, difference):
     """Return 1 where a comparison holds, given left side minus right side, else 0."""
     if kind == _LESS:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
 from tumble._typing import FloatArray, IntArray
@@ -27,6 +26,7 @@ from tumble.kernels._hybrid_tables import (
     HybridTables,
 )
 from tumble.kernels._interpreter import evaluate
+from tumble.kernels._jit import part
 from tumble.kernels._mass_action import LARGEST_COUNT, NEGATIVE_COUNT, OK, OVERFLOW
 from tumble.kernels._programs import Programs
 
@@ -73,13 +73,13 @@ class Work(NamedTuple):
     stack: FloatArray
 
 
-@numba.njit(cache=True, nogil=True)
+@part
 def row(tables, index):
     """Return a row of the tables."""
     return tables.data[tables.ptr[index] : tables.ptr[index + 1]]
 
 
-@numba.njit(cache=True, nogil=True)
+@part
 def layout(tables, index):
     """Return a number of the layout."""
     return tables.data[tables.ptr[LAYOUT] + index]
@@ -109,7 +109,7 @@ def _row(tables: HybridTables, index: Any) -> IntArray:
     return tables.data[tables.ptr[index] : tables.ptr[index + 1]]
 
 
-@numba.njit(cache=True, nogil=True)
+@part
 def borrow(tables, work):
     """Return both with arrays that are not counted."""
     code = tables.programs
@@ -130,7 +130,7 @@ def borrow(tables, work):
     )
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def compute(tables, work, program, time):
     """Return the value of a program in the present state."""
     programs = tables.programs
@@ -143,7 +143,7 @@ def compute(tables, work, program, time):
 # -- reactions ------------------------------------------------------------------------------------
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def propensity_of(tables, work, reaction, time):
     """Return a propensity in the present state, whatever its value."""
     data, ptr, state = tables.data, tables.ptr, work.state
@@ -158,7 +158,7 @@ def propensity_of(tables, work, reaction, time):
     return rate
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def refresh(tables, work, time):
     """Compute all propensities; return the first reaction whose is not valid, else -1."""
     for r in range(work.reactions.shape[1]):
@@ -167,7 +167,7 @@ def refresh(tables, work, time):
     return -1
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def renew(tables, work, reaction, time):
     """Compute one propensity, rounding below zero apart; return whether it is valid."""
     a = propensity_of(tables, work, reaction, time)
@@ -179,13 +179,13 @@ def renew(tables, work, reaction, time):
     return True
 
 
-@numba.njit(cache=True, nogil=True)
+@part
 def is_tolerable(reactions, reaction, a):
     """Return whether a propensity is finite, and not negative but for rounding."""
     return -ROUNDING * reactions[PEAK, reaction] <= a < LARGEST
 
 
-@numba.njit(cache=True, nogil=True)
+@part
 def choose(reactions, v):
     """Return the reaction in whose part of the sum ``v`` lies, -1 if all are 0."""
     total = 0.0
@@ -201,7 +201,7 @@ def choose(reactions, v):
     return chosen
 
 
-@numba.njit(cache=True, nogil=True)
+@part
 def fire(tables, work, reaction):
     """Apply a reaction to the counts; return OK, or what is wrong with them then."""
     data, ptr, state = tables.data, tables.ptr, work.state

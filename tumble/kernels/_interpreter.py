@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 
+from tumble.kernels._jit import inlined, part
 from tumble.kernels._programs import (
     CONSTANT,
     FIRST_BINARY,
@@ -57,7 +57,7 @@ _NOT = OPCODES["not"]
 _WHERE = OPCODES["where"]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _digamma(x):
     """Return ψ(x) by recurrence to x ≥ 10 and the asymptotic series (DLMF 5.11.2)."""
     if not x > -100.0:
@@ -71,7 +71,7 @@ def _digamma(x):
     return value + np.log(x) - 0.5 / x - series
 
 
-@numba.njit(inline="always", error_model="numpy")
+@inlined
 def power(a, b):
     """Return a to the power b.
 
@@ -94,7 +94,7 @@ def power(a, b):
     return a**b
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def binary(opcode, a, b):
     """Return a function of two arguments."""
     if opcode == _ADD:
@@ -130,7 +130,7 @@ def binary(opcode, a, b):
     return np.nan
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def unary(opcode, a):
     """Return a function of one argument."""
     if opcode == _NEGATIVE:
@@ -180,7 +180,7 @@ def unary(opcode, a):
     return np.nan
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def evaluate(code, constants, begin, end, state, params, time, stack):
     """Return the value of instructions ``begin … end-1`` of ``code``; 1/0 is inf, as in arrays.
 

@@ -18,11 +18,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from tumble._typing import FloatArray, IdArray, IntArray
 from tumble.kernels._direct import follow
+from tumble.kernels._jit import inlined, part
 from tumble.kernels._mass_action import INVALID_RATE, MAX_EVENTS, OK, rates_are_valid
 from tumble.kernels._philox import philox
 from tumble.kernels._tables import LawTables, NetworkTables
@@ -58,7 +58,26 @@ class Job(NamedTuple):
     events: IntArray
 
 
-@numba.njit(inline="always", error_model="numpy")
+class Space(NamedTuple):
+    """What lanes work in; arrays made in Python cost Numba nothing to compile."""
+
+    w: FloatArray
+    ids: IdArray
+    row: IntArray
+    output: IntArray
+
+
+def space(num_rows: int, num_lanes: int) -> Space:
+    """Return the space of lanes that are all free."""
+    return Space(
+        np.zeros((num_rows, num_lanes)),
+        np.zeros((3, num_lanes), np.uint64),
+        np.full(num_lanes, OVER),
+        np.zeros(num_lanes, np.int64),
+    )
+
+
+@inlined
 def draw(w, ids, key, num_lanes):
     """Fill the rows `WAIT` and `CHOICE` with the next draw of every lane."""
     low, high = key & _LOW, key >> _32
@@ -73,7 +92,7 @@ def draw(w, ids, key, num_lanes):
         w[WAIT, i] = exponential(w[WAIT, i])
 
 
-@numba.njit(inline="always", error_model="numpy")
+@inlined
 def late_lanes(w, first, num_lanes):
     """Return a bit for each of 64 lanes from ``first`` on: whether it has no time left.
 
@@ -85,7 +104,7 @@ def late_lanes(w, first, num_lanes):
     return word
 
 
-@numba.njit(inline="always", error_model="numpy")
+@inlined
 def settle(
     w, ids, row, output, before, num_lanes, num_species, times, max_events, states, codes, events
 ):
@@ -130,7 +149,7 @@ def settle(
     return num_over
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def refill(w, ids, row, output, job, todo, after):
     """Give each lane whose run is `OVER` the next one, or `NOTHING`.
 
@@ -145,7 +164,7 @@ def refill(w, ids, row, output, job, todo, after):
     return todo, idle
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _fill(w, ids, row, output, job, todo, lane, after):
     num_species, num_reactions = job.initial.shape[1], job.rates.shape[1]
     row[lane] = NOTHING
@@ -173,7 +192,7 @@ def _fill(w, ids, row, output, job, todo, lane, after):
     return todo
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def finish(w, ids, row, output, job, after):
     """Follow the runs that are left, one by one."""
     state = np.empty(job.initial.shape[1], np.int64)
@@ -198,7 +217,7 @@ def finish(w, ids, row, output, job, after):
             job.states[b, :, :] = -1
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def overdue(w, ids, row, max_events):
     """Mark the lanes at their last event; return after how many steps to look again."""
     most = np.int64(0)

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 
 from tumble.kernels._draws import two_normals
+from tumble.kernels._jit import inlined, kernel
 from tumble.kernels._laws import is_valid, opened, real_factor_of
 from tumble.kernels._mass_action import INVALID_RATE, LARGEST_COUNT, OK, OVERFLOW
 
 _BLOCK = np.uint64(1)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def langevin(
     tables,
     laws,
@@ -77,7 +77,7 @@ def langevin(
             states[b, :, :] = np.nan
 
 
-@numba.njit(inline="always", error_model="numpy")
+@inlined
 def _add_noise(fired, key, run, draw):
     """Add to each mean number of firings its normal noise; return the number of the next block."""
     for r in range(0, fired.shape[0], 2):
@@ -89,7 +89,7 @@ def _add_noise(fired, key, run, draw):
     return draw
 
 
-@numba.njit(inline="always", error_model="numpy")
+@inlined
 def _move(tables, fired, state):
     """Let reactions fire so many times; return a code."""
     for r in range(fired.shape[0]):

@@ -7,10 +7,11 @@ compiler turns into vector instructions. Values are bitwise those of
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from tumble._typing import FloatArray
 from tumble.kernels._interpreter import binary, power, unary
+from tumble.kernels._jit import inlined, part
 from tumble.kernels._laws import NO_TIME
 from tumble.kernels._programs import (
     CONSTANT,
@@ -20,6 +21,7 @@ from tumble.kernels._programs import (
     PARAMETER,
     SPECIES,
 )
+from tumble.kernels._tables import LawTables
 
 _ADD = OPCODES["add"]
 _MULTIPLY = OPCODES["multiply"]
@@ -29,27 +31,23 @@ _POWER = OPCODES["power"]
 _WHERE = OPCODES["where"]
 
 
-@numba.njit(cache=True, nogil=True)
-def stack_for(laws, num_lanes):
-    """Return a stack [depth, L] for the programs of ``laws``, which may be None."""
+def stack_for(laws: LawTables | None, num_lanes: int) -> FloatArray:
+    """Return a stack [depth, L] for the programs of ``laws``."""
     return np.empty((0 if laws is None else laws.depth, num_lanes))
 
 
-@numba.njit(cache=True, nogil=True)
-def slopes_for(laws, num_lanes):
-    """Return zeros [·, L], a row for each derivative of ``laws``, which may be None."""
-    if laws is None:
-        return np.zeros((0, num_lanes))
-    return np.zeros((laws.slope_parameter.shape[0], num_lanes))
+def slopes_for(laws: LawTables | None, num_lanes: int) -> FloatArray:
+    """Return zeros [·, L], a row for each derivative of ``laws``."""
+    return np.zeros((0 if laws is None else len(laws.slope_parameter), num_lanes))
 
 
-@numba.njit(inline="always")
+@inlined
 def has_law(laws, reaction):
     """Return whether the rate of a reaction is not mass action."""
     return laws.programs.ptr[reaction] < laws.programs.ptr[reaction + 1]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def rate_in_lanes(tables, laws, stack, reaction, w, first_state, first_param, rate):
     """Fill ``rate`` [L] with the law of a reaction; NaN where it gives no rate.
 
@@ -66,7 +64,7 @@ def rate_in_lanes(tables, laws, stack, reaction, w, first_state, first_param, ra
                 rate[i] = rate[i] if count[i] >= 0.0 else np.nan
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def slopes_in_lanes(laws, stack, reaction, w, first_state, first_param, rate, slope):
     """Fill the rows of ``slope`` [·, L] that belong to a reaction with its derivatives.
 
@@ -80,7 +78,7 @@ def slopes_in_lanes(laws, stack, reaction, w, first_state, first_param, rate, sl
             here[i] = value[i] if sound else np.nan
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def evaluate_in_lanes(programs, program, w, first_state, first_param, stack):
     """Leave the values of a program in ``stack[0]`` [L].
 
@@ -116,7 +114,7 @@ def evaluate_in_lanes(programs, program, w, first_state, first_param, stack):
                 here[i] = unary(opcode, here[i])
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _binary_in_lanes(opcode, a, b):
     """Put a function of ``a`` and ``b`` [L] in place of ``a``."""
     if opcode == _ADD:

@@ -6,10 +6,10 @@ loop over events would cost more than all the rest.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from tumble.kernels._interpreter import evaluate
+from tumble.kernels._jit import inlined, part
 from tumble.kernels._mass_action import combinations
 
 # Propensities are taken to stay the same between events: rates that read the time are not for the
@@ -17,7 +17,7 @@ from tumble.kernels._mass_action import combinations
 NO_TIME = 0.0
 
 
-@numba.njit(cache=True, nogil=True)
+@part
 def opened(laws):
     """Return (ptr, code, constants, stack) of the laws, or empty arrays where ``laws`` is None."""
     if laws is None:
@@ -26,7 +26,7 @@ def opened(laws):
     return programs.ptr, programs.code, programs.constants, np.empty(laws.depth)
 
 
-@numba.njit(cache=True, nogil=True)
+@part
 def opened_slopes(laws, num_reactions):
     """Return (first, parameter, ptr, code, constants) of the derivatives of the laws.
 
@@ -40,7 +40,7 @@ def opened_slopes(laws, num_reactions):
     return laws.slope_ptr, laws.slope_parameter, slopes.ptr, slopes.code, slopes.constants
 
 
-@numba.njit(inline="always")
+@inlined
 def factor_of(tables, laws, ptr, code, constants, stack, reaction, state, params):
     """Return what a reaction's rate constant is multiplied by.
 
@@ -53,7 +53,7 @@ def factor_of(tables, laws, ptr, code, constants, stack, reaction, state, params
     )
 
 
-@numba.njit(inline="always")
+@inlined
 def real_factor_of(tables, laws, ptr, code, constants, stack, reaction, state, params):
     """Return the same for real ``state`` [S] ≥ 0; see `ReactionNetwork.propensities`.
 
@@ -71,13 +71,13 @@ def real_factor_of(tables, laws, ptr, code, constants, stack, reaction, state, p
     )
 
 
-@numba.njit(inline="always")
+@inlined
 def is_valid(propensity):
     """Return whether a propensity is finite and not negative."""
     return 0.0 <= propensity < 1e300
 
 
-@numba.njit(cache=True, nogil=True)
+@part
 def find_slopes(first, ptr, code, constants, stack, reaction, state, params, propensity, slope):
     """Fill in ∂a_r / ∂params in ``state``.
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from tumble._typing import BoolArray, FloatArray, IntArray
 from tumble.kernels._direct import choose
 from tumble.kernels._draws import poisson
+from tumble.kernels._jit import inlined, kernel, part
 from tumble.kernels._laws import factor_of, is_valid, opened
 from tumble.kernels._mass_action import INVALID_RATE, LARGEST_COUNT, OK, OVERFLOW, fire
 from tumble.kernels._philox import two_uniforms
@@ -40,7 +40,7 @@ class _Work(NamedTuple):
     after: IntArray
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def tau_leaping(
     tables,
     laws,
@@ -87,7 +87,7 @@ def tau_leaping(
             states[b, :, :] = -1
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _follow(
     tables,
     laws,
@@ -168,7 +168,7 @@ def _follow(
                     culprit = r
 
 
-@numba.njit(inline="always", error_model="numpy")
+@inlined
 def _set_pace(tables, laws, law, rates, params, state, pace):
     """Compute all propensities; return a reaction whose propensity makes no sense, or -1."""
     ptr, program, constants, stack = law
@@ -181,7 +181,7 @@ def _set_pace(tables, laws, law, rates, params, state, pace):
     return culprit
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _leap(tables, state, work, total, left, key, run, draw, epsilon, num_critical, max_step):
     """Leap once, not beyond a time ``left``; return a code, the time it took, events and draw.
 
@@ -225,7 +225,7 @@ def _leap(tables, state, work, total, left, key, run, draw, epsilon, num_critica
     return _NO_LEAP, 0.0, 0, draw
 
 
-@numba.njit(inline="always", error_model="numpy")
+@inlined
 def _is_critical(tables, r, state, num_critical):
     """Return whether r could exhaust a reactant by firing ``num_critical`` times."""
     for j in range(tables.change_ptr[r], tables.change_ptr[r + 1]):
@@ -235,7 +235,7 @@ def _is_critical(tables, r, state, num_critical):
     return False
 
 
-@numba.njit(inline="always", error_model="numpy")
+@inlined
 def _add(tables, r, count, state):
     """Let r fire ``count`` times; return whether the counts are still such that can be held."""
     for j in range(tables.change_ptr[r], tables.change_ptr[r + 1]):
@@ -247,7 +247,7 @@ def _add(tables, r, count, state):
     return True
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _longest_step(tables, state, work, epsilon):
     """Return the step in which no propensity is expected to change by more than ε of itself.
 
@@ -271,7 +271,7 @@ def _longest_step(tables, state, work, epsilon):
     return longest
 
 
-@numba.njit(inline="always", error_model="numpy")
+@inlined
 def _set_orders(tables, laws, reads, law, rates, params, state, work):
     """Compute by how much of itself a propensity changes at most when a reactant does: the g_i.
 
@@ -302,7 +302,7 @@ def _set_orders(tables, laws, reads, law, rates, params, state, work):
             work.order[species] = max(work.order[species], molecules * slope / taken)
 
 
-@numba.njit(inline="always", error_model="numpy")
+@inlined
 def _slope_of_law(tables, laws, reads, law, rates, params, state, r, here):
     """Return the g of a rate law whose value is ``here``; at least 1."""
     ptr, program, constants, stack = law

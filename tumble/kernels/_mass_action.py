@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numba
+from tumble.kernels._jit import inlined
 
 OK, MAX_EVENTS, INVALID_RATE, OVERFLOW, NEGATIVE_COUNT = 0, 1, 2, 3, 4
 LARGEST_COUNT = 2**62
 
 
-@numba.njit(inline="always")
+@inlined
 def combinations(tables, reaction, state):
     """Return n (n-1) … (n-m+1) / m! over the reactants of ``reaction``, as a float."""
     factor = 1.0
@@ -19,7 +19,7 @@ def combinations(tables, reaction, state):
     return factor
 
 
-@numba.njit(inline="always")
+@inlined
 def fire(tables, reaction, state):
     """Apply ``reaction`` to ``state``; return OK, or what is wrong with the counts then."""
     code = OK
@@ -33,7 +33,7 @@ def fire(tables, reaction, state):
     return code
 
 
-@numba.njit(inline="always")
+@inlined
 def rates_are_valid(rates):
     """Return whether every rate constant is finite and not negative."""
     for rate in rates:

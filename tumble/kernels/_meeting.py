@@ -8,9 +8,9 @@ Reference: Anderson, SIAM J. Numer. Anal. 50 (2012), doi:10.1137/110849079 (spli
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from tumble.kernels._jit import inlined
 from tumble.kernels._laws import factor_of, is_valid
 from tumble.kernels._mass_action import INVALID_RATE, MAX_EVENTS, OK, fire
 from tumble.kernels._philox import two_uniforms
@@ -19,7 +19,7 @@ from tumble.kernels._uniforms import exponential
 _ONE = np.uint64(1)
 
 
-@numba.njit(inline="always", error_model="numpy")
+@inlined
 def follow_until_equal(
     tables,
     laws,
@@ -112,7 +112,7 @@ def follow_until_equal(
     return OK, np.int64(-1), np.int64(draw)
 
 
-@numba.njit(inline="always", error_model="numpy")
+@inlined
 def _differ(one, two):
     """Return whether two states are not the same."""
     for i in range(one.shape[0]):

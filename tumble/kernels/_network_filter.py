@@ -15,10 +15,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from tumble._typing import FloatArray
+from tumble.kernels._jit import kernel, part
 from tumble.kernels._network_motion import advance, multiply_add
 
 _TINY = 1e-300
@@ -59,7 +59,7 @@ def workspace(num_species: int, num_observed: int, num_slopes: int) -> Work:
     return Work(*(np.zeros(shape) for shape in shapes))
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def filter_series(
     reactants, change, rates, wanted, first, spans, data, scatter, counts, look, rounding, noise,
     place, work, value, slope, information, curvature,
@@ -100,7 +100,7 @@ def filter_series(
             return
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _expect(datum, look, rounding, noise, work):
     """Fill what is expected of a datum [O] by the state, what is left, and the noise of it.
 
@@ -126,7 +126,7 @@ def _expect(datum, look, rounding, noise, work):
             spread[o, o] = 1 / (2 * np.pi)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _condition(scatter, count, place, work, value, slope, information, curvature):
     """Add what a datum says, and condition the state on it. False where it cannot be."""
     rows, residual, white, cross = work.rows, work.residual, work.white, work.cross
@@ -173,7 +173,7 @@ def _condition(scatter, count, place, work, value, slope, information, curvature
     return True
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _add_slopes(weight, root, heavy, place, work, slope, information, curvature):
     """Add the slopes of a normal law's logarithm, and its Fisher information.
 
@@ -217,7 +217,7 @@ def _add_slopes(weight, root, heavy, place, work, slope, information, curvature)
                 information[k, q] += x * found[a, q]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _update(inverse, place, work):
     """Condition mean and covariance on a datum, m + K e and V − K X, and their slopes."""
     rows, steep, white, cross = work.rows, work.steep, work.white, work.cross
@@ -263,7 +263,7 @@ def _update(inverse, place, work):
                 work.state[place[s, u]] -= gain[s, a] * cross[u, a]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _inverted(matrix, factor, root, inverse):
     """Fill L and L⁻¹ for a positive ``matrix`` L Lᵀ [m, m], and its inverse.
 

@@ -6,15 +6,16 @@ s ≤ u, ``place`` tells.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from tumble.kernels._jit import part
 
 # Steps of Runge and Kutta are so long that the fastest mode decays by this much in one.
 _REACH = 0.25
 _MOST_STEPS = 400  # an interval; what is faster cannot be followed
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def advance(reactants, change, rates, active, wanted, span, place, work):
     """Carry the state and its slopes over a span of time; False where rates are too fast."""
     state, slopes = work.state, work.slopes
@@ -45,7 +46,7 @@ def advance(reactants, change, rates, active, wanted, span, place, work):
     return True
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _speed(reactants, change, rates, active, state, columns):
     """Return about how fast the mean relaxes: what a copy of a species changes, at most.
 
@@ -66,7 +67,7 @@ def _speed(reactants, change, rates, active, state, columns):
     return columns.max()
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _combinations(reactants, r, state):
     """Return h of reaction r, its derivatives by its first and second reactant, and the mixed one.
 
@@ -84,7 +85,7 @@ def _combinations(reactants, r, state):
     return x * y, y, x, 1.0
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _field(reactants, change, rates, active, place, state, out, matrix, flow):
     """Fill f(y) [P] and A = ∂f/∂y [P, P], by means of the Jacobian ``flow`` [S, S]."""
     n = change.shape[1]
@@ -130,7 +131,7 @@ def _field(reactants, change, rates, active, place, state, out, matrix, flow):
                 out[place[s, u]] += twice * state[place[v, u]]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _add_rates(reactants, change, wanted, place, state, adds):
     """Fill what the rates of reactions add to their own slopes [P, Q]."""
     n = change.shape[1]
@@ -156,7 +157,7 @@ def _add_rates(reactants, change, wanted, place, state, adds):
                     adds[row, q] += step * change[r, u] * h
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def multiply_add(matrix, table, adds, out):
     """Fill ``matrix`` [A, P] times ``table`` [P, Q] plus ``adds`` [A, Q]."""
     for a in range(matrix.shape[0]):

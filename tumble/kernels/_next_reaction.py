@@ -18,10 +18,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from tumble._typing import FloatArray, IntArray
+from tumble.kernels._jit import inlined, kernel, part
 from tumble.kernels._laws import factor_of, is_valid, opened
 from tumble.kernels._mass_action import INVALID_RATE, MAX_EVENTS, OK, fire
 from tumble.kernels._philox import philox
@@ -47,7 +47,7 @@ class _Clocks(NamedTuple):
     first: IntArray
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def next_reaction_method(
     tables,
     laws,
@@ -93,7 +93,7 @@ def next_reaction_method(
             states[b, :, :] = -1
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _follow(tables, laws, rates, params, state, clocks, start, times, key, run, max_events, states):
     """Follow one run to its last output; fill ``states`` [T, S]; return code, culprit, events."""
     ptr, program, constants, stack = opened(laws)
@@ -143,7 +143,7 @@ def _follow(tables, laws, rates, params, state, clocks, start, times, key, run, 
             _set_due(clocks, r)
 
 
-@numba.njit(inline="always", error_model="numpy")
+@inlined
 def _wind_up(clocks):
     """Set every clock to time 0, with nothing due."""
     width = clocks.due.shape[0]
@@ -156,7 +156,7 @@ def _wind_up(clocks):
     clocks.mark[:] = 0.0
 
 
-@numba.njit(inline="always", error_model="numpy")
+@inlined
 def _gap(clocks, key, run, r):
     """Return the next gap between jumps of clock r."""
     n = clocks.drawn[r]
@@ -170,7 +170,7 @@ def _gap(clocks, key, run, r):
     return exponential(uniform(a, b))
 
 
-@numba.njit(inline="always", error_model="numpy")
+@inlined
 def _set_due(clocks, r):
     """Compute when r is due, and put the queue in order."""
     due, first = clocks.due, clocks.first

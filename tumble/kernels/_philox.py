@@ -10,9 +10,9 @@ known answers.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from tumble.kernels._jit import inlined, kernel
 from tumble.kernels._uniforms import uniform
 
 _M0 = np.uint64(0xD2511F53)
@@ -23,7 +23,7 @@ _LOW = np.uint64(0xFFFFFFFF)
 _32 = np.uint64(32)
 
 
-@numba.njit(inline="always")
+@inlined
 def philox(c0, c1, c2, c3, k0, k1):
     """Return the four 32-bit words (held in uint64) of ten rounds of Philox4x32."""
     # Words carry garbage above their 32 bits between rounds: cutting it off once, where a word is
@@ -37,20 +37,20 @@ def philox(c0, c1, c2, c3, k0, k1):
     return c0 & _LOW, c1 & _LOW, c2 & _LOW, c3 & _LOW
 
 
-@numba.njit(inline="always", error_model="numpy")
+@inlined
 def two_uniforms(key, run, draw):
     """Return two independent uniforms in (0, 1) of key, run and draw, all uint64."""
     a, b, c, d = philox(draw & _LOW, draw >> _32, run & _LOW, run >> _32, key & _LOW, key >> _32)
     return uniform(a, b), uniform(c, d)
 
 
-@numba.njit(cache=True)
+@kernel
 def philox_block(counter, key):
     """Return the four output words for counter words [4] and key words [2], both uint64."""
     return philox(counter[0], counter[1], counter[2], counter[3], key[0], key[1])
 
 
-@numba.njit(cache=True)
+@kernel
 def fill_uniforms(key, runs, first_draw, out):
     """Fill ``out`` [B, D, 2] with the uniforms of draws first_draw … of each run [B]."""
     for b in range(out.shape[0]):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from tumble.kernels._direct import follow
+from tumble.kernels._jit import inlined, kernel
 from tumble.kernels._tree import follow_in_tree, leaves
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def record(
     tables,
     laws,
@@ -45,7 +45,7 @@ def record(
         _keep_after(path_times[here], start)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def record_in_trees(
     tables,
     laws,
@@ -79,7 +79,7 @@ def record_in_trees(
         _keep_after(path_times[here], start)
 
 
-@numba.njit(inline="always", error_model="numpy")
+@inlined
 def _keep_after(path_times, start):
     """Mend the times that were rounded to ``start`` or before it."""
     j = 0

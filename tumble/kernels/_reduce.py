@@ -6,13 +6,13 @@ parameters a run belongs to. Runs that failed are left out. Kernels add to what 
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from tumble.kernels._jit import kernel
 from tumble.kernels._mass_action import OK
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def add_moments(states, codes, group, count, reference, first, second):
     """Add deviations from a reference, and their squares, to ``first`` and ``second`` [G, T, S].
 
@@ -34,7 +34,7 @@ def add_moments(states, codes, group, count, reference, first, second):
                 second[g, t, s] += d * d
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def add_covariances(states, codes, group, count, reference, first, second):
     """As `add_moments`, with products of all pairs in ``second`` [G, T, S, S]."""
     num_runs, num_times, num_species = states.shape
@@ -57,7 +57,7 @@ def add_covariances(states, codes, group, count, reference, first, second):
                         second[g, t, r, s] += product
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def add_values(states, codes, group, counts):
     """Count runs by value, in ``counts`` [G, T, S, K + 2].
 
@@ -76,7 +76,7 @@ def add_values(states, codes, group, counts):
                 counts[g, t, s, k] += 1
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def add_bins(states, codes, group, edges, counts):
     """Count runs between ``edges`` [K + 1], in ``counts`` [G, T, S, K + 2].
 

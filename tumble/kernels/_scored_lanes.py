@@ -6,19 +6,24 @@ over to another kernel, so that its integrals are rounded alike whatever runs be
 
 from __future__ import annotations
 
-import numba
+from typing import NamedTuple
+
 import numpy as np
 
+from tumble._typing import FloatArray, IntArray
+from tumble.kernels._jit import inlined, kernel, part
 from tumble.kernels._lanes import (
     CHOICE,
     FIRST_STATE,
     LEFT,
     OVER,
     WAIT,
+    Job,
     draw,
     late_lanes,
     overdue,
     refill,
+    space,
 )
 from tumble.kernels._law_lanes import has_law, rate_in_lanes, slopes_for, slopes_in_lanes, stack_for
 from tumble.kernels._mass_action import INVALID_RATE, MAX_EVENTS, OK
@@ -29,9 +34,10 @@ LANES, _GROUP = 128, 8
 _ZERO, _ONE = np.uint64(0), np.uint64(1)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def direct_method_with_exposure(job, fired, exposure, scores):
-    """Run a `tumble.kernels._lanes.Job`, and fill what the score needs.
+def direct_method_with_exposure(
+    job: Job, fired: IntArray, exposure: FloatArray, scores: FloatArray
+) -> None:
+    """Run a job, and fill what the score needs.
 
     From ``start`` to each time: firings ``fired`` [B, T, R]; ``exposure`` [B, T, R] = ∫ h_r ds,
     with h_r the combinations of reactants, or the rate of a law; and ``scores`` [B, T, Q], the
@@ -40,18 +46,40 @@ def direct_method_with_exposure(job, fired, exposure, scores):
     num_runs, num_reactions = job.rates.shape
     num_species, num_params = job.initial.shape[1], scores.shape[2]
     num_lanes = min(LANES, (num_runs + _GROUP - 1) // _GROUP * _GROUP)
-    w = np.zeros((FIRST_STATE + 2 * num_species + num_reactions + num_params, num_lanes))
-    stack = stack_for(job.laws, num_lanes)
-    slope = slopes_for(job.laws, num_lanes)
-    score = np.zeros((num_params, num_lanes))
-    running = np.zeros((num_reactions + 1, num_lanes))
-    factor = np.zeros((num_reactions, num_lanes))
-    integral = np.zeros((num_reactions, num_lanes))
-    count = np.zeros((num_reactions, num_lanes), np.int64)
-    chosen, span = np.zeros(num_lanes), np.zeros(num_lanes)
-    ids = np.zeros((3, num_lanes), np.uint64)
-    row = np.full(num_lanes, OVER)
-    output = np.zeros(num_lanes, np.int64)
+    work = _Work(
+        stack_for(job.laws, num_lanes),
+        slopes_for(job.laws, num_lanes),
+        np.zeros((num_params, num_lanes)),
+        np.zeros((num_reactions + 1, num_lanes)),
+        np.zeros((num_reactions, num_lanes)),
+        np.zeros((num_reactions, num_lanes)),
+        np.zeros((num_reactions, num_lanes), np.int64),
+        np.zeros(num_lanes),
+        np.zeros(num_lanes),
+    )
+    rows = FIRST_STATE + 2 * num_species + num_reactions + num_params
+    _run(job, space(rows, num_lanes), work, fired, exposure, scores)
+
+
+class _Work(NamedTuple):
+    """What belongs to the lanes of scored runs."""
+
+    stack: FloatArray
+    slope: FloatArray
+    score: FloatArray
+    running: FloatArray
+    factor: FloatArray
+    integral: FloatArray
+    firings: IntArray
+    chosen: FloatArray
+    span: FloatArray
+
+
+@kernel
+def _run(job, lanes, work, fired, exposure, scores):
+    w, ids, row, output = lanes
+    stack, slope, score, running, factor, integral, count, chosen, span = work
+    num_runs, num_species, num_lanes = job.rates.shape[0], job.initial.shape[1], w.shape[1]
     # Not literal numbers, for which Numba would compile every function a second time.
     nobody, before = np.int64(0), np.int64(FIRST_STATE)
     after = before + num_species
@@ -87,7 +115,7 @@ def direct_method_with_exposure(job, fired, exposure, scores):
             scores[b, :, :] = np.nan
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _find_factors(w, factor, running, stack, slope, tables, laws, before, num_species):
     """Fill the combinations of reactants h_r of each lane, and the running sums of a_r.
 
@@ -123,7 +151,7 @@ def _find_factors(w, factor, running, stack, slope, tables, laws, before, num_sp
                 here[i] = below[i] + rate[i] * h[i]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _choose(w, running, chosen):
     """Choose the reaction of each lane: the first whose running sum exceeds the target."""
     for i in range(chosen.shape[0]):
@@ -134,7 +162,7 @@ def _choose(w, running, chosen):
             chosen[i] += 1.0 if here[i] <= w[CHOICE, i] else 0.0
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _pass_time(w, running, factor, integral, span):
     """Let the waiting time pass, and integrate up to the event or the next output."""
     num_reactions, num_lanes = factor.shape
@@ -151,7 +179,7 @@ def _pass_time(w, running, factor, integral, span):
             sum_[i] += h[i] * span[i]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _pass_time_of_laws(laws, slope, score, span):
     """Take the expected score of the laws off, up to the event or the next output."""
     if laws is None:
@@ -162,7 +190,7 @@ def _pass_time_of_laws(laws, slope, score, span):
             total[i] -= change[i] * span[i]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _pass_time_in_lane(laws, slope, score, lane, passed):
     """Do the same for one lane and a time ``passed``."""
     if laws is None:
@@ -171,7 +199,7 @@ def _pass_time_in_lane(laws, slope, score, lane, passed):
         score[laws.slope_parameter[p], lane] -= slope[p, lane] * passed
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _fire_laws(laws, chosen, factor, slope, score):
     """Add ∂ log a_r of the reaction that fires in each lane."""
     if laws is None:
@@ -182,7 +210,7 @@ def _fire_laws(laws, chosen, factor, slope, score):
             score[laws.slope_parameter[p], i] += slope[p, i] / factor[r, i]
 
 
-@numba.njit(inline="always", error_model="numpy")
+@inlined
 def _settle(
     w, ids, row, output, before, num_species, factor, integral, count, slope, score, job, fired,
     exposure, scores,
@@ -233,7 +261,7 @@ def _settle(
     return num_over
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _start_anew(row, integral, count, score):
     for lane in range(row.shape[0]):
         if row[lane] == OVER:

@@ -7,9 +7,9 @@ event costs what it changes and not the size of the network.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from tumble.kernels._jit import inlined, kernel, part
 from tumble.kernels._laws import factor_of, find_slopes, is_valid, opened, opened_slopes
 from tumble.kernels._mass_action import INVALID_RATE, MAX_EVENTS, OK, fire
 from tumble.kernels._philox import two_uniforms
@@ -17,7 +17,7 @@ from tumble.kernels._tree import find, leaves, sum_above
 from tumble.kernels._uniforms import exponential
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def direct_method_in_trees_with_exposure(job, fired, exposure, scores):
     """Run a `tumble.kernels._lanes.Job`, and fill what the score needs.
 
@@ -42,7 +42,7 @@ def direct_method_in_trees_with_exposure(job, fired, exposure, scores):
             scores[b, :, :] = np.nan
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _follow(
     tables, laws, rates, params, state, tree, width, start, times, key, run, max_events, states,
     fired, exposure, scores,
@@ -109,7 +109,7 @@ def _follow(
         sum_above(tree, nodes, num_affected, width)
 
 
-@numba.njit(inline="always", error_model="numpy")
+@inlined
 def _catch_up(reaction, now, factor, slope, first, parameter, since, integral, score):
     """Add the time in which a propensity has not changed to its integral and the score."""
     span = now - since[reaction]
@@ -119,7 +119,7 @@ def _catch_up(reaction, now, factor, slope, first, parameter, since, integral, s
         score[parameter[p]] -= slope[p] * span
 
 
-@numba.njit(inline="always", error_model="numpy")
+@inlined
 def _write(k, state, count, integral, score, states, fired, exposure, scores):
     """Write down all at output ``k``."""
     for i in range(state.shape[0]):

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from tumble.kernels._jit import kernel, part
 from tumble.kernels._lanes import (
     CHOICE,
     FEW,
     FIRST_STATE,
     LEFT,
-    OVER,
     WAIT,
+    Job,
     draw,
     finish,
     overdue,
     refill,
     settle,
+    space,
 )
 from tumble.kernels._law_lanes import has_law, rate_in_lanes, stack_for
 
@@ -25,18 +26,23 @@ LANES = 128
 _FEW_CHANGES = 12
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def direct_method_in_lanes(job):
-    """Run a `tumble.kernels._lanes.Job` of any network."""
+def direct_method_in_lanes(job: Job) -> None:
+    """Run a job of any network."""
     num_species, num_reactions = job.initial.shape[1], job.rates.shape[1]
     num_params = 0 if job.laws is None else job.params.shape[1]
-    w = np.zeros((FIRST_STATE + 2 * num_species + num_reactions + num_params, LANES))
-    stack = stack_for(job.laws, LANES)
-    running = np.zeros((num_reactions + 1, LANES))
-    chosen = np.zeros(LANES)
-    ids = np.zeros((3, LANES), np.uint64)
-    row = np.full(LANES, OVER)
-    output = np.zeros(LANES, np.int64)
+    _run(
+        job,
+        space(FIRST_STATE + 2 * num_species + num_reactions + num_params, LANES),
+        stack_for(job.laws, LANES),
+        np.zeros((num_reactions + 1, LANES)),
+        np.zeros(LANES),
+    )
+
+
+@kernel
+def _run(job, lanes, stack, running, chosen):
+    w, ids, row, output = lanes
+    num_species = job.initial.shape[1]
     # Not literal numbers, for which Numba would compile every function a second time.
     nobody, before = np.int64(0), np.int64(FIRST_STATE)
     after = before + num_species
@@ -64,7 +70,7 @@ def direct_method_in_lanes(job):
     finish(w, ids, row, output, job, before)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _choose(w, running, chosen, stack, tables, laws, before, num_species):
     """Choose the reaction of each lane and let its time pass; return whether any was flagged."""
     num_reactions = running.shape[0] - 1
@@ -113,7 +119,7 @@ def _choose(w, running, chosen, stack, tables, laws, before, num_species):
     return flagged != 0
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def any_order(w, factor, tables, before, first, last):
     """Fill ``factor`` [L] with the combinations of reactants of any order."""
     factor[:] = 1.0
@@ -124,7 +130,7 @@ def any_order(w, factor, tables, before, first, last):
                 factor[i] *= (x[i] - k) / (k + 1)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def fire_in_lanes(w, chosen, tables, before, after, num_species):
     """Write the counts after the chosen reactions."""
     for s in range(num_species):

@@ -10,17 +10,17 @@ Blue, Beichl, Sullivan, Phys. Rev. E 51 (1995), doi:10.1103/PhysRevE.51.R867 (su
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from tumble.kernels._direct import note
+from tumble.kernels._jit import inlined, kernel, part
 from tumble.kernels._laws import factor_of, is_valid, opened
 from tumble.kernels._mass_action import INVALID_RATE, MAX_EVENTS, OK, fire
 from tumble.kernels._philox import two_uniforms
 from tumble.kernels._uniforms import exponential
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@kernel
 def direct_method_in_trees(job):
     """Run a `tumble.kernels._lanes.Job` of a network of many reactions."""
     width = leaves(job.rates.shape[1])
@@ -38,7 +38,7 @@ def direct_method_in_trees(job):
             job.states[b, :, :] = -1
 
 
-@numba.njit(cache=True, error_model="numpy")
+@part
 def leaves(num_reactions):
     """Return the number of leaves of a tree: the first power of two that is enough.
 
@@ -50,7 +50,7 @@ def leaves(num_reactions):
     return width
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@part
 def follow_in_tree(
     tables,
     laws,
@@ -123,7 +123,7 @@ def follow_in_tree(
         sum_above(tree, nodes, count, width)
 
 
-@numba.njit(inline="always", error_model="numpy")
+@inlined
 def sum_above(tree, nodes, count, width):
     """Sum up again all that lies above the first ``count`` of ``nodes``, each node once."""
     # Leaves are listed in order, so those with the same parent follow each other.
@@ -139,13 +139,13 @@ def sum_above(tree, nodes, count, width):
         count = kept
 
 
-@numba.njit(inline="always", error_model="numpy")
+@inlined
 def find(tree, width, target):
     """Return the reaction in whose share of the sum ``target`` falls."""
     return find_with_rest(tree, width, target)[0]
 
 
-@numba.njit(inline="always", error_model="numpy")
+@inlined
 def find_with_rest(tree, width, target):
     """Return the same, and by how much ``target`` exceeds the lower end of its share."""
     n = 1

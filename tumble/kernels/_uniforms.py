@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
+
+from tumble.kernels._jit import inlined, kernel
 
 _LOW = np.uint64(0xFFFFFFFF)
 _ONE = np.uint64(0x3FF0000000000000)  # the bits of 1.0
@@ -63,14 +64,14 @@ def trailing_zeros(context, bits):
     return types.int64(types.uint64), generate
 
 
-@numba.njit(inline="always", error_model="numpy")
+@inlined
 def uniform(high, low):
     """Return (n + ½) 2⁻⁵² with n the upper 52 bits of the words ``high`` and ``low`` (uint64)."""
     bits = ((high << _20) & _FRACTION) | ((low & _LOW) >> _12)
     return _as_float(bits | _ONE) - _LESS_ONE
 
 
-@numba.njit(inline="always", error_model="numpy")
+@inlined
 def exponential(u):
     """Return −log u for u in (0, 1), to two units in the last place.
 
@@ -92,7 +93,7 @@ def exponential(u):
     return -_fma(np.float64(k), _LN2, _fma(twice * z, tail, twice))
 
 
-@numba.njit(cache=True)
+@kernel
 def fill_exponentials(u, out):
     """Fill ``out`` [n] with −log u [n]."""
     for i in range(u.shape[0]):
