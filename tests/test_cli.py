@@ -487,6 +487,23 @@ def test_the_cache_is_optional(tmp_path, monkeypatch):
     assert cache_folder() == tmp_path / "file" / "tumble"
 
 
+def test_compiled_code_is_kept_apart_by_kinds_of_processors(tmp_path):
+    code = (
+        "import os, tumble.cli._setup as s; s._keep_compiled_code(); "
+        "print(os.environ['JAX_COMPILATION_CACHE_DIR']); print(s._processor()); "
+        "s.Path.read_text = lambda path: 'flags : another'; print(s._processor())"
+    )
+    environment = os.environ | {
+        "PYTHONPATH": str(Path(__file__).parents[1]), "XDG_CACHE_HOME": str(tmp_path),
+    }  # fmt: skip
+    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    folder, here, elsewhere = done.stdout.split()
+    assert Path(folder).name == here != elsewhere
+
+
 @pytest.mark.slow
 def test_a_movie_from_a_file_to_its_report(tumble):
     assert tumble("example", "infection", "--to", "movie").exit_code == 0

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -55,6 +58,18 @@ def test_a_batch_that_hangs_costs_only_the_runs_that_do():
     found = simulate(box, {"k": [0, 1, 2, 3, 4, 5, 6]}, times=[1.0, 2.0])
     assert np.flatnonzero(found.codes[:, 0]).tolist() == [2]
     assert found.codes[2, 0] == SampleCode.TIMEOUT
+
+
+def test_compilation_does_not_count(tmp_path):
+    """In a process that has compiled nothing yet, even a call with a short limit may draw."""
+    code = (
+        "from tumble import BlackBox, simulate\n"
+        "def coin(params, times, c): return times * c.flip(params['p'])\n"
+        "box = BlackBox(coin, ['p'], ['x'], choices=True, timeout=0.05)\n"
+        "assert not simulate(box, {'p': 0.5}, times=[1.0], num_samples=5).codes.any()"
+    )
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
 
 
 def test_worker_processes_keep_the_limit_and_threads_refuse_it():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
+import platform
 import signal
 import sys
 import warnings
@@ -30,7 +32,7 @@ def _keep_compiled_code() -> None:
     # By the environment, so that neither JAX is loaded here nor a choice of the user replaced.
     if "JAX_COMPILATION_CACHE_DIR" in os.environ or "jax" in sys.modules:
         return
-    folder = cache_folder() / "jax"
+    folder = cache_folder() / "jax" / _processor()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK):
@@ -40,6 +42,20 @@ def _keep_compiled_code() -> None:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+
+def _processor() -> str:
+    """Return a name for the kind of processor.
+
+    XLA compiles for the one it runs on and does not ask again: of several machines that share a
+    home folder, each needs code of its own, or it may meet instructions that it does not have.
+    """
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        kind = next(line for line in lines if line.startswith(("flags", "Features")))
+    except (OSError, StopIteration):
+        kind = platform.processor()
+    return hashlib.blake2b(f"{platform.machine()} {kind}".encode(), digest_size=8).hexdigest()
 
 
 def cache_folder() -> Path:

@@ -100,8 +100,9 @@ class BlackBox(AbstractBlackBox):
       a generator has no streams for single runs. Default ``False``.
     - ``timeout``: seconds that a call may take before it is given up. Needs the main thread of a
       process and an operating system with alarms (not Windows), and cannot interrupt compiled code
-      before it returns to Python; where that is not enough, take `ExternalProgram`. Default
-      ``None``: no limit.
+      before it returns to Python; where that is not enough, take `ExternalProgram`. What the
+      function compiles, with Numba say, should have been called before: an alarm in the midst of
+      that leaves the compiler in disorder. Default ``None``: no limit.
 
     The function must draw nothing but from what it is given, and must not keep anything from one
     call to the next: a run is a function of parameters, times, seed and run number, in whatever

@@ -20,6 +20,9 @@ class RunUniforms(AbstractUniforms):
         self._key, self._runs = np.uint64(stream.key), np.require(runs, np.uint64, ["C"])
         self._table = np.empty((len(runs), 0))
         self._used, self._blocks = 0, 0
+        # At once, as the kernel may have to be compiled: in a call with a time limit that would
+        # count against it, and an alarm in the midst of it leaves Numba in disorder.
+        self._make(1)
 
     def take(self, count: int) -> FloatArray:
         """See `AbstractUniforms.take`."""
