@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
+import pytest
 import xarray as xr
 
 from tumble import noise
@@ -150,3 +153,16 @@ def z_of_counts(counts, expected):
     counts, expected = counts[expected > 0], expected[expected > 0]
     freedom = len(counts) - 1
     return (((counts - expected) ** 2 / expected).sum() - freedom) / np.sqrt(2 * freedom)
+
+
+def mostly_slow(*columns):
+    """All combinations for `parametrize`, slow but for a few in which each value occurs."""
+    most = max(map(len, columns))
+    few = {tuple(i % len(column) for column in columns) for i in range(most)}
+    return [
+        pytest.param(
+            *(column[i] for column, i in zip(columns, places, strict=True)),
+            marks=[] if places in few else pytest.mark.slow,
+        )
+        for places in product(*(range(len(column)) for column in columns))
+    ]

@@ -54,8 +54,7 @@ def test_loss_and_gradient_are_exact_within_four_standard_errors(case, member, l
     assert abs(found.value - value) < 4 * np.sqrt(found.value_variance)
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("loss", LOSSES[:2], ids=str)
+@pytest.mark.parametrize(("case", "loss"), helpers.mostly_slow(list(CASES), LOSSES[:2]), ids=str)
 def test_small_batches_are_unbiased(case, loss):
     make, blocks = CASES[case]
     bound, z, _, gradient = bind(make, loss)

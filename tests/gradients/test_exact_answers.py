@@ -168,12 +168,18 @@ LONG = [(make, ENERGY) for make in PROBLEMS if make is not immigration_death]
 LONG += [(make, WAVES) for make in (immigration_death, noisy_decay)]
 LONG += [(make, ROUNDED) for make in (immigration_death, sir)]
 LONG += [(sir, JOINT_WAVES), (noisy_decay, JOINT_WAVES)]
-EXACT += [pytest.param(*case, marks=pytest.mark.slow) for case in LONG]
+CASES = helpers.mostly_slow(EXACT, ESTIMATORS)
+CASES += [pytest.param(c, e, marks=pytest.mark.slow) for c in LONG for e in ESTIMATORS]
 
 
-@pytest.mark.parametrize(("make", "loss"), EXACT, ids=lambda v: getattr(v, "__name__", str(v)))
-@pytest.mark.parametrize("estimator", ESTIMATORS, ids=str)
-def test_loss_and_gradient_are_exact_within_four_standard_errors(make, loss, estimator):
+def shown(value):
+    """A name for a case of `CASES`."""
+    return f"{value[0].__name__}-{value[1]}" if isinstance(value, tuple) else str(value)
+
+
+@pytest.mark.parametrize(("case", "estimator"), CASES, ids=shown)
+def test_loss_and_gradient_are_exact_within_four_standard_errors(case, estimator):
+    make, loss = case
     problem, theta = make()
     bound = loss.bind(twice(problem))
     z = problem.space.to_fit(np.array(theta))
@@ -269,8 +275,9 @@ def check_small_batches(make, loss, estimator, num_batches):
     assert np.all(np.abs(mean - gradient) < 4 * error)
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS, ids=str)
-@pytest.mark.parametrize("loss", [*LOSSES, ENERGY, WAVES], ids=str)
+@pytest.mark.parametrize(
+    ("loss", "estimator"), helpers.mostly_slow([*LOSSES, ENERGY, WAVES], ESTIMATORS), ids=str
+)
 def test_batches_of_eight_are_unbiased(loss, estimator):
     check_small_batches(immigration_death, loss, estimator, 5_000)
 

@@ -130,7 +130,11 @@ def test_observables_and_noise_with_parameters_of_their_own():
     assert_exact(estimated(problem, [m, scale], Pathwise()), exact)
 
 
-@pytest.mark.parametrize("relaxation", [StraightThrough(), SecondOrder()], ids=repr)
+@pytest.mark.parametrize(
+    "relaxation",
+    [pytest.param(StraightThrough(), marks=pytest.mark.slow), SecondOrder()],
+    ids=repr,
+)
 def test_batches_of_eight_are_unbiased_where_it_is_exact(relaxation):
     """The mean of a binomial number, in a loss that is a square."""
     check_batches_of_eight(Pathwise(relaxation), 1_000)

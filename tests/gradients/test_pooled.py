@@ -36,7 +36,9 @@ def test_loss_and_gradient_are_exact_within_four_standard_errors(make, loss):
     assert abs(found.value - value) < 4 * np.sqrt(found.value_variance)
 
 
-@pytest.mark.parametrize("loss", LOSSES, ids=str)
+@pytest.mark.parametrize(
+    "loss", [LOSSES[0], *(pytest.param(x, marks=pytest.mark.slow) for x in LOSSES[1:])], ids=str
+)
 def test_small_pools_are_unbiased(loss):
     """40 runs, of which the pilots take 20; weights from the runs averaged would bias them."""
     bound, z, _, gradient = bind(immigration_death, loss)

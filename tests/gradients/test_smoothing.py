@@ -146,9 +146,10 @@ def test_simultaneous_perturbation_against_the_master_equation(estimator, loss):
     assert 4 * found.standard_errors.max() < 0.5 * np.abs(exact).max()
 
 
-@pytest.mark.parametrize("loss", LOSSES, ids=str)
 @pytest.mark.parametrize(
-    "estimator", [SMOOTHERS[0], SMOOTHERS[3], SIGNED[0], SIGNED[2]], ids=lambda e: type(e).__name__
+    ("loss", "estimator"),
+    helpers.mostly_slow(LOSSES, [SMOOTHERS[0], SMOOTHERS[3], SIGNED[0], SIGNED[2]]),
+    ids=lambda v: type(v).__name__,
 )
 def test_batches_of_eight_are_unbiased_for_what_is_smoothed(estimator, loss):
     bound = loss.bind(sir())

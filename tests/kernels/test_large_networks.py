@@ -65,7 +65,11 @@ def colonies(size):
 
 @pytest.mark.parametrize(
     "estimator",
-    [ScoreFunction(), ScoreFunction(LinearResponse()), CoupledDifference()],
+    [
+        ScoreFunction(),
+        pytest.param(ScoreFunction(LinearResponse()), marks=pytest.mark.slow),
+        CoupledDifference(),
+    ],
     ids=["score", "linear response", "pairs"],
 )
 def test_gradients_of_many_reactions_are_exact(estimator, monkeypatch):

@@ -161,7 +161,10 @@ def gibbs(grid, num_colors, energy, temperature):
     return weights / weights.sum(), energies / grid.num_sites, states
 
 
-@pytest.mark.parametrize("temperature", [1.5, 2.3, 4.0])
+@pytest.mark.parametrize(
+    "temperature",
+    [pytest.param(1.5, marks=pytest.mark.slow), 2.3, pytest.param(4.0, marks=pytest.mark.slow)],
+)
 def test_ising_has_its_equilibrium(temperature):
     weights, energies, states = gibbs(
         SMALL, 2, lambda a, b: -(2 * a - 1) * (2 * b - 1), temperature
@@ -185,6 +188,7 @@ def test_a_field_points_the_spins():
     assert abs(values.mean() - exact) < 4 * values.std() / np.sqrt(len(values))
 
 
+@pytest.mark.slow
 def test_potts_has_its_equilibrium():
     grid = Grid((2, 4), VonNeumann())
     weights, energies, states = gibbs(grid, 3, lambda a, b: -(a == b).astype(float), 0.8)

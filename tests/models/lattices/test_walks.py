@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from tests import helpers
 from tumble import Experiment, Parameter, Problem, simulate
 from tumble._random import Stream
 from tumble.gradients import AlternativePath, CoupledDifference, ScoreFunction
@@ -100,8 +101,11 @@ def test_displacements_are_exact(case):
     assert np.all(np.abs(run.mean(0) - exact(list(params.values()), times)) < 4 * error)
 
 
-@pytest.mark.parametrize("estimator", [ScoreFunction(), AlternativePath(2)], ids=lambda e: e.label)
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    ("case", "estimator"),
+    helpers.mostly_slow(list(CASES), [ScoreFunction(), AlternativePath(2)]),
+    ids=str,
+)
 def test_derivatives_are_exact(case, estimator):
     model, params, times, exact = CASES[case]
     experiment = Experiment({"time": times, "msd": [1.0] * len(times)}, kind="mean", num_averaged=9)
