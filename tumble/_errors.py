@@ -78,6 +78,13 @@ def shown(value: object) -> str:
     return text if len(text) <= 100 else f"{text[:97]}..."
 
 
+def elided(lines: list[str], most: int = 40) -> list[str]:
+    """Return ``lines``, or the first of them and one that says how many more there are."""
+    if len(lines) <= most:
+        return lines
+    return [*lines[: most - 1], f"… and {len(lines) - most + 1} more"]
+
+
 def require_whole(name: str, value: Any, least: int = 1) -> None:
     """Raise `ParameterError` unless ``value`` is a whole number of at least ``least``."""
     whole = isinstance(value, Integral) and not isinstance(value, bool)

@@ -12,7 +12,14 @@ from typing import Any
 import numpy as np
 
 from tumble._binding import Binding
-from tumble._errors import DataError, ModelError, ParameterError, require_known, require_mapping
+from tumble._errors import (
+    DataError,
+    ModelError,
+    ParameterError,
+    elided,
+    require_known,
+    require_mapping,
+)
 from tumble._experiment import Experiment, ObservedData
 from tumble._expressions import Expression, parse
 from tumble._observable import Observable
@@ -191,11 +198,13 @@ class Problem:
             for e in self.experiments
         )
         lines = [f"Problem: {len(self.experiments)} experiment(s) of kind {self.kind} ({shapes})"]
+        unknown = []
         for name, p in self.space.parameters.items():
             prior = f", prior {p.prior}" if p.prior else ""
             size = f" x {p.shape}" if p.shape else ""
-            lines.append(f"  {name}{size} in [{p.lower:g}, {p.upper:g}], {p.scale}{prior}")
-        lines += [f"  {name} = {value:g}" for name, value in self.fixed.items()]
+            unknown.append(f"{name}{size} in [{p.lower:g}, {p.upper:g}], {p.scale}{prior}")
+        known = [f"{name} = {value:g}" for name, value in self.fixed.items()]
+        lines += [f"  {line}" for line in [*elided(unknown), *elided(known)]]
         return "\n".join([*lines, *("  " + x for x in repr(self.model).splitlines())])
 
     # -- private -----------------------------------------------------

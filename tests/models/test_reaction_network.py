@@ -218,6 +218,17 @@ def test_repr():
     assert repr(helpers.arrival()).endswith("  0 -> X ; k")
 
 
+def test_long_networks_are_shown_in_part():
+    chain = ReactionNetwork.from_text("\n".join(f"X{i} -> X{i + 1} ; k" for i in range(50)))
+    *shown, last, conserved = repr(chain).splitlines()
+    assert (len(shown), last) == (40, "  … and 11 more")
+    assert conserved.startswith("  conserved: X0 + X1")
+    page = chain._repr_html_()
+    assert page.count("<tr>") == page.count("</tr>") == 40
+    assert "<tr><td colspan=4>… and 11 more</td></tr>" in page
+    assert ReactionNetwork.from_text(chain.to_text()) == chain
+
+
 def test_html():
     text = ReactionNetwork.from_text("0 -> X ; k\n2 X -> Y ; 0.5")._repr_html_()
     for part in ("2 species", "2 reactions", "∅", "2 X", "<i>k</i>", "<i>0.5</i>"):

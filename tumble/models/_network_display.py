@@ -6,6 +6,7 @@ import html
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from tumble._errors import elided
 from tumble.models._reaction import format_side
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def network_summary(network: ReactionNetwork) -> str:
     width = max(len(r.equation) for r in network.reactions)
     lines = [
         *_declarations(network),
-        *(f"{r.equation:<{width}} ; {r.rate}" for r in network.reactions),
+        *elided([f"{r.equation:<{width}} ; {r.rate}" for r in network.reactions]),
         *_events(network),
         *_conserved(network),
     ]
@@ -35,17 +36,21 @@ def network_summary(network: ReactionNetwork) -> str:
 
 def network_html(network: ReactionNetwork) -> str:
     """Return what a notebook shows."""
-    rows = "".join(
-        f"<tr><td style='text-align:left'>{_side_html(r.reactants)}</td>"
+    rows = [
+        f"<td style='text-align:left'>{_side_html(r.reactants)}</td>"
         f"<td>{'→' if r.is_mass_action else '⇒'}</td>"
         f"<td style='text-align:left'>{_side_html(r.products)}</td>"
-        f"<td><i>{html.escape(str(r.rate))}</i></td></tr>"
+        f"<td><i>{html.escape(str(r.rate))}</i></td>"
         for r in network.reactions
+    ]
+    table = "".join(
+        f"<tr>{row if row.startswith('<td') else f'<td colspan=4>{row}</td>'}</tr>"
+        for row in elided(rows)
     )
     notes = [*_declarations(network), *_events(network), *_conserved(network)]
     return (
         f"<div><b>ReactionNetwork</b> · {len(network.species)} species · "
-        f"{len(network.reactions)} reactions<table>{rows}</table>"
+        f"{len(network.reactions)} reactions<table>{table}</table>"
         + "".join(f"<div>{html.escape(note)}</div>" for note in notes)
         + "</div>"
     )
