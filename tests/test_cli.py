@@ -487,6 +487,13 @@ def test_the_cache_is_optional(tmp_path, monkeypatch):
     assert cache_folder() == tmp_path / "file" / "tumble"
 
 
+def test_python_dash_m():
+    done = subprocess.run(
+        [sys.executable, "-m", "tumble", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("tumble ")
+
+
 def test_compiled_code_is_kept_apart_by_kinds_of_processors(tmp_path):
     code = (
         "import os, tumble.cli._setup as s; s._keep_compiled_code(); "
