@@ -65,3 +65,11 @@ def test_nothing_is_printed(capfd):
     with pytest.raises(ModelError):
         tb.read_antimony("A -> -> ;")
     assert capfd.readouterr() == ("", "")
+
+
+def test_what_was_read_is_not_itself_a_model():
+    read = tb.read_antimony("species A; A = 9; J: A => ; k * A; k = 1")
+    with pytest.raises(ModelError) as caught:
+        tb.simulate(read, {}, times=[1.0])
+    assert "\n" not in str(caught.value)
+    assert "Give its `network`, its `params`" in str(caught.value)

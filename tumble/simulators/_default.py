@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tumble._errors import ModelError
+from tumble._errors import ModelError, shown
 from tumble.models import AbstractLattice, BlackBox, CellularPotts, ExternalProgram, ReactionNetwork
 from tumble.simulators._base import AbstractSimulator
 from tumble.simulators._black_box import CallFunction, CallWithChoices
@@ -29,9 +29,12 @@ def default_simulator(model: Any) -> AbstractSimulator:
         return LatticeSteps()
     if isinstance(model, CellularPotts):
         return Metropolis()
-    advice = " Wrap a function of your own: tb.BlackBox(function, …)." if callable(model) else ""
+    advice = ""
+    if callable(model):
+        advice = " Wrap a function of your own: tb.BlackBox(function, …)."
+    elif isinstance(getattr(model, "network", None), ReactionNetwork):
+        advice = " Give its `network`, its `params` and its `initial`."
     raise ModelError(
-        f"`model` is {model!r}, expected a ReactionNetwork, a BlackBox, an ExternalProgram, a "
-        "lattice or a CellularPotts."
-        f"{advice}"
+        f"`model` is {shown(model)}, expected a ReactionNetwork, a BlackBox, an ExternalProgram, a "
+        f"lattice or a CellularPotts.{advice}"
     )
