@@ -252,7 +252,13 @@ time.sleep(20)
     assert done.stderr == b""
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [
+        (signal.SIGINT, 130),
+        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow),
+    ],
+)
 def test_a_fit_that_is_stopped_leaves_a_readable_folder(tumble, write, tmp_path, number, status):
     from tumble.io import RunFolder
 

@@ -64,9 +64,12 @@ def test_one_series_is_fitted_by_its_likelihood():
     assert np.allclose(np.diag(exact.covariance), np.diag(fit.covariance), rtol=0.3)
 
 
-@pytest.mark.parametrize("warm_start", [True, False])
 @pytest.mark.parametrize(
-    "gradient", [None, ScoreFunction(), CoupledDifference(), AlternativePath()], ids=str
+    ("warm_start", "gradient"),
+    helpers.mostly_slow(
+        [True, False], [None, ScoreFunction(), CoupledDifference(), AlternativePath()]
+    ),
+    ids=str,
 )
 def test_averages_are_fitted_by_their_moments(warm_start, gradient):
     start = {"k": 2.0, "gamma": 8.0}

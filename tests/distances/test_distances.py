@@ -7,6 +7,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import norm, wasserstein_distance
 
+from tests import helpers
 from tumble._errors import CapabilityError, ParameterError
 from tumble.distances import EnergyDistance, MaximumMeanDiscrepancy, WassersteinDistance
 from tumble.distances._thresholds import cells
@@ -118,8 +119,11 @@ def test_noise_enters_by_its_distribution():
         np.testing.assert_allclose(slope, central, atol=1e-8)
 
 
-@pytest.mark.parametrize("joint", [False, True])
-@pytest.mark.parametrize("member", [EnergyDistance(), MaximumMeanDiscrepancy()], ids=str)
+@pytest.mark.parametrize(
+    ("joint", "member"),
+    helpers.mostly_slow([False, True], [EnergyDistance(), MaximumMeanDiscrepancy()]),
+    ids=str,
+)
 def test_features_of_normal_data(member, joint):
     data = RNG.normal(size=(300, 2, 2)) * [1.0, 3.0]
     real = np.zeros(2, bool)

@@ -62,8 +62,9 @@ def test_small_batches_are_unbiased(case, loss):
     assert np.all(np.abs(mean - gradient) < 4 * error)
 
 
-@pytest.mark.parametrize("num_runs", [300, 2_000])  # blocks in as many batches, or in calls
-@pytest.mark.parametrize("member", MEMBERS[:2], ids=lambda m: m.label)
+@pytest.mark.parametrize(  # blocks in as many batches, or in calls
+    ("member", "num_runs"), helpers.mostly_slow(MEMBERS[:2], [300, 2_000]), ids=str
+)
 def test_the_stated_covariance_is_that_of_repeats(member, num_runs):
     make, blocks = CASES["times"]
     bound, z, _, gradient = bind(make, LOSSES[0])

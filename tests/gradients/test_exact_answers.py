@@ -306,6 +306,7 @@ def test_products_over_the_same_runs_would_be_biased():
     assert np.any(np.abs(np.mean(plug_in, axis=0) - gradient) > 6 * error)
 
 
+@pytest.mark.slow
 def test_the_stated_covariance_is_that_of_repeats():
     problem, theta = sir()
     bound = MomentMatching(order=2).bind(twice(problem))

@@ -281,9 +281,13 @@ def test_nothing_moves_the_states(estimator):
 
 
 @pytest.mark.parametrize(
-    "simulator", [Langevin(0.1), TauLeaping(), NextReactionMethod(), DirectMethod()], ids=str
+    ("estimator", "simulator"),
+    helpers.mostly_slow(
+        [SMOOTHERS[0], SMOOTHERS[3], SIGNED[0]],
+        [Langevin(0.1), TauLeaping(), NextReactionMethod(), DirectMethod()],
+    ),
+    ids=str,
 )
-@pytest.mark.parametrize("estimator", [SMOOTHERS[0], SMOOTHERS[3], SIGNED[0]], ids=str)
 def test_any_simulator_will_do(estimator, simulator):
     """E[X] = kT under all of them."""
     bound = MomentMatching(order=1).bind(arrival(upper=1e6, simulator=simulator))

@@ -161,7 +161,14 @@ def test_law_after_some_attempts_is_that_of_the_enumerated_chain(name):
     assert z_of_counts(found, wrong) > 4
 
 
-@pytest.mark.parametrize("name", ["gradient, medium around", "active", "both"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("gradient, medium around", marks=pytest.mark.slow),
+        pytest.param("active", marks=pytest.mark.slow),
+        "both",
+    ],
+)
 def test_scores_are_the_derivatives_of_the_enumerated_chain(name):
     model, runs = MODELS[name], 8000
     attempts = model.grid.num_sites + 2

@@ -87,7 +87,13 @@ def test_several_experiments_are_one_loss():
 
 
 @pytest.mark.parametrize(
-    "distance", [EnergyDistance(), MaximumMeanDiscrepancy(), WassersteinDistance()], ids=str
+    "distance",
+    [
+        EnergyDistance(),
+        pytest.param(MaximumMeanDiscrepancy(), marks=pytest.mark.slow),
+        pytest.param(WassersteinDistance(), marks=pytest.mark.slow),
+    ],
+    ids=str,
 )
 def test_a_fit_from_end_to_end(distance, tmp_path):
     problem = problem_of(snapshots(400))

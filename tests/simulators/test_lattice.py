@@ -167,7 +167,12 @@ def test_straight_through_is_too_large_for_many_steps():
 
 @pytest.mark.parametrize(
     "estimator",
-    [ScoreFunction(), AlternativePath(2), Pathwise(), Pathwise(SecondOrder())],
+    [
+        ScoreFunction(),
+        AlternativePath(2),
+        pytest.param(Pathwise(), marks=pytest.mark.slow),
+        pytest.param(Pathwise(SecondOrder()), marks=pytest.mark.slow),
+    ],
     ids=str,
 )
 def test_normal_numbers_and_counts(estimator):

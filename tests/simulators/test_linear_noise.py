@@ -215,8 +215,7 @@ REPORTS = {
 }
 
 
-@pytest.mark.parametrize("law", REPORTS)
-@pytest.mark.parametrize("rate", [0.5, 60.0])
+@pytest.mark.parametrize(("law", "rate"), helpers.mostly_slow(list(REPORTS), [0.5, 60.0]))
 def test_reports_of_what_has_died_out_have_a_bounded_density(law, rate):
     """Whole numbers have the variance of rounding, which is all there is left at rate 60."""
     reported, moments_of, slope = REPORTS[law]

@@ -94,6 +94,7 @@ def related(problem, text):
     return {others[i].equation: rate for i, rate in found.items()}
 
 
+@pytest.mark.slow
 def test_one_population_has_a_relation_that_two_have_not():
     """S = S (S − 1)/2 · 2/(N − 1) + S I/(N − 1) + S R/(N − 1) where S + I + R = N."""
     one = problem_of(CLOSED, ["S", "I", "R"], START)

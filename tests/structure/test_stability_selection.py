@@ -114,6 +114,7 @@ def test_the_bound_holds_for_lots():
     assert 0 < np.mean(counts) < bound + 4 * error
 
 
+@pytest.mark.slow
 def test_other_searches_serve():
     library = mass_action(["S", "I", "R"], conserve=["S + I + R"],
                           forbid=["S -> R", "2 I -> 2 R", "2 S -> 2 R"])  # fmt: skip

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from tests import helpers
 from tumble import Experiment, Parameter, Problem, bootstrap, fit, simulate
 from tumble._bootstrap import simulated_movies
 from tumble._errors import CapabilityError, DataError, ModelError
@@ -122,11 +123,12 @@ def test_means_are_those_of_the_enumeration(member):
 
 
 @pytest.mark.parametrize(
-    "estimator",
-    [ScoreFunction(), AlternativePath(2), CoupledDifference(0.05)],
-    ids=lambda e: e.label,
+    ("member", "estimator"),
+    helpers.mostly_slow(
+        list(MEMBERS), [ScoreFunction(), AlternativePath(2), CoupledDifference(0.05)]
+    ),
+    ids=str,
 )
-@pytest.mark.parametrize("member", MEMBERS)
 def test_derivatives_are_those_of_the_enumeration(member, estimator):
     model, params, law = MEMBERS[member]
     theta = np.array(list(params.values()))
