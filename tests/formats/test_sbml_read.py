@@ -17,7 +17,7 @@ from tests.formats.sbml_text import (
     rule,
     species,
 )
-from tumble._errors import ModelError
+from tumble._errors import ModelError, SimulationError
 from tumble._expressions import parse
 from tumble.models import Event, Variable
 
@@ -451,19 +451,27 @@ def test_a_reversible_reaction_with_one_direction_is_one():
     assert read.network == tb.ReactionNetwork.from_text("A -> 0 ; k")
 
 
-def test_directions_that_cannot_be_told_apart_are_refused():
+def test_a_law_that_is_no_difference_is_that_of_one_direction():
     text = model(species("A", 8), parameter("k", -3), parameter("j", 1),
                  reaction("R", {"A": 1}, {}, "k * A - j", reversible=True))  # fmt: skip
-    with pytest.raises(ModelError) as caught:
-        tb.read_sbml(text)
-    assert str(caught.value) == (
-        "the text: reaction 'R' (line 15) is reversible, but its law 'k * A - j' is not a "
-        "difference of two terms that are never negative, of which the first depends on the "
-        "reactants and the second on the products; write the two directions as reactions of their "
-        "own, or say that it is not reversible."
+    read = tb.read_sbml(text)
+    assert read.notes == (
+        "Reaction 'R' is said to be reversible, but its law 'k * A - j' is not a difference of two "
+        "rates: it is taken as that of the forward direction, and a run in which it becomes "
+        "negative fails.",
     )
+    with pytest.raises(SimulationError, match=r"reaction 'A => 0 ; k \* A - j' in 1"):
+        tb.simulate(read.network, read.params, initial=read.initial, times=[1.0])
     positive = tb.read_sbml(text.replace('value="-3"', 'value="3"'))
     assert propensities(positive, {"A": 8}) == [24, 1]
+
+
+def test_a_seasonal_law_need_not_be_said_to_have_one_direction():
+    text = model(species("A", 0), parameter("k", 5),
+                 reaction("R", {}, {"A": 1}, "k * (1 + sin(time))", reversible=True))  # fmt: skip
+    read = tb.read_sbml(text)
+    assert [r.equation for r in read.network.reactions] == ["0 => A"]
+    assert "forward direction" in read.notes[0]
 
 
 def test_a_difference_that_is_not_one_of_directions_is_refused():

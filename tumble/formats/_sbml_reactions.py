@@ -93,7 +93,15 @@ class ReactionReader:
         if not element.getReversible() or self.signs.nonnegative(flat):
             return [self._one(element, reactants, products, written)]
         parts = self.signs.difference(flat)
-        if parts is None or not _are_directions(parts, reactants, products):
+        if parts is None:
+            # Files say that a reaction is reversible by default, whatever its law is.
+            self.table.notes.append(
+                f"Reaction {element.getId()!r} is said to be reversible, but its law '{written}' "
+                "is not a difference of two rates: it is taken as that of the forward direction, "
+                "and a run in which it becomes negative fails."
+            )
+            return [self._one(element, reactants, products, written)]
+        if not _are_directions(parts, reactants, products):
             raise ModelError(
                 f"{owner} is reversible, but its law '{written}' is not a difference of two terms "
                 "that are never negative, of which the first depends on the reactants and the "
