@@ -50,7 +50,8 @@ def coupled_pairs_in_lanes(job: Job) -> None:
         num_lanes = num_lanes // (2 * _GROUP) * _GROUP
     _run(
         job,
-        space(rows, num_lanes),
+        rows,
+        space(num_lanes),
         stack_for(job.laws, num_lanes),
         np.zeros((num_reactions + 1, num_lanes)),
         np.zeros((2, num_reactions, num_lanes)),
@@ -59,10 +60,11 @@ def coupled_pairs_in_lanes(job: Job) -> None:
 
 
 @kernel
-def _run(job, lanes, stack, running, propensity, firing):
-    w, ids, row, output = lanes
+def _run(job, num_rows, lanes, stack, running, propensity, firing):
+    ids, row, output = lanes
     fires, other_fires = firing[0], firing[1]
-    num_species, num_lanes = job.initial.shape[1] // 2, w.shape[1]
+    num_species, num_lanes = job.initial.shape[1] // 2, len(row)
+    w = np.zeros((num_rows, num_lanes))
     # Not literal numbers, for which Numba would compile every function a second time.
     nobody, first_state = np.int64(0), np.int64(FIRST_STATE)
     until_check = job.max_events

@@ -24,7 +24,7 @@ import numpy as np
 from tumble.kernels._interpreter import binary, unary
 from tumble.kernels._jit import inlined, kernel
 from tumble.kernels._lanes import (
-    CHOICE, FEW, LEFT, WAIT, draw, finish, overdue, refill, settle, space,
+    CHOICE, FEW, LEFT, OVER, WAIT, draw, finish, overdue, refill, settle,
 )
 
 LANES = {lanes}
@@ -35,8 +35,13 @@ HAS_LAWS = {has_laws}
 
 _RUN = """
 @kernel
-def _run(job, lanes):
-    w, ids, row, output = lanes
+def run(job):
+    # Made here, so that the compiler knows how far rows are apart, and that they do not overlap:
+    # the loops of large networks would be no vector code else.
+    w = np.zeros(({rows}, LANES))
+    ids = np.zeros((3, LANES), np.uint64)
+    row = np.full(LANES, OVER)
+    output = np.zeros(LANES, np.int64)
     times, states, codes, events = job.times, job.states, job.codes, job.events
     max_events, until_check = job.max_events, job.max_events
     todo, idle = refill(w, ids, row, output, job, np.int64(0), np.int64(A))
@@ -71,10 +76,6 @@ def _run(job, lanes):
                 todo, idle = refill(w, ids, row, output, job, todo, np.int64(A))
                 active -= idle
     finish(w, ids, row, output, job, np.int64(A))
-
-
-def run(job):
-    _run(job, space({rows}, LANES))
 """
 
 

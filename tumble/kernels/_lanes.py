@@ -59,18 +59,19 @@ class Job(NamedTuple):
 
 
 class Space(NamedTuple):
-    """What lanes work in; arrays made in Python cost Numba nothing to compile."""
+    """What lanes have beside the workspace; arrays made in Python cost nothing to compile.
 
-    w: FloatArray
+    The workspace is made in the kernel, where the compiler knows that its rows do not overlap.
+    """
+
     ids: IdArray
     row: IntArray
     output: IntArray
 
 
-def space(num_rows: int, num_lanes: int) -> Space:
+def space(num_lanes: int) -> Space:
     """Return the space of lanes that are all free."""
     return Space(
-        np.zeros((num_rows, num_lanes)),
         np.zeros((3, num_lanes), np.uint64),
         np.full(num_lanes, OVER),
         np.zeros(num_lanes, np.int64),

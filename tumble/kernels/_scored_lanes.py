@@ -58,7 +58,7 @@ def direct_method_with_exposure(
         np.zeros(num_lanes),
     )
     rows = FIRST_STATE + 2 * num_species + num_reactions + num_params
-    _run(job, space(rows, num_lanes), work, fired, exposure, scores)
+    _run(job, rows, space(num_lanes), work, fired, exposure, scores)
 
 
 class _Work(NamedTuple):
@@ -76,10 +76,11 @@ class _Work(NamedTuple):
 
 
 @kernel
-def _run(job, lanes, work, fired, exposure, scores):
-    w, ids, row, output = lanes
+def _run(job, num_rows, lanes, work, fired, exposure, scores):
+    ids, row, output = lanes
     stack, slope, score, running, factor, integral, count, chosen, span = work
-    num_runs, num_species, num_lanes = job.rates.shape[0], job.initial.shape[1], w.shape[1]
+    num_runs, num_species, num_lanes = job.rates.shape[0], job.initial.shape[1], len(row)
+    w = np.zeros((num_rows, num_lanes))
     # Not literal numbers, for which Numba would compile every function a second time.
     nobody, before = np.int64(0), np.int64(FIRST_STATE)
     after = before + num_species

@@ -32,7 +32,8 @@ def direct_method_in_lanes(job: Job) -> None:
     num_params = 0 if job.laws is None else job.params.shape[1]
     _run(
         job,
-        space(FIRST_STATE + 2 * num_species + num_reactions + num_params, LANES),
+        FIRST_STATE + 2 * num_species + num_reactions + num_params,
+        space(LANES),
         stack_for(job.laws, LANES),
         np.zeros((num_reactions + 1, LANES)),
         np.zeros(LANES),
@@ -40,8 +41,9 @@ def direct_method_in_lanes(job: Job) -> None:
 
 
 @kernel
-def _run(job, lanes, stack, running, chosen):
-    w, ids, row, output = lanes
+def _run(job, num_rows, lanes, stack, running, chosen):
+    w = np.zeros((num_rows, LANES))
+    ids, row, output = lanes
     num_species = job.initial.shape[1]
     # Not literal numbers, for which Numba would compile every function a second time.
     nobody, before = np.int64(0), np.int64(FIRST_STATE)
