@@ -78,11 +78,11 @@ def shown(value: object) -> str:
     return text if len(text) <= 100 else f"{text[:97]}..."
 
 
-def elided(lines: list[str], most: int = 40) -> list[str]:
+def elided(lines: list[str], most: int = 40, last: str = "… and {} more") -> list[str]:
     """Return ``lines``, or the first of them and one that says how many more there are."""
     if len(lines) <= most:
         return lines
-    return [*lines[: most - 1], f"… and {len(lines) - most + 1} more"]
+    return [*lines[: most - 1], last.format(len(lines) - most + 1)]
 
 
 def require_whole(name: str, value: Any, least: int = 1) -> None:

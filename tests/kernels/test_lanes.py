@@ -117,7 +117,14 @@ def test_lanes_that_read_rate_laws_end_like_single_runs(case):
     assert_same_as_one_by_one(direct_method_in_lanes, job(case, num_runs=1))
 
 
-@pytest.mark.parametrize("case", ["third order, batches and a catalyst", next(iter(LAWS))])
+@pytest.mark.parametrize(
+    "case",
+    [
+        "third order, batches and a catalyst",
+        next(iter(LAWS)),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ["sir", *list(LAWS)[1:]]),
+    ],
+)
 def test_a_kernel_made_for_the_network_gives_the_same_paths(generated, case):
     kernel = generated(case)
     assert_same_as_one_by_one(kernel, job(case))

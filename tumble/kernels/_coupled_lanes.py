@@ -17,11 +17,11 @@ from tumble.kernels._lanes import (
     OVER,
     WAIT,
     Job,
+    bookkeeping,
     draw,
     late_lanes,
     overdue,
     refill,
-    space,
 )
 from tumble.kernels._law_lanes import has_law, rate_in_lanes, stack_for
 from tumble.kernels._mass_action import INVALID_RATE, MAX_EVENTS, OK
@@ -37,9 +37,8 @@ _ZERO, _ONE = np.uint64(0), np.uint64(1)
 def coupled_pairs_in_lanes(job: Job) -> None:
     """Run pairs of a network.
 
-    ``job`` has ``tables`` of the network and two copies side by
-    side in its arrays: ``rates`` [B, 2 R], ``params`` [B, 2 Q], ``initial`` [B, 2 S], ``states``
-    [B, 2 T, S].
+    ``job`` has ``tables`` of the network and two copies side by side in its arrays:
+    ``rates`` [B, 2 R], ``params`` [B, 2 Q], ``initial`` [B, 2 S], ``states`` [B, 2 T, S].
     """
     num_pairs = job.rates.shape[0]
     num_reactions, num_species = job.rates.shape[1] // 2, job.initial.shape[1] // 2
@@ -51,7 +50,7 @@ def coupled_pairs_in_lanes(job: Job) -> None:
     _run(
         job,
         rows,
-        space(num_lanes),
+        bookkeeping(num_lanes),
         stack_for(job.laws, num_lanes),
         np.zeros((num_reactions + 1, num_lanes)),
         np.zeros((2, num_reactions, num_lanes)),
@@ -60,8 +59,8 @@ def coupled_pairs_in_lanes(job: Job) -> None:
 
 
 @kernel
-def _run(job, num_rows, lanes, stack, running, propensity, firing):
-    ids, row, output = lanes
+def _run(job, num_rows, books, stack, running, propensity, firing):
+    ids, row, output = books
     fires, other_fires = firing[0], firing[1]
     num_species, num_lanes = job.initial.shape[1] // 2, len(row)
     w = np.zeros((num_rows, num_lanes))

@@ -33,8 +33,8 @@ def kernel(function: Callable[..., Any]) -> Any:
 def part(function: Callable[..., Any]) -> Any:
     """Compile what kernels call.
 
-    Entrances for Python and for C, which Numba makes for everything, are a fifth of the time that
-    kernels take to compile. Numba would crash where there is none.
+    Entrances for Python and for C, which Numba makes for everything, take long to compile. Where
+    there is none, a call from Python would crash the process, and raises `TypeError` instead.
     """
     compiled = numba.njit(**_OPTIONS, **_NO_ENTRANCES)(function)
     compiled.__class__ = _Part

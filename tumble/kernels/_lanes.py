@@ -58,8 +58,8 @@ class Job(NamedTuple):
     events: IntArray
 
 
-class Space(NamedTuple):
-    """What lanes have beside the workspace; arrays made in Python cost nothing to compile.
+class Bookkeeping(NamedTuple):
+    """What is noted of each lane beside the workspace: made in Python, which is not compiled.
 
     The workspace is made in the kernel, where the compiler knows that its rows do not overlap.
     """
@@ -69,9 +69,9 @@ class Space(NamedTuple):
     output: IntArray
 
 
-def space(num_lanes: int) -> Space:
-    """Return the space of lanes that are all free."""
-    return Space(
+def bookkeeping(num_lanes: int) -> Bookkeeping:
+    """Return that of lanes which are all free."""
+    return Bookkeeping(
         np.zeros((3, num_lanes), np.uint64),
         np.full(num_lanes, OVER),
         np.zeros(num_lanes, np.int64),

@@ -19,11 +19,11 @@ from tumble.kernels._lanes import (
     OVER,
     WAIT,
     Job,
+    bookkeeping,
     draw,
     late_lanes,
     overdue,
     refill,
-    space,
 )
 from tumble.kernels._law_lanes import has_law, rate_in_lanes, slopes_for, slopes_in_lanes, stack_for
 from tumble.kernels._mass_action import INVALID_RATE, MAX_EVENTS, OK
@@ -58,7 +58,7 @@ def direct_method_with_exposure(
         np.zeros(num_lanes),
     )
     rows = FIRST_STATE + 2 * num_species + num_reactions + num_params
-    _run(job, rows, space(num_lanes), work, fired, exposure, scores)
+    _run(job, rows, bookkeeping(num_lanes), work, fired, exposure, scores)
 
 
 class _Work(NamedTuple):
@@ -76,8 +76,8 @@ class _Work(NamedTuple):
 
 
 @kernel
-def _run(job, num_rows, lanes, work, fired, exposure, scores):
-    ids, row, output = lanes
+def _run(job, num_rows, books, work, fired, exposure, scores):
+    ids, row, output = books
     stack, slope, score, running, factor, integral, count, chosen, span = work
     num_runs, num_species, num_lanes = job.rates.shape[0], job.initial.shape[1], len(row)
     w = np.zeros((num_rows, num_lanes))

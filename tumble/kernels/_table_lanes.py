@@ -12,12 +12,12 @@ from tumble.kernels._lanes import (
     LEFT,
     WAIT,
     Job,
+    bookkeeping,
     draw,
     finish,
     overdue,
     refill,
     settle,
-    space,
 )
 from tumble.kernels._law_lanes import has_law, rate_in_lanes, stack_for
 
@@ -33,7 +33,7 @@ def direct_method_in_lanes(job: Job) -> None:
     _run(
         job,
         FIRST_STATE + 2 * num_species + num_reactions + num_params,
-        space(LANES),
+        bookkeeping(LANES),
         stack_for(job.laws, LANES),
         np.zeros((num_reactions + 1, LANES)),
         np.zeros(LANES),
@@ -41,9 +41,9 @@ def direct_method_in_lanes(job: Job) -> None:
 
 
 @kernel
-def _run(job, num_rows, lanes, stack, running, chosen):
+def _run(job, num_rows, books, stack, running, chosen):
     w = np.zeros((num_rows, LANES))
-    ids, row, output = lanes
+    ids, row, output = books
     num_species = job.initial.shape[1]
     # Not literal numbers, for which Numba would compile every function a second time.
     nobody, before = np.int64(0), np.int64(FIRST_STATE)

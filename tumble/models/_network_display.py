@@ -37,16 +37,13 @@ def network_summary(network: ReactionNetwork) -> str:
 def network_html(network: ReactionNetwork) -> str:
     """Return what a notebook shows."""
     rows = [
-        f"<td style='text-align:left'>{_side_html(r.reactants)}</td>"
+        f"<tr><td style='text-align:left'>{_side_html(r.reactants)}</td>"
         f"<td>{'→' if r.is_mass_action else '⇒'}</td>"
         f"<td style='text-align:left'>{_side_html(r.products)}</td>"
-        f"<td><i>{html.escape(str(r.rate))}</i></td>"
+        f"<td><i>{html.escape(str(r.rate))}</i></td></tr>"
         for r in network.reactions
     ]
-    table = "".join(
-        f"<tr>{row if row.startswith('<td') else f'<td colspan=4>{row}</td>'}</tr>"
-        for row in elided(rows)
-    )
+    table = "".join(elided(rows, last="<tr><td colspan=4>… and {} more</td></tr>"))
     notes = [*_declarations(network), *_events(network), *_conserved(network)]
     return (
         f"<div><b>ReactionNetwork</b> · {len(network.species)} species · "

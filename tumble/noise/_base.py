@@ -83,7 +83,10 @@ class AbstractNoise(abc.ABC):
 
 @dataclass(frozen=True)
 class Exact(AbstractNoise):
-    """No measurement noise: the datum is the observable itself, a count."""
+    """No measurement noise: the datum is the observable itself, a count.
+
+    Gaussian likelihoods add the variance of rounding, see `AbstractNoise.counts`.
+    """
 
     counts: ClassVar[bool] = True
 
