@@ -18,6 +18,7 @@ from tumble._random import Stream
 from tumble._typing import FloatArray, IdArray, IntArray, JaxArray
 from tumble.models import AbstractModel
 from tumble.noise import AbstractNoise, DatumLaw, Exact
+from tumble.noise._base import ROUNDING
 from tumble.priors import AbstractPrior
 
 # A run from an initial mean between two whole numbers starts from one of them. The score of that
@@ -202,7 +203,7 @@ class Binding:
         See `AbstractNoise.counts`; 0 for laws of real numbers.
         """
         counted = [self.observables[name].noise.counts for name in self.observed.names]
-        return np.array(counted) / 12
+        return np.array(counted) * ROUNDING
 
     # -- private -----------------------------------------------------
 

@@ -12,6 +12,9 @@ import numpy as np
 from tumble._errors import ParameterError
 from tumble._typing import FloatArray
 
+ROUNDING = 1 / 12
+"""Variance of rounding to whole numbers (Sheppard's correction)."""
+
 
 class AbstractNoise(abc.ABC):
     """The distribution of a datum y given the observable x and parameters.
@@ -24,9 +27,9 @@ class AbstractNoise(abc.ABC):
     counts: ClassVar[bool] = False
     """Whether data are whole numbers ≥ 0.
 
-    Gaussian likelihoods then add the variance of rounding, 1/12 (Sheppard's correction), so that
-    their density approximates the probability of a count, and stays bounded where the variance of
-    the data goes to 0: a population without noise, or reports of one that has died out.
+    Gaussian likelihoods then add the variance of rounding, `ROUNDING`, so that their density
+    approximates the probability of a count, and stays bounded where the variance of the data goes
+    to 0: a population without noise, or reports of one that has died out.
     """
 
     positive: ClassVar[bool] = False

@@ -10,10 +10,10 @@ import numpy as np
 
 from tumble._errors import CapabilityError
 from tumble._typing import FloatArray, IntArray, JaxArray
+from tumble.noise._base import ROUNDING
 from tumble.structure._library import ReactionLibrary
 from tumble.structure._posterior import NetworkPosterior
 
-_ROUNDING = 1 / 12
 _LEAST = 1e-3  # copies
 _MOST = 2.0  # times the largest number of copies
 _SUBSTEPS = 4  # an interval
@@ -161,7 +161,7 @@ def _loss(slots: Any, data: Any, blur: JaxArray) -> JaxArray:
             return (m + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4), v), None
 
         (m, v), _ = jax.lax.scan(step, (x, jnp.zeros((size, size))), None, length=_SUBSTEPS)
-        v = v + jnp.diag(_ROUNDING + blur * scale)
+        v = v + jnp.diag(ROUNDING + blur * scale)
         factor = jnp.linalg.cholesky(v)
         white = jax.scipy.linalg.solve_triangular(factor, y - m, lower=True)
         return 0.5 * white @ white + jnp.log(jnp.diag(factor)).sum()
