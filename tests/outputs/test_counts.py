@@ -14,10 +14,14 @@ def test_all_counts_are_kept_by_default():
     np.testing.assert_array_equal(sir().data, sir(Counts()).data)
 
 
-def test_some_species_in_the_order_asked_for():
-    some = sir(Counts(["R", "I"]))
-    assert some.species == ("R", "I")
-    np.testing.assert_array_equal(some.data, sir().data.sel(species=["R", "I"]))
+@pytest.mark.parametrize("species", [["R", "I"], ["R", "S", "I"], ["S", "I", "R"]])
+def test_species_come_in_the_order_asked_for(species):
+    some = sir(Counts(species))
+    assert some.species == tuple(species)
+    np.testing.assert_array_equal(some.data, sir().data.sel(species=species))
+
+
+def test_one_species_may_be_named_by_itself():
     assert sir(Counts("I")).species == ("I",)
 
 

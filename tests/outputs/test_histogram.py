@@ -66,9 +66,10 @@ def test_bins_are_those_of_numpy(edges):
     np.testing.assert_array_equal(got.data["right"], edges[1:])
 
 
-def test_some_species():
-    got = sir(Histogram(50, species=["I"]))
-    np.testing.assert_array_equal(got.counts[:, 0], sir(Histogram(50)).counts[:, 1])
+@pytest.mark.parametrize("species", [["I"], ["R", "S", "I"]])
+def test_some_species(species):
+    got, whole = sir(Histogram(50, species=species)), sir(Histogram(50))
+    np.testing.assert_array_equal(got.counts, whole.counts.sel(species=species))
 
 
 def test_failed_runs_are_left_out_and_counted():

@@ -37,10 +37,11 @@ def test_covariances_are_those_of_kept_counts():
         np.testing.assert_array_equal(got.data[name], sir(Moments()).data[name])
 
 
-def test_moments_of_some_species():
-    got, whole = sir(Moments(species=["R"])), sir(Moments())
-    assert got.species == ("R",)
-    np.testing.assert_array_equal(got.variance, whole.variance.sel(species=["R"]))
+@pytest.mark.parametrize("species", [["R"], ["R", "S", "I"]])
+def test_moments_of_some_species(species):
+    got, whole = sir(Moments(species=species)), sir(Moments())
+    assert got.species == tuple(species)
+    np.testing.assert_array_equal(got.variance, whole.variance.sel(species=species))
 
 
 @pytest.mark.parametrize("covariance", [False, True])

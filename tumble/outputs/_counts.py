@@ -11,7 +11,7 @@ import numpy as np
 from tumble._trajectory import Labelled, Trajectory
 from tumble._typing import FloatArray, IntArray
 from tumble.outputs._base import AbstractOutput, check_size
-from tumble.outputs._plan import Piece, Plan
+from tumble.outputs._plan import Piece, Plan, states_of
 from tumble.outputs._run_stream import Reduced, RunStream
 
 
@@ -60,9 +60,7 @@ class Counts(AbstractOutput[Trajectory]):
 
 def _columns_of(piece: Piece, columns: IntArray) -> Reduced:
     sample = piece.sample()
-    some = sample.states
-    if len(columns) < some.shape[2]:
-        some = some[:, :, columns]
+    some = states_of(sample.states, columns)
     blamed = np.full(len(some), -1) if sample.culprits is None else sample.culprits
     how = np.stack([sample.codes, blamed], axis=1)
     kept = some, how, sample.variables

@@ -12,7 +12,7 @@ import numpy as np
 from tumble._errors import ParameterError
 from tumble._typing import FloatArray, IntArray
 from tumble.outputs._base import AbstractOutput, AbstractSummary, check_size
-from tumble.outputs._plan import Piece, Plan
+from tumble.outputs._plan import Piece, Plan, states_of
 from tumble.outputs._run_stream import Reduced, RunStream
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def _counts_of(piece: Piece, columns: IntArray, edges: FloatArray | None, num_bi
     from tumble.kernels._reduce import add_bins, add_values
 
     sample = piece.sample()
-    states = np.ascontiguousarray(sample.states[:, :, columns])
+    states = states_of(sample.states, columns)
     if edges is None:  # no more bins than this piece needs: they are merged one by one
         num_bins = int(min(num_bins, max(states.max(initial=0), 0) + 1))
     counts = np.zeros((piece.num_rows, *states.shape[1:], num_bins + 2), np.int64)

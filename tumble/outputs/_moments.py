@@ -10,7 +10,7 @@ import numpy as np
 
 from tumble._typing import FloatArray, IntArray
 from tumble.outputs._base import AbstractOutput, AbstractSummary, check_size
-from tumble.outputs._plan import Piece
+from tumble.outputs._plan import Piece, states_of
 from tumble.outputs._run_stream import Reduced, RunStream
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def _sums_of(piece: Piece, columns: IntArray, covariance: bool) -> Reduced:
     from tumble.kernels._reduce import add_covariances, add_moments
 
     sample = piece.sample()
-    states = np.ascontiguousarray(sample.states[:, :, columns])
+    states = states_of(sample.states, columns)
     sums = _empty((piece.num_rows, *states.shape[1:]), covariance, states.dtype)
     add = add_covariances if covariance else add_moments
     add(states, sample.codes, piece.groups, *sums)

@@ -115,6 +115,13 @@ class Plan:
         return coords
 
 
+def states_of(states: Any, columns: IntArray) -> Any:
+    """Return the states [b, T, S] of some species: the array itself where it is all, in order."""
+    if np.array_equal(columns, np.arange(states.shape[2])):
+        return states
+    return np.ascontiguousarray(states[:, :, columns])
+
+
 class Piece:
     """Some consecutive runs of a `Plan`, in the order (row, sample), for a worker. Final.
 
