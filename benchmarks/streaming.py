@@ -33,7 +33,7 @@ def measure(num_runs: int, keep: str, warm: bool) -> dict[str, Any]:
     import tumble as tb
 
     sir = tb.ReactionNetwork.from_text("S + I -> 2 I ; beta\nI -> R ; gamma")
-    outputs = {"moments": tb.outputs.Moments(), "histogram": tb.outputs.Histogram()}[keep]
+    outputs: Any = {"moments": tb.outputs.Moments(), "histogram": tb.outputs.Histogram()}[keep]
 
     def simulate(num_samples: int) -> Any:
         return tb.simulate(
