@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -163,12 +164,13 @@ def describe_codes(
 
 def count_outcomes(codes: IntArray, culprits: IntArray | None = None) -> dict[tuple[int, int], int]:
     """Return how many runs ended with which code by the fault of which reaction, -1 for none."""
-    blamed = np.full(codes.shape, -1) if culprits is None else culprits
-    pairs, counts = np.unique(np.stack([codes.ravel(), blamed.ravel()]), axis=1, return_counts=True)
-    return {
-        (int(code), int(culprit)): int(n)
-        for (code, culprit), n in zip(pairs.T, counts, strict=True)
-    }
+    # Most runs are fine, and this is done for every few thousand of them.
+    failed = np.flatnonzero(codes)
+    blamed = np.full(len(failed), -1) if culprits is None else culprits.ravel()[failed]
+    outcomes = Counter(zip(codes.ravel()[failed].tolist(), blamed.tolist(), strict=True))
+    if len(failed) < codes.size:
+        outcomes[SampleCode.OK.value, -1] = codes.size - len(failed)
+    return dict(outcomes)
 
 
 def describe_counts(

@@ -19,19 +19,22 @@ def add_moments(states, codes, group, count, reference, first, second):
     ``count`` [G] is the number of runs so far, and the first run of a group becomes its
     ``reference`` [G, T, S]: sums of whole numbers are exact as long as they stay below 2⁵³.
     """
-    num_runs, num_times, num_species = states.shape
+    num_runs = states.shape[0]
+    size = states.shape[1] * states.shape[2]
+    seen, origin = states.reshape((num_runs, size)), reference.reshape((len(count), size))
+    sums, squares = first.reshape((len(count), size)), second.reshape((len(count), size))
     for b in range(num_runs):
         if codes[b] != OK:
             continue
         g = group[b]
         if count[g] == 0:
-            reference[g] = states[b]
+            for i in range(size):
+                origin[g, i] = seen[b, i]
         count[g] += 1
-        for t in range(num_times):
-            for s in range(num_species):
-                d = np.float64(states[b, t, s] - reference[g, t, s])
-                first[g, t, s] += d
-                second[g, t, s] += d * d
+        for i in range(size):
+            d = np.float64(seen[b, i] - origin[g, i])
+            sums[g, i] += d
+            squares[g, i] += d * d
 
 
 @kernel

@@ -117,9 +117,8 @@ class Plan:
 
 def states_of(states: Any, columns: IntArray) -> Any:
     """Return the states [b, T, S] of some species: the array itself where it is all, in order."""
-    if np.array_equal(columns, np.arange(states.shape[2])):
-        return states
-    return np.ascontiguousarray(states[:, :, columns])
+    every = np.array_equal(columns, np.arange(states.shape[2]))
+    return np.ascontiguousarray(states if every else states[:, :, columns])
 
 
 class Piece:

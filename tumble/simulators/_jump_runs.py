@@ -122,8 +122,8 @@ def _run(model: ReactionNetwork, job: Any, rows_ahead: float) -> None:
 
 def find_culprits(job: Any) -> None:
     """Follow runs that failed in lanes once more by themselves: that says what made them fail."""
-    no_fault = np.isin(job.codes, [SampleCode.OK, SampleCode.MAX_EVENTS]) | (job.culprits >= 0)
-    failed = np.flatnonzero(~no_fault)
+    failed = np.flatnonzero(job.codes)
+    failed = failed[(job.codes[failed] != SampleCode.MAX_EVENTS) & (job.culprits[failed] < 0)]
     if len(failed) == 0 or is_large(job.tables):
         return
     again = job._replace(
