@@ -77,6 +77,8 @@ def learn_structure(
         likelihood = NetworkLikelihood(problem, kept)
     among = library.size(range(len(library)))  # the prior did not know the laws
     found = method.run(NetworkPosterior(likelihood, prior, among))
+    if likelihood.known_steps is not None and not found.interrupted:
+        found = method.look_closely(found)
     ranked = found.ranked()
     choices = tuple(
         NetworkChoice(

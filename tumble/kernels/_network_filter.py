@@ -146,7 +146,7 @@ def _condition(scatter, count, place, work, value, slope, information, curvature
         log_det += residual[a]
     if not np.isfinite(log_det):
         return False
-    log_det = _inverted(spread, factor, root, inverse)
+    log_det = inverted(spread, factor, root, inverse)
     if not np.isfinite(log_det):
         return False
     weight = max(count, 1)
@@ -167,14 +167,14 @@ def _condition(scatter, count, place, work, value, slope, information, curvature
                         heavy[a, b] += inverse[a, c] * scatter[c, d] * inverse[d, b]
     value[0] -= 0.5 * weight * (around + log_det + m * np.log(2 * np.pi))
     if slope.shape[0] > 0:
-        _add_slopes(weight, root, heavy, place, work, slope, information, curvature)
+        add_slopes(weight, root, heavy, place, work, slope, information, curvature)
     if count == 0:
         _update(inverse, place, work)
     return True
 
 
 @part
-def _add_slopes(weight, root, heavy, place, work, slope, information, curvature):
+def add_slopes(weight, root, heavy, place, work, slope, information, curvature):
     """Add the slopes of a normal law's logarithm, and its Fisher information.
 
     Of mean m and covariance S, with slopes m' and S': m'ᵀ S⁻¹ e + tr((S⁻¹ e eᵀ S⁻¹ − S⁻¹) S') / 2,
@@ -264,7 +264,7 @@ def _update(inverse, place, work):
 
 
 @part
-def _inverted(matrix, factor, root, inverse):
+def inverted(matrix, factor, root, inverse):
     """Fill L and L⁻¹ for a positive ``matrix`` L Lᵀ [m, m], and its inverse.
 
     Returns log |matrix|, NaN if it is not positive.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -16,6 +16,7 @@ from tumble.structure._posterior import ITERATIONS, Gains, Network, NetworkPoste
 
 ROUGHLY = 15  # iterations, for these
 _MANY = 4  # times as many series as the few that are looked at first
+_CLOSELY, _HOPELESS = 100, 20.0  # networks that are looked at closely, and behind the best by that
 
 
 class AbstractSearch(ABC):
@@ -28,6 +29,14 @@ class AbstractSearch(ABC):
     @abstractmethod
     def run(self, posterior: NetworkPosterior) -> Found:
         """Return all networks that were weighed."""
+
+    def look_closely(self, found: Found) -> Found:
+        """Return the networks that matter, weighed by known steps, where all states are seen.
+
+        Default: those that were weighed before, and no others. Where none of them can make all the
+        steps that were seen, what was found stays as it is.
+        """
+        return found.weighed_closely()
 
 
 @dataclass
@@ -106,6 +115,19 @@ class Found:
         if here.network not in self._gains:
             self._gains[here.network] = self.posterior.gains(here)
         return self._gains[here.network]
+
+    def weighed_closely(self) -> Found:
+        """Return the networks that are not hopeless, weighed by `KnownSteps`; itself if none is."""
+        again = Found(replace(self.posterior, closely=True), self.depth, self.iterations)
+        again.descents, again.complete = self.descents, self.complete
+        with again.keeping():
+            for weighed, _ in self.ranked()[:_CLOSELY]:
+                if weighed.log_posterior > self.best.log_posterior - _HOPELESS:
+                    again.weigh(weighed.network, self.posterior.start_with(weighed))
+        if not again.weighed or again.best.log_posterior == -np.inf:
+            return self
+        again.interrupted |= self.interrupted
+        return again
 
     @contextmanager
     def keeping(self) -> Iterator[None]:

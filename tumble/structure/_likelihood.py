@@ -56,6 +56,19 @@ class MeasuredSteps(NamedTuple):
     error: FloatArray
 
 
+class Steps(NamedTuple):
+    """Steps of one experiment between known states [M, S], ``before`` and ``after``.
+
+    ``spans`` [M], how long they took; ``given``, the rates that the experiment has by its
+    conditions.
+    """
+
+    before: FloatArray
+    after: FloatArray
+    spans: FloatArray
+    given: dict[int, float]
+
+
 class _Series(NamedTuple):
     """What the kernel wants to know of some series that begin alike."""
 
@@ -67,7 +80,13 @@ class _Series(NamedTuple):
     look: FloatArray  # [O, 1 + S]
     rounding: FloatArray
     noise: FloatArray  # [O, 5]
-    known: dict[int, float]  # rates that this experiment has by its conditions
+    given: dict[int, float]  # rates that this experiment has by its conditions
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether data and initial states are counts without any noise."""
+        certain = not np.any(self.noise[:, 2:]) and not np.any(self.first[1])
+        return certain and bool(np.all(self.rounding > 0))
 
 
 @dataclass(frozen=True)
@@ -184,6 +203,21 @@ class NetworkLikelihood:
         return MeasuredSteps(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
     @cached_property
+    def known_steps(self) -> tuple[Steps, ...] | None:
+        """The steps of each experiment, if all species are seen exactly at all times."""
+        if self.seen is None or not all(series.is_exact for series in self._series):
+            return None
+        found = []
+        for one, series in zip(self.seen, self._series, strict=True):
+            states = np.rint(one.states[: self.most_series])
+            if not np.isfinite(states).all():
+                return None
+            moving = np.broadcast_to(series.spans > 0, states.shape[:1] + series.spans.shape)
+            spans = np.broadcast_to(series.spans, moving.shape)[moving]
+            found.append(Steps(states[:, :-1][moving], states[:, 1:][moving], spans, series.given))
+        return tuple(found)
+
+    @cached_property
     def seen(self) -> tuple[Seen, ...] | None:
         """All species as each experiment measured them, None where it did not."""
         found = []
@@ -214,7 +248,7 @@ def _of_series(
 
     library, size = likelihood.library, len(places)
     own, free = np.array(rates, dtype=float), np.ones(size)
-    for r, rate in series.known.items():
+    for r, rate in series.given.items():
         own[r] = rate
         free[places == r] = 0.0
     value, slope, curvature = np.zeros(1), np.zeros(size), np.zeros(size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -13,8 +14,9 @@ from tumble._errors import ParameterError, require_whole, shown
 from tumble._problem import Problem
 from tumble._typing import FloatArray
 from tumble.models import ReactionNetwork
+from tumble.structure._known_steps import KnownSteps
 from tumble.structure._library import ReactionLibrary
-from tumble.structure._likelihood import NetworkLikelihood
+from tumble.structure._likelihood import LogLikelihood, NetworkLikelihood
 
 Network = frozenset[int]
 """Positions of the candidates that a network has."""
@@ -27,6 +29,7 @@ _HOPE = 10.0  # times what the next step is to gain, or, after a few, what the l
 _PATIENCE = 5
 _TOLERANCE = 1e-3  # of the log posterior
 _SHARPEST = 1e200  # information in a logarithm: beyond, rates are too fast to be followed
+_Density = Callable[[list[int], FloatArray], tuple[float, FloatArray, FloatArray, float]]
 _GRID = np.linspace(-6.0, 6.0, 241)  # in standard deviations of the prior
 
 
@@ -139,22 +142,24 @@ class NetworkPosterior:
 
     Arguments: ``likelihood``, of the candidates that are looked at; ``prior``; ``among``, how many
     candidates beyond the required ones the prior is about, where data ruled some of them out.
-    Default: those of the likelihood's library.
+    Default: those of the likelihood's library. ``closely``, whether networks are weighed by
+    `KnownSteps`, which needs all states; default ``False``, by linear noise.
     """
 
     likelihood: NetworkLikelihood
     prior: NetworkPrior
     among: int | None = None
+    closely: bool = False
 
     def of_few_series(self, most: int = 1) -> NetworkPosterior:
         """Return the posterior given few replicates of each experiment, to look around in."""
         likelihood = replace(self.likelihood, most_series=most)
-        return replace(self, likelihood=likelihood, prior=self._fixed_prior)
+        return replace(self, likelihood=likelihood, prior=self._fixed_prior, closely=False)
 
     def with_problem(self, problem: Problem) -> NetworkPosterior:
         """Return the posterior given other data of the same species, with the prior as it is."""
         likelihood = replace(self.likelihood, problem=problem)
-        return replace(self, likelihood=likelihood, prior=self._fixed_prior)
+        return replace(self, likelihood=likelihood, prior=self._fixed_prior, closely=False)
 
     @cached_property
     def _fixed_prior(self) -> NetworkPrior:
@@ -207,12 +212,39 @@ class NetworkPosterior:
         """
         members = sorted(network)
         u = np.array([start.get(r, self.centers[r]) for r in members])
-        here = self.density(members, u)
+        if not self.closely:
+            return self._climbed(network, u, self.density, floor, iterations)
+        rough = self._climbed(network, u, self.density, -np.inf, iterations)
+        if not np.isfinite(rough.log_posterior):
+            return rough
+        density = self._close_density(members, rough.log_rates)
+        return self._climbed(network, rough.log_rates, density, floor, iterations)
+
+    def _close_density(self, members: list[int], u: FloatArray) -> _Density:
+        """Return the density by known steps, in which firings that are few at ``u`` are few."""
+        rates = np.zeros(len(self.library))
+        rates[members] = np.exp(u)
+        steps = KnownSteps(self.likelihood, rates, tuple(members))
+
+        def density(
+            members: list[int], u: FloatArray
+        ) -> tuple[float, FloatArray, FloatArray, float]:
+            joint = self._joint(members, u, lambda rates, _: steps.evaluate(rates))
+            return joint[0], joint[1], _positive(joint[2], 0.5 / self.prior.spread**2), joint[3]
+
+        return density
+
+    def _climbed(
+        self, network: Network, u: FloatArray, density: _Density, floor: float, iterations: int
+    ) -> Weighed:
+        """Return the network at its most probable rates, found from logarithms ``u``."""
+        members = sorted(network)
+        here = density(members, u)
         for _ in range(_RETREATS if members else 0):
             if np.isfinite(here[0]):
                 break
             u = u - 1.0  # slower, where rates are too fast to be followed
-            here = self.density(members, u)
+            here = density(members, u)
         damping, gained, settled = 0.0, np.inf, not members
         for count in range(iterations if np.isfinite(here[0]) else 0):
             value, slope, precision, _ = here
@@ -226,7 +258,7 @@ class NetworkPosterior:
             stiff[np.diag_indices(len(u))] *= 1 + damping
             move = np.asarray(_solved(stiff, slope))
             move = move * min(1.0, _LARGEST_MOVE / float(np.abs(move).max()))
-            there = self.density(members, u + move)
+            there = density(members, u + move)
             if there[0] > value:
                 gained = there[0] - value
                 u, here, damping = u + move, there, damping / 10 if damping > _LEAST else 0.0
@@ -289,11 +321,18 @@ class NetworkPosterior:
         self, members: list[int], u: FloatArray
     ) -> tuple[float, FloatArray, FloatArray, float]:
         """Return log p(data, rates), slope and precision by logarithms, and log p(data | rates)."""
+        return self._joint(members, u, self.likelihood.evaluate)
+
+    # -- private -----------------------------------------------------
+
+    def _joint(
+        self, members: list[int], u: FloatArray, evaluate: Callable[..., LogLikelihood]
+    ) -> tuple[float, FloatArray, FloatArray, float]:
         rates = np.zeros(len(self.library))
         with np.errstate(over="ignore"):
             own = np.exp(np.minimum(u, 300.0))
         rates[members] = own
-        found = self.likelihood.evaluate(rates, members)
+        found = evaluate(rates, members)
         away = (u - self.centers[members]) / self.prior.spread
         prior = -0.5 * (away @ away) - len(u) * math.log(self.prior.spread * math.sqrt(2 * math.pi))
         slope = found.slope * own - away / self.prior.spread
@@ -303,8 +342,6 @@ class NetworkPosterior:
         if not np.abs(precision).max(initial=0.0) < _SHARPEST:
             value = -np.inf
         return value, slope, precision, found.value
-
-    # -- private -----------------------------------------------------
 
     def _weighed(
         self, network: Network, u: FloatArray, joint: tuple[float, FloatArray, FloatArray, float]
@@ -332,6 +369,14 @@ class NetworkPosterior:
         top = values.max(1)
         width = (_GRID[1] - _GRID[0]) / math.sqrt(2 * math.pi)
         return np.asarray(top + np.log(np.exp(values - top[:, None]).sum(1) * width))
+
+
+def _positive(matrix: FloatArray, least: float) -> FloatArray:
+    """Return a symmetric matrix without eigenvalues below ``least``."""
+    if not len(matrix) or not np.isfinite(matrix).all():
+        return matrix
+    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+    return np.asarray((vectors * np.maximum(values, least)) @ vectors.T)
 
 
 def _solved(matrix: FloatArray, right: FloatArray) -> FloatArray:

@@ -77,6 +77,14 @@ class WindowSearch(AbstractSearch):
             found.complete = not found.interrupted and self._close(found)
         return found
 
+    def look_closely(self, found: Found) -> Found:
+        """See `AbstractSearch.look_closely`; the neighbors of those that matter are weighed too."""
+        again = found.weighed_closely()
+        if again is not found and not again.interrupted:
+            with again.keeping():
+                again.complete = self._close(again) and found.complete
+        return again
+
     # -- private -----------------------------------------------------
 
     def _screen(self, found: Found) -> None:

@@ -1,0 +1,201 @@
+"""The likelihood of steps between states that are known, where some reactions hardly ever fire."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from tumble._typing import BoolArray, FloatArray, IntArray
+from tumble.structure._library import ReactionLibrary
+from tumble.structure._likelihood import LogLikelihood, NetworkLikelihood, Steps
+
+_FEW = 4.0  # firings in a step, on average, up to which each number of them is looked at
+_MOST_NUMBERS = 8000  # of firings of several reactions at once
+_WIDTHS = (5, 4, 3, 2)  # standard deviations beyond which no number is looked at
+
+
+@dataclass(frozen=True, eq=False)
+class KnownSteps:
+    """log p(data | rates) where all species are seen exactly, at all times.
+
+    Definition: each step between two observations is by itself, as in a Markov chain. A reaction of
+    which at most 4 firings are expected in a step has few there, and each number n of firings is
+    taken into account with its probability by Poisson's law; the others are normal given n, with
+    the moments of `LinearNoise`, on the lattice of changes that they can make. Expected numbers of
+    few firings are rate × ∫h dt by the trapezoidal rule, between the states that were seen. Which
+    firings are few is decided at ``about``, rates [R], so that the likelihood is smooth in rates.
+
+    Guarantee: exact up to order 1 / n in the counts of reactants where all firings are few;
+    otherwise that of `LinearNoise`. -∞ where a network cannot make a step. Slopes are exact
+    derivatives but for the relaxation after few firings, which is that at ``about``.
+    """
+
+    likelihood: NetworkLikelihood
+    about: FloatArray
+    members: tuple[int, ...]
+
+    def evaluate(self, rates: FloatArray) -> LogLikelihood:
+        """Return the log likelihood at rates [R], with slopes by those of the members [k]."""
+        size = len(self.members)
+        value, slope, curvature = np.zeros(1), np.zeros(size), np.zeros(size)
+        information = np.zeros((size, size))
+        for group in self._groups:
+            if value[0] == -np.inf:
+                break
+            group.add(self.library, rates, value, slope, information, curvature)
+        return LogLikelihood(float(value[0]), slope, information, curvature)
+
+    @property
+    def library(self) -> ReactionLibrary:
+        """The candidates."""
+        return self.likelihood.library
+
+    @cached_property
+    def _groups(self) -> list[_Group]:
+        """The steps, put together where the same reactions have few firings."""
+        groups = []
+        members = np.array(self.members, np.int64)
+        for steps in self.likelihood.known_steps or ():
+            about = self.about.copy()
+            about[list(steps.given)] = list(steps.given.values())
+            h = self.library.combinations(np.concatenate([steps.before, steps.after]))[:, members]
+            integrals = (h[: len(steps.before)] + h[len(steps.before) :]) / 2 * steps.spans[:, None]
+            few = _few(integrals * about[members])
+            for pattern in np.unique(few, axis=0):
+                rows = np.flatnonzero((few == pattern).all(1))
+                groups.append(_group(self, steps, about, integrals, pattern, rows))
+        return groups
+
+
+class _Group(NamedTuple):
+    """Steps [M] in which the same members [k] have few firings, ``few`` [F] of them."""
+
+    steps: Steps
+    members: IntArray
+    few: IntArray
+    many: IntArray
+    integrals: FloatArray  # [M, F], ∫h dt
+    most: IntArray  # [F]
+    shifts: FloatArray  # [M, F, S]
+    coordinates: FloatArray  # [G, S]
+    rest: FloatArray  # [S, S]
+    place: IntArray
+
+    def add(
+        self,
+        library: ReactionLibrary,
+        rates: FloatArray,
+        value: FloatArray,
+        slope: FloatArray,
+        information: FloatArray,
+        curvature: FloatArray,
+    ) -> None:
+        """Add what these steps say."""
+        from tumble.kernels._few_firings import add_steps
+        from tumble.kernels._network_filter import workspace
+
+        own, given = np.array(rates, dtype=float), self.steps.given
+        own[list(given)] = list(given.values())
+        free = ~np.isin(self.members, list(given))
+        own_slope, own_curvature = np.zeros_like(slope), np.zeros_like(curvature)
+        own_information = np.zeros_like(information)
+        work = workspace(len(library.species), len(self.coordinates), len(self.members))
+        add_steps(
+            library.reactants, library.change, own, self.members[self.many], self.members,
+            self.steps.before, self.steps.after, self.steps.spans, self.coordinates, self.rest,
+            self.few, self.integrals * own[self.members[self.few]], self.most, self.shifts,
+            self.place, work, value, own_slope, own_information, own_curvature,
+        )  # fmt: skip
+        slope += own_slope * free
+        curvature += own_curvature * free
+        information += own_information * np.outer(free, free)
+
+
+def _few(firings: FloatArray) -> BoolArray:
+    """Return which of the firings expected [M, k] are few, so that not too many numbers are."""
+    order = np.argsort(firings, axis=1)
+    numbers = _most(firings, _WIDTHS[-1]) + 1.0
+    products = np.cumprod(np.take_along_axis(numbers, order, 1), 1)
+    looked_at = np.empty(firings.shape, bool)
+    np.put_along_axis(looked_at, order, products <= _MOST_NUMBERS, 1)
+    return looked_at & (firings <= _FEW)
+
+
+def _limits(firings: FloatArray) -> IntArray:
+    """Return up to which numbers of firings [F] to look, for averages [M, F]."""
+    largest = firings.max(0, initial=0.0)
+    wide = (_most(largest, width) for width in _WIDTHS)
+    return next((m for m in wide if np.prod(m + 1.0) <= _MOST_NUMBERS), _most(largest, _WIDTHS[-1]))
+
+
+def _most(firings: FloatArray, width: float) -> IntArray:
+    return np.ceil(firings + width * np.sqrt(firings) + width).astype(np.int64)
+
+
+def _group(
+    known: KnownSteps, steps: Steps, about: FloatArray, integrals: FloatArray, pattern: BoolArray,
+    rows: IntArray,
+) -> _Group:  # fmt: skip
+    library, members = known.library, np.array(known.members, np.int64)
+    few, many = np.flatnonzero(pattern), np.flatnonzero(~pattern)
+    some = Steps(*(np.ascontiguousarray(x[rows]) for x in steps[:3]), steps.given)
+    expected = integrals[rows][:, few] * about[members[few]]
+    coordinates, rest = _lattice(tuple(map(tuple, library.change[members[many]].tolist())),
+                                 len(library.species))  # fmt: skip
+    return _Group(
+        some, members, few, many, np.ascontiguousarray(integrals[rows][:, few]),
+        _limits(expected),
+        _shifts(library, some, about, members[many], members[few]), coordinates, rest,
+        known.likelihood.place,
+    )  # fmt: skip
+
+
+def _shifts(
+    library: ReactionLibrary, steps: Steps, rates: FloatArray, many: IntArray, few: IntArray
+) -> FloatArray:
+    """Return what one firing [F] amid a step [M] comes to at its end, [M, F, S].
+
+    The others take it on by exp(J span / 2), J being their Jacobian amid the step; by the
+    approximation of Padé, which moves nothing that they conserve.
+    """
+    middle = (steps.before + steps.after) / 2
+    slopes = np.zeros((len(middle), len(many), middle.shape[1]))
+    for place, r in enumerate(many):
+        i, j = library.reactants[r]
+        if i >= 0:
+            slopes[:, place, i] += 1.0 if j < 0 else middle[:, j] - 0.5 * (i == j)
+        if j >= 0 and i != j:
+            slopes[:, place, j] += middle[:, i]
+    flow = np.einsum("r,rs,mru->msu", rates[many], library.change[many], slopes)
+    half = flow * steps.spans[:, None, None] / 4
+    one = np.eye(middle.shape[1])
+    ahead = np.broadcast_to(library.change[few].T, (len(middle), len(one), len(few)))
+    moved = np.linalg.solve(one - half, (one + half) @ ahead)
+    return np.ascontiguousarray(np.swapaxes(moved, 1, 2))
+
+
+@lru_cache(maxsize=4096)
+def _lattice(changes: tuple[tuple[int, ...], ...], size: int) -> tuple[FloatArray, FloatArray]:
+    """Return how to write a change [S] in a basis of the lattice of some, and what is not in it.
+
+    The coordinates [G, S] of a change of the lattice are whole numbers.
+    """
+    rows = [list(change) for change in changes]
+    basis = []
+    for column in range(size):
+        while True:
+            here = sorted((r for r in rows if r[column]), key=lambda r: abs(r[column]))
+            if len(here) < 2:
+                break
+            for row in here[1:]:
+                times = row[column] // here[0][column]
+                row[:] = [x - times * y for x, y in zip(row, here[0], strict=True)]
+        for row in here:
+            basis.append(row)
+            rows = [r for r in rows if r is not row]
+    table = np.array(basis, dtype=float).reshape(-1, size)
+    coordinates = np.linalg.pinv(table.T) if len(table) else table
+    return np.ascontiguousarray(coordinates), np.eye(size) - table.T @ coordinates
