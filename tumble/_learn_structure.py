@@ -33,8 +33,10 @@ def learn_structure(
 
     Definition: the posterior over networks, p(network | data) ∝ p(network) ∫ p(data | rates)
     p(rates | network), with the linear-noise likelihood of whole series, or of snapshots, and
-    Laplace's method for the rates. Sums of species that the data conserve are read off first, and
-    candidates that would break them are left out.
+    Laplace's method for the rates. Where all species are counted without noise at all times, the
+    networks that matter are then weighed by the numbers of firings of reactions that fire but a few
+    times in a step, and by linear noise for the others. Sums of species that the data conserve are
+    read off first, and candidates that would break them are left out.
 
     Guarantee: that of `LinearNoise` and of ``method``: probabilities are those of the stated prior
     as far as populations are large enough for the noise to be about normal, and no network far from
@@ -53,8 +55,8 @@ def learn_structure(
 
     Raises `DataError`, `CapabilityError`, `ModelError`.
 
-    When: counts of tens or more. Where few copies matter, compare the networks it finds by exact
-    likelihoods.
+    When: counts of tens or more. Where few copies matter and not all is seen, compare the networks
+    it finds by exact likelihoods.
 
     References: Komorowski et al., BMC Bioinformatics 10 (2009), doi:10.1186/1471-2105-10-343
     (likelihood); Madigan, Raftery, J. Am. Stat. Assoc. 89 (1994),

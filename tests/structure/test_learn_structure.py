@@ -77,7 +77,7 @@ def test_probabilities_agree_with_full_enumeration():
     )  # fmt: skip
     prior = NetworkPrior(largest=4)
     found = learn_structure(problem, library=library, prior=prior)
-    posterior = NetworkPosterior(NetworkLikelihood(problem, library), prior)
+    posterior = NetworkPosterior(NetworkLikelihood(problem, library), prior, closely=True)
     logs, networks = [], []
     for size in range(prior.largest + 1):
         for members in itertools.combinations(range(11), size):
@@ -114,7 +114,7 @@ def test_reversible_pairs_agree_with_full_enumeration():
     )
     prior = NetworkPrior(largest=2)
     found = learn_structure(problem, library=library, prior=prior)
-    posterior = NetworkPosterior(NetworkLikelihood(problem, library), prior)
+    posterior = NetworkPosterior(NetworkLikelihood(problem, library), prior, closely=True)
     pairs = {min(unit) for unit in library.units}
     weighed = [
         posterior.weigh(library.closed(chosen), {})

@@ -141,7 +141,7 @@ def _group(
 ) -> _Group:  # fmt: skip
     library, members = known.library, np.array(known.members, np.int64)
     few, many = np.flatnonzero(pattern), np.flatnonzero(~pattern)
-    some = Steps(*(np.ascontiguousarray(x[rows]) for x in steps[:3]), steps.given)
+    some = Steps(steps.before[rows], steps.after[rows], steps.spans[rows], steps.given)
     expected = integrals[rows][:, few] * about[members[few]]
     coordinates, rest = _lattice(tuple(map(tuple, library.change[members[many]].tolist())),
                                  len(library.species))  # fmt: skip

@@ -172,7 +172,7 @@ class NetworkPosterior:
         )
 
     def at(self, weighed: Weighed) -> Weighed:
-        """Return a network that was weighed by other data, by these, at the same rates."""
+        """Return a network that was weighed by other means, by linear noise, at the same rates."""
         joint = self.density(weighed.members, weighed.log_rates)
         return self._weighed(weighed.network, weighed.log_rates, joint)
 

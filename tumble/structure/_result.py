@@ -84,6 +84,15 @@ class StructureResult:
         """The problem of which it is the result."""
         return self.posterior.likelihood.problem
 
+    @property
+    def likelihood(self) -> str:
+        """What networks were weighed by, in words."""
+        if self.posterior.closely:
+            return "numbers of firings where they are few, and linear noise"
+        if self.posterior.likelihood.known_steps is None:
+            return "linear noise"
+        return "linear noise, since no network that was found can make all the steps of the data"
+
     @cached_property
     def reactions(self) -> tuple[LearntReaction, ...]:
         """All candidates, most probable first."""
@@ -145,6 +154,7 @@ class StructureResult:
                 "this network has no reactions, so there is nothing to fit; take another rank."
             )
         weighed = self._weighed(rank)
+        loss = -self.posterior.at(weighed).log_likelihood
         names = [str(reaction.rate) for reaction in reactions]
         log_rates = np.log(choice.rates)
         center = self.posterior.centers[weighed.members]
@@ -168,11 +178,11 @@ class StructureResult:
             covariance=np.asarray(
                 np.linalg.inv(weighed.precision)[np.ix_(order, order)], dtype=np.float64
             ),
-            loss=-weighed.log_likelihood,
+            loss=loss,
             result=self.result,
             reason=f"{len(reactions)} of {len(self.library)} candidates; {share}",
             history=(),
-            starts=np.array([-weighed.log_likelihood]),
+            starts=np.array([loss]),
             stats={"seconds": self.seconds, "networks": float(self.num_weighed)},
             uncertainty="Laplace's method, given this network",
         )
@@ -293,7 +303,8 @@ class StructureResult:
         lines = [
             f"Structure: {len(best.equations)} of {len(self.library)} candidates, probability "
             f"{best.probability:.2f}{shared} ({self.result.name}, {self.num_weighed} networks "
-            f"weighed in {self.seconds:.1f} s)"
+            f"weighed in {self.seconds:.1f} s)",
+            f"  by {self.likelihood}",
         ]
         lines += [f"  {law}" for law in self.laws]
         lines.append("  reaction                       probability   rate (95 %)")
@@ -335,6 +346,7 @@ class StructureResult:
             "laws": [str(law) for law in self.laws],
             "equivalent": [str(one) for one in self.equivalent.reactions],
             "relations": [str(one) for one in self.equivalent.relations],
+            "likelihood": self.likelihood,
             "result": self.result.name,
             "num_weighed": self.num_weighed,
             "seconds": self.seconds,
