@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -77,16 +78,18 @@ def test_probabilities_agree_with_full_enumeration():
     )  # fmt: skip
     prior = NetworkPrior(largest=4)
     found = learn_structure(problem, library=library, prior=prior)
-    posterior = NetworkPosterior(NetworkLikelihood(problem, library), prior, closely=True)
+    rough = NetworkPosterior(NetworkLikelihood(problem, library), prior)
+    posterior = replace(rough, closely=True)
     logs, networks = [], []
     for size in range(prior.largest + 1):
         for members in itertools.combinations(range(11), size):
             start = {r: float(posterior.centers[r]) for r in members}
-            weighed = [
-                posterior.weigh(frozenset(members), {r: c + shift for r, c in start.items()})
+            tried = [
+                rough.weigh(frozenset(members), {r: c + shift for r, c in start.items()})
                 for shift in (0.0, -3.0)
             ]
-            logs.append(max(w.log_posterior for w in weighed))
+            best = max(tried, key=lambda w: w.log_posterior)
+            logs.append(posterior.weigh(best.network, rough.start_with(best)).log_posterior)
             networks.append(members)
     shares = np.exp(np.array(logs) - max(logs))
     shares /= shares.sum()
@@ -114,10 +117,13 @@ def test_reversible_pairs_agree_with_full_enumeration():
     )
     prior = NetworkPrior(largest=2)
     found = learn_structure(problem, library=library, prior=prior)
-    posterior = NetworkPosterior(NetworkLikelihood(problem, library), prior, closely=True)
+    rough = NetworkPosterior(NetworkLikelihood(problem, library), prior)
+    posterior = replace(rough, closely=True)
     pairs = {min(unit) for unit in library.units}
     weighed = [
-        posterior.weigh(library.closed(chosen), {})
+        posterior.weigh(
+            library.closed(chosen), rough.start_with(rough.weigh(library.closed(chosen), {}))
+        )
         for size in range(3)
         for chosen in itertools.combinations(sorted(pairs), size)
     ]

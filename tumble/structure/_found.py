@@ -44,7 +44,8 @@ class Found:
     """The networks that were weighed, and estimates of others that were passed over.
 
     Those that are worse than the best by more than ``depth`` are not weighed to the end, nor are
-    any by more than ``iterations``.
+    any by more than ``iterations``. Where there is a ``rough`` one, a network is weighed by that
+    first, and not here if it is hopeless there.
     """
 
     posterior: NetworkPosterior
@@ -54,6 +55,7 @@ class Found:
     complete: bool = False
     interrupted: bool = False
     descents: list[Descent] = field(default_factory=list)
+    rough: Found | None = None
     _within: dict[Network, float] = field(default_factory=dict)
     _estimates: dict[Network, float] = field(default_factory=dict)
     _gains: dict[Network, Gains] = field(default_factory=dict)
@@ -71,7 +73,7 @@ class Found:
         if not self.knows(network, within):
             if network in self.weighed:
                 start = self.posterior.start_with(self.weighed[network])
-            start, hopeless = self._tried(network, start)
+            start, hopeless = (self._tried if self.rough is None else self._roughly)(network, start)
             floor = self.best.log_posterior - within if self.weighed else -np.inf
             self.weighed[network] = hopeless or self.posterior.weigh(
                 network, start, floor, self.iterations
@@ -118,12 +120,13 @@ class Found:
 
     def weighed_closely(self) -> Found:
         """Return the networks that are not hopeless, weighed by `KnownSteps`; itself if none is."""
-        again = Found(replace(self.posterior, closely=True), self.depth, self.iterations)
-        again.descents, again.complete = self.descents, self.complete
+        again = Found(
+            replace(self.posterior, closely=True), self.depth, complete=self.complete,
+            descents=self.descents, rough=self,
+        )  # fmt: skip
         with again.keeping():
             for weighed, _ in self.ranked()[:_CLOSELY]:
-                if weighed.log_posterior > self.best.log_posterior - _HOPELESS:
-                    again.weigh(weighed.network, self.posterior.start_with(weighed))
+                again.weigh(weighed.network, self.posterior.start_with(weighed))
         if not again.weighed or again.best.log_posterior == -np.inf:
             return self
         again.interrupted |= self.interrupted
@@ -177,6 +180,19 @@ class Found:
                 log_posterior=self.best.log_posterior + behind, settled=False
             )
         return self.few.start_with(tried), None
+
+    def _roughly(
+        self, network: Network, start: dict[int, float]
+    ) -> tuple[dict[int, float], Weighed | None]:
+        """Return where the rough weighing has the rates; and the network, if it rules it out."""
+        assert self.rough is not None
+        tried = self.rough.weigh(network, start, _HOPELESS)
+        behind = tried.log_posterior - self.rough.best.log_posterior
+        if self.weighed and behind < -_HOPELESS:
+            return start, tried._replace(
+                log_posterior=self.best.log_posterior + behind, settled=False
+            )
+        return self.posterior.start_with(tried), None
 
     def _shares(self) -> dict[Network, float]:
         logs = {w.network: w.log_posterior for w in self.weighed.values()}

@@ -143,7 +143,8 @@ class NetworkPosterior:
     Arguments: ``likelihood``, of the candidates that are looked at; ``prior``; ``among``, how many
     candidates beyond the required ones the prior is about, where data ruled some of them out.
     Default: those of the likelihood's library. ``closely``, whether networks are weighed by
-    `KnownSteps`, which needs all states; default ``False``, by linear noise.
+    `KnownSteps`, which needs all states, and to start at rates which linear noise finds best;
+    default ``False``, by linear noise.
     """
 
     likelihood: NetworkLikelihood
@@ -212,13 +213,8 @@ class NetworkPosterior:
         """
         members = sorted(network)
         u = np.array([start.get(r, self.centers[r]) for r in members])
-        if not self.closely:
-            return self._climbed(network, u, self.density, floor, iterations)
-        rough = self._climbed(network, u, self.density, -np.inf, iterations)
-        if not np.isfinite(rough.log_posterior):
-            return rough
-        density = self._close_density(members, rough.log_rates)
-        return self._climbed(network, rough.log_rates, density, floor, iterations)
+        density = self._close_density(members, u) if self.closely else self.density
+        return self._climbed(network, u, density, floor, iterations)
 
     def _close_density(self, members: list[int], u: FloatArray) -> _Density:
         """Return the density by known steps, in which firings that are few at ``u`` are few."""
