@@ -16,7 +16,7 @@ from tumble.structure._posterior import ITERATIONS, Gains, Network, NetworkPoste
 
 ROUGHLY = 15  # iterations, for these
 _MANY = 4  # times as many series as the few that are looked at first
-_CLOSELY, _HOPELESS = 100, 20.0  # networks that are looked at closely, and behind the best by that
+_CLOSELY = 100  # networks that are looked at closely, before their neighbors
 
 
 class AbstractSearch(ABC):
@@ -186,9 +186,9 @@ class Found:
     ) -> tuple[dict[int, float], Weighed | None]:
         """Return where the rough weighing has the rates; and the network, if it rules it out."""
         assert self.rough is not None
-        tried = self.rough.weigh(network, start, _HOPELESS)
+        tried = self.rough.weigh(network, start)
         behind = tried.log_posterior - self.rough.best.log_posterior
-        if self.weighed and behind < -_HOPELESS:
+        if self.weighed and behind < -self.rough.depth:
             return start, tried._replace(
                 log_posterior=self.best.log_posterior + behind, settled=False
             )
