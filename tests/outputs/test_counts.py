@@ -38,6 +38,13 @@ def test_species_are_checked(species, message):
         sir(Counts(species))
 
 
+def test_the_executor_changes_nothing():
+    """Threads write where the counts are to be; what comes from elsewhere is copied there."""
+    for courier in (Courier(), Courier(backward=True)):
+        np.testing.assert_array_equal(sir(executor=courier).data, sir().data)
+        np.testing.assert_array_equal(sir(executor=courier).codes, sir().codes)
+
+
 # -- rows of parameters ---------------------------------------------------------------------------
 
 

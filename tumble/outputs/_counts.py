@@ -46,22 +46,32 @@ class Counts(AbstractOutput[Trajectory]):
             "counts", (*shape[:2], len(columns) + num_variables),
             "fewer samples or times, or keep less: outputs=tb.outputs.Moments()",
         )  # fmt: skip
-        states: Any = None
+        every = np.array_equal(columns, np.arange(len(plan.model.species)))
+        direct = every and plan.simulator.discrete and runs.shares_memory
+        out = np.empty(shape, np.int64) if direct else None
+        states: Any = out
+
+        def arguments(piece: Piece) -> tuple[Any, ...]:
+            return columns, None if out is None else out[piece.first : piece.stop]
+
         ended = np.empty((plan.num_runs, 2), np.int64)  # codes and culprits
         variables = np.empty((*shape[:2], num_variables))
-        for piece, (some, how, real) in runs.each(_columns_of, lambda piece: (columns,)):
+        for piece, (some, how, real) in runs.each(_columns_of, arguments):
             here = slice(piece.first, piece.stop)
-            states = np.empty(shape, some.dtype) if states is None else states
-            states[here], ended[here] = some, how
+            if some is not None:
+                states = np.empty(shape, some.dtype) if states is None else states
+                states = states.astype(some.dtype, copy=False)
+                states[here] = some
+            ended[here] = how
             if real is not None:
                 variables[here] = real
         return _trajectory(runs, columns, states, ended, variables)
 
 
-def _columns_of(piece: Piece, columns: IntArray) -> Reduced:
-    sample = piece.sample()
-    some = states_of(sample.states, columns)
-    blamed = np.full(len(some), -1) if sample.culprits is None else sample.culprits
+def _columns_of(piece: Piece, columns: IntArray, out: IntArray | None) -> Reduced:
+    sample = piece.sample(out)
+    some = None if sample.states is out else states_of(sample.states, columns)
+    blamed = np.full(len(sample.codes), -1) if sample.culprits is None else sample.culprits
     how = np.stack([sample.codes, blamed], axis=1)
     kept = some, how, sample.variables
     return Reduced(kept, sample.codes, sample.culprits, sample.events, sample.messages)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -162,6 +162,7 @@ class Piece:
             self._start,
         )
 
-    def sample(self) -> Sample:
-        """Run them, in this thread."""
-        return self.simulator.sample(self.model, self.batch(), executor=InPlace(self._runs_ahead))
+    def sample(self, out: IntArray | None = None) -> Sample:
+        """Run them, in this thread. Their states may be written to ``out`` [b, T, S]."""
+        batch = replace(self.batch(), out=out)
+        return self.simulator.sample(self.model, batch, executor=InPlace(self._runs_ahead))

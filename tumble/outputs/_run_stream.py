@@ -90,6 +90,11 @@ class RunStream:
             raise SimulationError(f"every run failed: {self.failures}.")
 
     @property
+    def shares_memory(self) -> bool:
+        """Whether the workers can write to arrays of this process."""
+        return self._executor is None or self._in_place
+
+    @property
     def counted(self) -> dict[SampleCode, int]:
         """How many runs ended how; codes that did not occur are left out."""
         counted = dict.fromkeys(SampleCode, 0)

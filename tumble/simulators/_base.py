@@ -27,7 +27,8 @@ class Batch:
     Arguments: ``params`` [B, Q] in the model's order; ``initial`` [B, S] counts at ``start``;
     ``times`` [T], ascending and ≥ ``start``; ``stream`` and ``runs`` [B], the ids of the rows in
     it: rows that share an id share their random numbers. Pairs have ``params`` [B, 2, Q] and
-    ``initial`` [B, 2, S].
+    ``initial`` [B, 2, S]. ``out`` [B, T, S], whole numbers, where states may be written to spare
+    memory; a simulator may make an array of its own all the same.
     """
 
     params: FloatArray
@@ -36,6 +37,7 @@ class Batch:
     stream: Stream
     runs: IdArray
     start: float = 0.0
+    out: IntArray | None = None
 
 
 @dataclass(frozen=True)

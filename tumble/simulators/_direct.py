@@ -115,7 +115,7 @@ class DirectMethod(AbstractSimulator, SupportsScore, SupportsAlternative, Suppor
             *rest, variables = in_pieces(simulate_hybrid_rows, model, batch, executor, *options)
             states, codes, culprits, events = rest
             return Sample(states, codes, events, culprits=culprits, variables=variables)
-        return sample_jumps(model, batch, self.max_events, executor)
+        return sample_jumps(model, batch, self.max_events, executor, batch.out)
 
     def sample_with_score(
         self, model: ReactionNetwork, batch: Batch, *, executor: Any = None

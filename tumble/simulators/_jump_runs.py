@@ -28,15 +28,21 @@ Outputs = tuple[IntArray, IntArray, IntArray, IntArray]
 """States [B, T, S]; codes, culprits and events [B]."""
 
 
-def sample_jumps(model: ReactionNetwork, batch: Batch, max_events: int, executor: Any) -> Sample:
-    """Run a network once a row of ``batch``; see `DirectMethod`."""
+def sample_jumps(
+    model: ReactionNetwork,
+    batch: Batch,
+    max_events: int,
+    executor: Any,
+    out: IntArray | None = None,
+) -> Sample:
+    """Run a network once a row of ``batch``; see `DirectMethod`. Threads write to ``out``."""
     num_runs = len(batch.runs)
     shape = (num_runs, len(batch.times), batch.initial.shape[1])
     ahead_of_all, pieces_wanted = 0.0, num_pieces(num_runs)
     if isinstance(executor, InPlace):
         ahead_of_all, pieces_wanted, executor = executor.runs_ahead, 1, None
     # Threads write into one set of arrays; other executors send theirs back.
-    whole = _empty(shape) if executor is None else None
+    whole = _empty(shape, out) if executor is None else None
     tasks = []
     for rows in split(num_runs, pieces_wanted):
         views = None if whole is None else tuple(part[rows] for part in whole)
@@ -60,6 +66,7 @@ def piece_of(batch: Batch, rows: slice) -> Batch:
     """Return some rows of a batch, as the arrays that kernels were compiled for."""
     return replace(
         batch,
+        out=None,
         params=np.require(batch.params[rows], np.float64, ["C", "W"]),
         initial=np.require(batch.initial[rows], np.int64, ["C", "W"]),
         times=np.require(batch.times, np.float64, ["C", "W"]),
@@ -154,9 +161,9 @@ def record_piece(
     return times, reactions
 
 
-def _empty(shape: tuple[int, int, int]) -> Outputs:
+def _empty(shape: tuple[int, int, int], states: IntArray | None = None) -> Outputs:
     codes, culprits, events = (np.empty(shape[0], np.int64) for _ in range(3))
-    return np.empty(shape, np.int64), codes, culprits, events
+    return np.empty(shape, np.int64) if states is None else states, codes, culprits, events
 
 
 def is_large(tables: Any) -> bool:
