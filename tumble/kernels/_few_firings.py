@@ -8,6 +8,8 @@ which they cannot make, whatever the numbers of their firings, has probability 0
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from tumble.kernels._jit import kernel, part
@@ -15,57 +17,45 @@ from tumble.kernels._network_filter import add_slopes, inverted
 from tumble.kernels._network_motion import advance
 
 _SLACK = 1e-6  # of whole numbers
-_NEGLIGIBLE = 40.0  # nats
+_NEGLIGIBLE = 25.0  # nats
+_LOG_FACTORIALS = np.array([math.lgamma(n + 1) for n in range(64)])
 
 
 @kernel
 def add_steps(
-    reactants, change, rates, active, wanted, before, after, spans, coordinates, rest, few,
-    firings, most, shifts, place, work, value, slope, information, curvature,
+    reactants, change, rates, active, wanted, before, after, spans, coordinates, few, firings,
+    first, numbers, shifts, place, work, value, slope, information, curvature,
 ):  # fmt: skip
     """Add up the log probability of steps [M] between states, with slopes and information.
 
     ``reactants`` [R, 2], ``change`` [R, S], ``rates`` [R], ``wanted`` [Q], ``place``, ``work``,
     and what is added to: see `filter_series`. ``active``, the reactions with many firings;
     ``before``, ``after`` [M, S], ``spans`` [M]; ``coordinates`` [G, S], how a change that these
-    make is written in their lattice, and ``rest`` [S, S], what of a change they cannot make.
-    ``few`` [F], places in ``wanted`` of the reactions with few firings, ``firings`` [M, F], how
-    often those fire on average, ``most`` [F], up to which number they are counted, and ``shifts``
-    [M, F, S], the mean displacement that one firing leaves at the end of a step.
+    make is written in their lattice. ``few`` [F], places in ``wanted`` of the reactions with few
+    firings, and ``firings`` [M, F], how often those fire on average; ``numbers`` [N, F], of which
+    step m looks at those from ``first`` [M + 1] on; ``shifts`` [M, F, S], the mean displacement
+    that one firing leaves at the end of a step.
     """
     num_few, num_lattice = few.shape[0], coordinates.shape[0]
     mean, square = np.empty(num_few), np.empty((num_few, num_few))
     steps, falls = np.empty((num_few, num_lattice)), np.empty((num_few, num_lattice))
+    y, logs = np.empty(num_lattice), np.empty(num_few)
     work.rows[:] = coordinates
     work.steep[:] = 0.0
     for t in range(spans.shape[0]):
-        work.state[:] = 0.0
-        work.slopes[:] = 0.0
-        for s in range(change.shape[1]):
-            work.state[s] = before[t, s]
-        possible = True
-        if active.shape[0] > 0:
-            possible = advance(reactants, change, rates, active, wanted, spans[t], place, work)
-        for f in range(num_few):
-            for a in range(work.slopes.shape[0]):
-                work.slopes[a, few[f]] = 0.0
-        log_det = _law_of_many(after[t], place, work) if possible else np.nan
+        log_det = _law_of_many(
+            reactants, change, rates, active, wanted, before[t], after[t], spans[t], few, place,
+            work,
+        )  # fmt: skip
         if not np.isfinite(log_det):
             value[0] = -np.inf
             return
+        _whiten(shifts[t], work, falls, steps, y)
         for f in range(num_few):
-            for a in range(num_lattice):
-                falls[f, a] = 0.0
-                for s in range(change.shape[1]):
-                    falls[f, a] += coordinates[a, s] * shifts[t, f, s]
-            for a in range(num_lattice):
-                steps[f, a] = 0.0
-                for b in range(a + 1):
-                    steps[f, a] += work.squares[2, a, b] * falls[f, b]
+            logs[f] = np.log(firings[t, f])
         log_sum = _sum_over_few(
-            before[t], after[t], change, wanted, coordinates, rest, few, firings[t], most, steps,
-            work, mean, square,
-        )  # fmt: skip
+            firings[t], logs, numbers[first[t] : first[t + 1]], steps, y, mean, square
+        )
         value[0] += log_sum - 0.5 * (log_det + num_lattice * np.log(2 * np.pi))
         if not np.isfinite(value[0]):
             value[0] = -np.inf
@@ -79,9 +69,105 @@ def add_steps(
             )  # fmt: skip
 
 
+@kernel
+def list_numbers(
+    reactants, change, rates, active, wanted, before, after, spans, coordinates, rest, few,
+    firings, most, shifts, place, work, first, numbers,
+):  # fmt: skip
+    """Fill the numbers of firings [N, F] that matter in each step, and ``first`` [M + 1] of them.
+
+    Of all up to ``most`` [F] those that leave a change which the others can make, and that are not
+    far less probable than the best. ``rest`` [S, S], what of a change the others cannot make. If
+    there is no room for so many ``numbers``, ``first`` tells how much is needed.
+    """
+    num_few, num_lattice = few.shape[0], coordinates.shape[0]
+    steps, falls = np.empty((num_few, num_lattice)), np.empty((num_few, num_lattice))
+    y = np.empty(num_lattice)
+    size = 1
+    for f in range(num_few):
+        size *= most[f] + 1
+    possible, weights = np.empty((size, num_few), np.int64), np.empty(size)
+    work.rows[:] = coordinates
+    first[0] = 0
+    for t in range(spans.shape[0]):
+        first[t + 1] = first[t]
+        log_det = _law_of_many(
+            reactants, change, rates, active, wanted, before[t], after[t], spans[t], few, place,
+            work,
+        )  # fmt: skip
+        if not np.isfinite(log_det):
+            continue
+        _whiten(shifts[t], work, falls, steps, y)
+        count = _possible_numbers(
+            before[t], after[t], change, wanted, coordinates, rest, few, firings[t], most, steps,
+            y, possible, weights,
+        )  # fmt: skip
+        top = -np.inf
+        for k in range(count):
+            top = max(top, weights[k])
+        for k in range(count):
+            if weights[k] > top - _NEGLIGIBLE:
+                if first[t + 1] < numbers.shape[0]:
+                    for f in range(num_few):
+                        numbers[first[t + 1], f] = possible[k, f]
+                first[t + 1] += 1
+
+
 @part
-def _law_of_many(after, place, work):
-    """Fill the residual, L⁻¹ and S⁻¹ of the coordinates of a step; return log |S|."""
+def _possible_numbers(
+    before, after, change, wanted, coordinates, rest, few, firings, most, steps, y, possible,
+    weights,
+):  # fmt: skip
+    """Fill numbers of firings after which the others can make the step, and logs of weights.
+
+    Returns how many there are. ``y`` is lost.
+    """
+    num_few, num_lattice, n = few.shape[0], coordinates.shape[0], change.shape[1]
+    left, number, logs = np.empty(n), np.zeros(num_few, np.int64), np.zeros(num_few)
+    for s in range(n):
+        left[s] = after[s] - before[s]
+    count = 0
+    while True:
+        if _is_whole(left, coordinates, rest):
+            weights[count] = 0.0
+            for f in range(num_few):
+                possible[count, f] = number[f]
+                weights[count] += logs[f]
+            for a in range(num_lattice):
+                weights[count] -= 0.5 * y[a] * y[a]
+            count += 1
+        f = 0
+        while f < num_few:
+            up = 1 if number[f] < most[f] else -number[f]
+            number[f] += up
+            for s in range(n):
+                left[s] -= up * change[wanted[few[f]], s]
+            for a in range(num_lattice):
+                y[a] -= up * steps[f, a]
+            if up == 1:
+                logs[f] += np.log(firings[f] / number[f])
+                break
+            logs[f] = 0.0
+            f += 1
+        if f == num_few:
+            return count
+
+
+@part
+def _law_of_many(reactants, change, rates, active, wanted, before, after, span, few, place, work):
+    """Fill the residual, L⁻¹ and S⁻¹ of the coordinates of a step; return log |S|, or NaN."""
+    work.state[:] = 0.0
+    work.slopes[:] = 0.0
+    for s in range(change.shape[1]):
+        work.state[s] = before[s]
+    possible = True
+    if active.shape[0] > 0:
+        possible = advance(reactants, change, rates, active, wanted, span, place, work)
+    if not possible:
+        return np.nan
+    for f in range(few.shape[0]):
+        for a in range(work.slopes.shape[0]):
+            work.slopes[a, few[f]] = 0.0
     rows, cross = work.rows, work.cross
     spread, factor, root, inverse, _ = work.squares
     m, n = rows.shape
@@ -102,69 +188,62 @@ def _law_of_many(after, place, work):
 
 
 @part
-def _sum_over_few(
-    before, after, change, wanted, coordinates, rest, few, firings, most, steps, work, mean, square
-):
-    """Return log Σ_n p(n) exp(−|y − Σ n steps|² / 2), and fill E n [F] and Cov n [F, F].
-
-    Over those n that leave a change which the others can make.
-    """
-    num_few, num_lattice, n = few.shape[0], coordinates.shape[0], change.shape[1]
-    root = work.squares[2]
-    left = np.empty(n)  # of the change, in whole numbers
-    y = np.empty(num_lattice)
-    number = np.zeros(num_few, np.int64)
-    logs = np.empty(num_few)
-    for s in range(n):
-        left[s] = after[s] - before[s]
-    for a in range(num_lattice):
+def _whiten(shifts, work, falls, steps, y):
+    """Fill the coordinates of what firings leave [F, G], and those and the residual times L⁻¹."""
+    rows, root = work.rows, work.squares[2]
+    m, n = rows.shape
+    for f in range(falls.shape[0]):
+        for a in range(m):
+            falls[f, a] = 0.0
+            for s in range(n):
+                falls[f, a] += rows[a, s] * shifts[f, s]
+        for a in range(m):
+            steps[f, a] = 0.0
+            for b in range(a + 1):
+                steps[f, a] += root[a, b] * falls[f, b]
+    for a in range(m):
         y[a] = 0.0
         for b in range(a + 1):
             y[a] += root[a, b] * work.residual[b]
-    for f in range(num_few):
-        logs[f] = -firings[f]
+
+
+@part
+def _sum_over_few(firings, logs, numbers, steps, y, mean, square):
+    """Return log Σ_n p(n) exp(−|y − Σ n steps|² / 2), and fill E n [F] and Cov n [F, F]."""
+    num_few, num_lattice = steps.shape
     mean[:] = 0.0
     square[:] = 0.0
     top, total = -np.inf, 0.0
-    while True:
-        if _is_whole(left, coordinates, rest):
-            log_weight = 0.0
+    for k in range(numbers.shape[0]):
+        log_weight = 0.0
+        for f in range(num_few):
+            n = numbers[k, f]
+            if n > 0:
+                log_weight += n * logs[f] - _LOG_FACTORIALS[n]
+        for a in range(num_lattice):
+            away = y[a]
             for f in range(num_few):
-                log_weight += logs[f]
-            for a in range(num_lattice):
-                log_weight -= 0.5 * y[a] * y[a]
-            if log_weight > top:
-                shrink = np.exp(top - log_weight)
-                total *= shrink
-                mean *= shrink
-                square *= shrink
-                top = log_weight
-            if log_weight > top - _NEGLIGIBLE:
-                weight = np.exp(log_weight - top)
-                total += weight
-                for f in range(num_few):
-                    mean[f] += weight * number[f]
+                away -= numbers[k, f] * steps[f, a]
+            log_weight -= 0.5 * away * away
+        if log_weight > top:
+            shrink = np.exp(top - log_weight)
+            total *= shrink
+            mean *= shrink
+            square *= shrink
+            top = log_weight
+        if log_weight > top - _NEGLIGIBLE:
+            weight = np.exp(log_weight - top)
+            total += weight
+            for f in range(num_few):
+                if numbers[k, f] > 0:
+                    mean[f] += weight * numbers[k, f]
                     for g in range(num_few):
-                        square[f, g] += weight * number[f] * number[g]
-        f = 0
-        while f < num_few:
-            up = 1 if number[f] < most[f] else -number[f]
-            number[f] += up
-            for s in range(n):
-                left[s] -= up * change[wanted[few[f]], s]
-            for a in range(num_lattice):
-                y[a] -= up * steps[f, a]
-            if up == 1:
-                logs[f] += np.log(firings[f] / number[f])
-                break
-            logs[f] = -firings[f]
-            f += 1
-        if f == num_few:
-            break
+                        square[f, g] += weight * numbers[k, f] * numbers[k, g]
     if not total > 0:
         return -np.inf
     for f in range(num_few):
         mean[f] /= total
+        top -= firings[f]
     for f in range(num_few):
         for g in range(num_few):
             square[f, g] = square[f, g] / total - mean[f] * mean[g]

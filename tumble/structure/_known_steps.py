@@ -13,6 +13,7 @@ from tumble.structure._library import ReactionLibrary
 from tumble.structure._likelihood import LogLikelihood, NetworkLikelihood, Steps
 
 _FEW = 4.0  # firings in a step, on average, up to which each number of them is looked at
+_ROOM = 100  # numbers that matter in a step, for a start
 _MOST_NUMBERS = 8000  # of firings of several reactions at once
 _WIDTHS = (5, 4, 3, 2)  # standard deviations beyond which no number is looked at
 
@@ -78,10 +79,10 @@ class _Group(NamedTuple):
     few: IntArray
     many: IntArray
     integrals: FloatArray  # [M, F], ∫h dt
-    most: IntArray  # [F]
+    first: IntArray  # [M + 1]
+    numbers: IntArray  # [N, F], of firings that matter
     shifts: FloatArray  # [M, F, S]
     coordinates: FloatArray  # [G, S]
-    rest: FloatArray  # [S, S]
     place: IntArray
 
     def add(
@@ -105,8 +106,8 @@ class _Group(NamedTuple):
         work = workspace(len(library.species), len(self.coordinates), len(self.members))
         add_steps(
             library.reactants, library.change, own, self.members[self.many], self.members,
-            self.steps.before, self.steps.after, self.steps.spans, self.coordinates, self.rest,
-            self.few, self.integrals * own[self.members[self.few]], self.most, self.shifts,
+            self.steps.before, self.steps.after, self.steps.spans, self.coordinates, self.few,
+            self.integrals * own[self.members[self.few]], self.first, self.numbers, self.shifts,
             self.place, work, value, own_slope, own_information, own_curvature,
         )  # fmt: skip
         slope += own_slope * free
@@ -139,16 +140,32 @@ def _group(
     known: KnownSteps, steps: Steps, about: FloatArray, integrals: FloatArray, pattern: BoolArray,
     rows: IntArray,
 ) -> _Group:  # fmt: skip
+    from tumble.kernels._few_firings import list_numbers
+    from tumble.kernels._network_filter import workspace
+
     library, members = known.library, np.array(known.members, np.int64)
     few, many = np.flatnonzero(pattern), np.flatnonzero(~pattern)
     some = Steps(steps.before[rows], steps.after[rows], steps.spans[rows], steps.given)
-    expected = integrals[rows][:, few] * about[members[few]]
-    coordinates, rest = _lattice(tuple(map(tuple, library.change[members[many]].tolist())),
-                                 len(library.species))  # fmt: skip
+    fire = np.ascontiguousarray(integrals[rows][:, few])
+    shifts = _shifts(library, some, about, members[many], members[few])
+    changes = tuple(tuple(change) for change in library.change[members[many]].tolist())
+    coordinates, rest = _lattice(changes, len(library.species))
+    first = np.zeros(len(rows) + 1, np.int64)
+    expected = fire * about[members[few]]
+    work = workspace(len(library.species), len(coordinates), len(members))
+    room = _ROOM * len(rows)
+    while True:
+        numbers = np.zeros((room, len(few)), np.int64)
+        list_numbers(
+            library.reactants, library.change, about, members[many], members, some.before,
+            some.after, some.spans, coordinates, rest, few, expected, _limits(expected), shifts,
+            known.likelihood.place, work, first, numbers,
+        )  # fmt: skip
+        if first[-1] <= room:
+            break
+        room = first[-1]
     return _Group(
-        some, members, few, many, np.ascontiguousarray(integrals[rows][:, few]),
-        _limits(expected),
-        _shifts(library, some, about, members[many], members[few]), coordinates, rest,
+        some, members, few, many, fire, first, numbers[: first[-1]], shifts, coordinates,
         known.likelihood.place,
     )  # fmt: skip
 
