@@ -18,6 +18,9 @@ from tumble.kernels._network_motion import advance
 
 _SLACK = 1e-6  # of whole numbers
 _NEGLIGIBLE = 25.0  # nats
+# Variance that the normal law of a whole number gets besides: where nothing else varies, its
+# density is 1, that of a certain number.
+_LEAST_VARIANCE = 1 / (2 * np.pi)
 _LOG_FACTORIALS = np.array([math.lgamma(n + 1) for n in range(64)])
 
 
@@ -184,6 +187,7 @@ def _law_of_many(reactants, change, rates, active, wanted, before, after, span, 
             spread[a, b] = 0.0
             for s in range(n):
                 spread[a, b] += rows[a, s] * cross[s, b]
+        spread[a, a] += _LEAST_VARIANCE
     return inverted(spread, factor, root, inverse)
 
 
