@@ -192,17 +192,16 @@ def test_noise_and_gaps_leave_linear_noise_alone():
 
 
 def test_where_no_network_can_make_the_steps_linear_noise_stays_and_says_so():
-    """Counts that rise, and a library in which nothing is born: as when there is noise."""
+    """Few deaths and a rise, and a library in which nothing is born: as when there is noise."""
     library = mass_action(["A"], forbid=[e for e in mass_action(["A"]).equations if e != "A -> 0"])
-    values = [60.0, 41.0, 42.0, 25.0, 18.0]
+    values = [88.0, 87.0, 88.0, 86.0, 84.0]
     problem = Problem(
         library.network, data={"time": np.arange(1.0, 6.0), "A": values}, initial={"A": 90},
         parameters=library.parameters(1e-6, 1e3),
     )  # fmt: skip
     found = learn_structure(problem, library=library)
-    assert found.networks[0].equations == ("A -> 0",)
     assert found.likelihood.startswith("linear noise, since no network")
     falling = replace(problem, experiments=[Experiment(
-        {"time": np.arange(1.0, 6.0), "A": [60.0, 41.0, 30.0, 25.0, 18.0]}, {"A": 90}
+        {"time": np.arange(1.0, 6.0), "A": [88.0, 87.0, 87.0, 86.0, 84.0]}, {"A": 90}
     )])  # fmt: skip
     assert learn_structure(falling, library=library).likelihood.startswith("numbers of firings")
