@@ -9,7 +9,15 @@ from scipy.linalg import expm
 from scipy.stats import binom, poisson
 
 from tumble import Experiment, Observable, Problem, learn_structure, noise, simulate
-from tumble.structure import NetworkLikelihood, NetworkPrior, ReactionLibrary, mass_action
+from tumble._errors import CapabilityError
+from tumble._results import ResultCode
+from tumble.structure import (
+    NetworkLikelihood,
+    NetworkPosterior,
+    NetworkPrior,
+    ReactionLibrary,
+    mass_action,
+)
 from tumble.structure._known_steps import KnownSteps, _lattice
 
 
@@ -82,7 +90,10 @@ def test_a_rare_reaction_beside_frequent_ones():
 
 
 def test_what_frequent_reactions_cannot_make_tells_the_rare_ones():
-    """Pairs die often, single ones hardly ever: only the latter make an odd number."""
+    """Pairs die often, single ones hardly ever: only the latter make an odd number.
+
+    The slope of the normal law for a hundred pairs is off by some hundredths.
+    """
     text = "0 -> 2 A ; b\n2 A -> 0 ; d\nA -> 0 ; r"
     rates = [200.0, 0.0205, 0.001]
     table, number = exact(
@@ -178,6 +189,32 @@ def test_few_firings_are_told_apart_by_what_they_change(truth, rate):
     ]
     assert sum(found.inclusion[e] for e in alike) > 0.9
     assert sum(p for e, p in found.inclusion.items() if e not in alike) < 0.3
+
+
+def test_states_that_are_not_known_are_refused():
+    likelihood = likelihood_of("A -> 0 ; k", [[9], [np.nan], [7]], [1.0, 1.0])
+    with pytest.raises(CapabilityError, match="need the exact counts of all species"):
+        KnownSteps(likelihood, np.array([1.0]), (0,))
+
+
+def test_what_linear_noise_found_survives_an_interruption_of_the_closer_look(monkeypatch):
+    library = mass_action(["A"])
+    problem = Problem(
+        library.network, data={"time": [1.0, 2.0], "A": [88.0, 87.0]}, initial={"A": 90},
+        parameters=library.parameters(1e-6, 1e3),
+    )  # fmt: skip
+    weigh = NetworkPosterior.weigh
+
+    def stopped(self, *args):
+        if self.closely:
+            raise KeyboardInterrupt
+        return weigh(self, *args)
+
+    monkeypatch.setattr(NetworkPosterior, "weigh", stopped)
+    found = learn_structure(problem, library=library)
+    assert found.result is ResultCode.INTERRUPTED
+    assert found.likelihood == "linear noise"
+    assert found.networks[0].probability > 0
 
 
 def test_noise_and_gaps_leave_linear_noise_alone():

@@ -13,7 +13,7 @@ import math
 import numpy as np
 
 from tumble.kernels._jit import kernel, part
-from tumble.kernels._network_filter import add_slopes, inverted
+from tumble.kernels._network_filter import add_slopes, fill_cross, inverted
 from tumble.kernels._network_motion import advance
 
 _SLACK = 1e-6  # of whole numbers
@@ -174,11 +174,7 @@ def _law_of_many(reactants, change, rates, active, wanted, before, after, span, 
     rows, cross = work.rows, work.cross
     spread, factor, root, inverse, _ = work.squares
     m, n = rows.shape
-    for s in range(n):
-        for a in range(m):
-            cross[s, a] = 0.0
-            for u in range(n):
-                cross[s, a] += work.state[place[s, u]] * rows[a, u]
+    fill_cross(place, work)
     for a in range(m):
         work.residual[a] = 0.0
         for s in range(n):

@@ -127,16 +127,24 @@ def _expect(datum, look, rounding, noise, work):
 
 
 @part
-def _condition(scatter, count, place, work, value, slope, information, curvature):
-    """Add what a datum says, and condition the state on it. False where it cannot be."""
-    rows, residual, white, cross = work.rows, work.residual, work.white, work.cross
-    spread, factor, root, inverse, heavy = work.squares
+def fill_cross(place, work):
+    """Fill V Cᵀ [S, O], the covariance of the state with what is expected of a datum."""
+    rows, cross = work.rows, work.cross
     m, n = rows.shape
     for s in range(n):
         for a in range(m):
             cross[s, a] = 0.0
             for u in range(n):
                 cross[s, a] += work.state[place[s, u]] * rows[a, u]
+
+
+@part
+def _condition(scatter, count, place, work, value, slope, information, curvature):
+    """Add what a datum says, and condition the state on it. False where it cannot be."""
+    rows, residual, white, cross = work.rows, work.residual, work.white, work.cross
+    spread, factor, root, inverse, heavy = work.squares
+    m, n = rows.shape
+    fill_cross(place, work)
     log_det = 0.0
     for a in range(m):
         for b in range(m):

@@ -33,8 +33,8 @@ class AbstractSearch(ABC):
     def look_closely(self, found: Found) -> Found:
         """Return the networks that matter, weighed by known steps, where all states are seen.
 
-        Default: those that were weighed before, and no others. Where none of them can make all the
-        steps that were seen, what was found stays as it is.
+        Default: the hundred best of those that were weighed before, and no others. Where none of
+        them can make all the steps that were seen, what was found stays as it is.
         """
         return found.weighed_closely()
 
@@ -124,13 +124,15 @@ class Found:
             replace(self.posterior, closely=True), self.depth, complete=self.complete,
             descents=self.descents, rough=self,
         )  # fmt: skip
-        with again.keeping():
+        try:
             for weighed, _ in self.ranked()[:_CLOSELY]:
                 again.weigh(weighed.network, self.posterior.start_with(weighed))
-        if not again.weighed or again.best.log_posterior == -np.inf:
-            return self
-        again.interrupted |= self.interrupted
-        return again
+        except KeyboardInterrupt:
+            again.interrupted = True
+        if again.weighed and again.best.log_posterior > -np.inf:
+            return again
+        self.interrupted |= again.interrupted
+        return self
 
     @contextmanager
     def keeping(self) -> Iterator[None]:

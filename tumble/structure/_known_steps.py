@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tumble._errors import CapabilityError
 from tumble._typing import BoolArray, FloatArray, IntArray
 from tumble.structure._library import ReactionLibrary
 from tumble.structure._likelihood import LogLikelihood, NetworkLikelihood, Steps
@@ -30,13 +31,29 @@ class KnownSteps:
     firings are few is decided at ``about``, rates [R], so that the likelihood is smooth in rates.
 
     Guarantee: exact up to order 1 / n in the counts of reactants where all firings are few;
-    otherwise that of `LinearNoise`. -∞ where a network cannot make a step. Slopes are exact
-    derivatives but for the relaxation after few firings, which is that at ``about``.
+    otherwise that of `LinearNoise`. -∞ where a network cannot make a step: what is not on the
+    lattice of its changes, or would take few firings backward; the normal law of many allows any
+    direction. Slopes are exact derivatives but for the relaxation after few firings, which is that
+    at ``about``.
+
+    Arguments: ``likelihood``; ``about`` [R], rates near those at which it is to be evaluated;
+    ``members``, the candidates in the network. Raises `CapabilityError` where states are not known.
+
+    References: Gillespie, J. Chem. Phys. 115 (2001), doi:10.1063/1.1378322 (Poisson numbers of
+    firings); Louis, J. R. Stat. Soc. B 44 (1982), doi:10.1111/j.2517-6161.1982.tb01203.x
+    (information).
     """
 
     likelihood: NetworkLikelihood
     about: FloatArray
     members: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if self.likelihood.known_steps is None:
+            raise CapabilityError(
+                "known steps need the exact counts of all species at all times, but the data have "
+                "noise or gaps, or do not tell all species; weigh networks by linear noise."
+            )
 
     def evaluate(self, rates: FloatArray) -> LogLikelihood:
         """Return the log likelihood at rates [R], with slopes by those of the members [k]."""

@@ -89,7 +89,8 @@ class StructureResult:
         """What networks were weighed by, in words."""
         if self.posterior.closely:
             return "numbers of firings where they are few, and linear noise"
-        if self.posterior.likelihood.known_steps is None:
+        stopped = self.result is ResultCode.INTERRUPTED
+        if stopped or self.posterior.likelihood.known_steps is None:
             return "linear noise"
         return "linear noise, since no network that was found can make all the steps of the data"
 
