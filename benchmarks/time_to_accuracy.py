@@ -2,7 +2,7 @@
 
 Data: the mean of 10,000 exact runs at 101 times. `tumble.fit` with its defaults, from random
 starts over three decades, with cold and with warm caches; and the ABC-SMC of pyABC with its
-defaults, on a compiled simulator. Both from the start of a process.
+defaults, on a compiled simulator and on one in plain Python. All from the start of a process.
 """
 
 from __future__ import annotations
@@ -47,6 +47,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--averaged", type=int, nargs="*", default=[1, 10, 100], help="runs a particle averages"
     )
+    parser.add_argument(
+        "--plain", type=int, nargs="*", default=[10], help="the same of a simulator in Python"
+    )
     parser.add_argument("--patience", type=float, default=3600.0, help="seconds of an ABC-SMC")
     parser.add_argument(
         "--least-acceptance", type=float, default=0.001, help="share of particles, to go on"
@@ -58,6 +61,7 @@ def _options() -> argparse.Namespace:
     options.peers_python = options.peers_python.absolute()
     if options.quick:
         options.starts, options.seeds, options.averaged, options.patience = 2, 1, [1, 10], 60.0
+        options.plain = []
     return options
 
 
@@ -96,9 +100,10 @@ def _introduce(page: Page, options: argparse.Namespace) -> None:
     )
     page.text(
         f"""pyABC: prior log-uniform over the same bounds; distance, thresholds, population and
-        transitions are its defaults; the sampler is that for one core. The simulator is C compiled
-        for this model, a mean of {", ".join(f"{n:,}" for n in options.averaged)} runs (each has its
-        rows: fewer make a particle cheap, more let the posterior become narrow). Three ends are
+        transitions are its defaults; the sampler is that for one core. The simulator is *C* written
+        by hand for this model and compiled, or *Python*, the loop that one writes first; it returns
+        a mean of some runs (each number has its rows: fewer make a particle cheap, more let the
+        posterior become narrow). Three ends are
         shown. *Mean within 1 %*: the posterior mean of both rates, of some generation, first is
         within 1 % of the truth. This favors pyABC, as nobody without the truth could stop there,
         and a wide posterior may have its mean near the truth by luck. *For good*: so it is in this
@@ -180,27 +185,29 @@ def _write_abc(
     page.heading("ABC-SMC of pyABC")
     worker = Worker("peers.pyabc_smc", options.peers_python)
     rows, remarks = [], []
-    for averaged in options.averaged:
+    ways = [("C", n) for n in options.averaged] + [("Python", n) for n in options.plain]
+    for language, averaged in ways:
         replies = []
         for seed in range(options.seeds):
-            progress(f"pyABC: mean of {averaged} runs, seed {seed}")
+            progress(f"pyABC, {language}: mean of {averaged} runs, seed {seed}")
             question = {
-                **common, "averaged": averaged, "seed": seed,
+                **common, "averaged": averaged, "plain": language == "Python", "seed": seed,
                 "least_acceptance": options.least_acceptance,
             }  # fmt: skip
             reply = worker.ask(question, options.patience)
             replies.append(reply)
             if reply.failure and not reply.failure.startswith("no end"):
-                remarks.append(f"Mean of {averaged}, seed {seed}: {reply.failure}.")
+                remarks.append(f"{language}, mean of {averaged}, seed {seed}: {reply.failure}.")
         ends = {
             "mean within 1 %": [reply.first("is_there") for reply in replies],
             "for good": [reply.for_good("is_there") for reply in replies],
             "and it says so": [reply.first("is_sure") for reply in replies],
         }
-        rows += [_abc_row(averaged, words, found, own) for words, found in ends.items()]
-        rows.append(_left_row(averaged, replies))
+        way = [language, averaged]
+        rows += [[*way, *_abc_row(words, found, own)] for words, found in ends.items()]
+        rows.append([*way, *_left_row(replies)])
     page.table(
-        ["runs averaged", "end", "reached", "median seconds", "least – most",
+        ["simulator", "runs averaged", "end", "reached", "median seconds", "least – most",
          "/ tumble.fit, cold", "/ tumble.fit, warm", "CPU s", "generations", "particles tried",
          "runs", "posterior sd"],
         rows,
@@ -215,15 +222,15 @@ def _write_abc(
 
 
 def _abc_row(
-    averaged: int, words: str, ends: Sequence[tuple[dict[str, Any], float]], own: dict[str, float]
+    words: str, ends: Sequence[tuple[dict[str, Any], float]], own: dict[str, float]
 ) -> list[Any]:
     seconds = [at for _, at in ends]
     lines = [line for line, _ in ends if line]
     middle = float(np.median(seconds)) if seconds else np.inf
     if not lines:
-        return [averaged, words, f"0 of {len(ends)}", *["–"] * 9]
+        return [words, f"0 of {len(ends)}", *["–"] * 9]
     return [
-        averaged, words, f"{len(lines)} of {len(ends)}",
+        words, f"{len(lines)} of {len(ends)}",
         f"{middle:.1f}" if np.isfinite(middle) else "–",
         f"{min(seconds):.1f} – {max(seconds):.1f}",
         *(f"{middle / own[kind]:.2g}" if np.isfinite(middle) else "–" for kind in _KINDS),
@@ -231,12 +238,12 @@ def _abc_row(
     ]  # fmt: skip
 
 
-def _left_row(averaged: int, replies: Sequence[Reply]) -> list[Any]:
+def _left_row(replies: Sequence[Reply]) -> list[Any]:
     """Return how far the runs had come when they ended."""
     lines = [reply.last for reply in replies if "rates" in reply.last]
     if not lines:
-        return [averaged, "last generation", *["–"] * 10]
-    return [averaged, "last generation", "", "", "", "", "", *_described(lines)]
+        return ["last generation", *["–"] * 10]
+    return ["last generation", "", "", "", "", "", *_described(lines)]
 
 
 def _described(lines: Sequence[dict[str, Any]]) -> list[str]:

@@ -478,43 +478,11 @@ def test_importing_the_command_line_loads_nothing_heavy():
     assert process.returncode == 0, process.stderr
 
 
-def test_the_cache_is_optional(tmp_path, monkeypatch):
-    from tumble.cli._setup import cache_folder
-
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    (tmp_path / "file").write_text("")
-    monkeypatch.setattr(sys, "platform", "linux")
-    code = "import os, tumble.cli._setup as s; s._keep_compiled_code(); print(len(os.environ))"
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
-    process = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
-    )
-    assert process.returncode == 0, process.stderr
-    assert cache_folder() == tmp_path / "file" / "tumble"
-
-
 def test_python_dash_m():
     done = subprocess.run(
         [sys.executable, "-m", "tumble", "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout.startswith("tumble ")
-
-
-def test_compiled_code_is_kept_apart_by_kinds_of_processors(tmp_path):
-    code = (
-        "import os, tumble.cli._setup as s; s._keep_compiled_code(); "
-        "print(os.environ['JAX_COMPILATION_CACHE_DIR']); print(s._processor()); "
-        "s.Path.read_text = lambda path: 'flags : another'; print(s._processor())"
-    )
-    environment = os.environ | {
-        "PYTHONPATH": str(Path(__file__).parents[1]), "XDG_CACHE_HOME": str(tmp_path),
-    }  # fmt: skip
-    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-    )
-    folder, here, elsewhere = done.stdout.split()
-    assert Path(folder).name == here != elsewhere
 
 
 @pytest.mark.slow

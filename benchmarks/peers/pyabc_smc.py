@@ -2,12 +2,14 @@
 
 Distance (sum of absolute differences), thresholds (median of the last distances), population (100)
 and transitions are its defaults. The sampler is that for one core, as there is one. The simulator
-is compiled C, which returns the mean of ``averaged`` runs.
+returns the mean of ``averaged`` runs; it is compiled C, or ``plain`` Python.
 """
 
 from __future__ import annotations
 
 import ctypes
+import math
+import random
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,7 +34,7 @@ def fit(question: dict[str, Any]) -> Iterator[dict[str, Any]]:
     import pyabc
 
     np.random.seed(question["seed"])  # noqa: NPY002 - what pyABC draws from
-    simulate = _simulator(question)
+    simulate = (_plain_simulator if question["plain"] else _simulator)(question)
     low, high = (np.log10(question[k]) for k in ("lower", "upper"))
     prior = pyabc.Distribution(
         **{
@@ -98,6 +100,34 @@ def _simulator(question: dict[str, Any]) -> Callable[..., Any]:
         mean = np.empty(3 * len(times))
         program.sir_mean(beta, gamma, initial, question["averaged"], len(times), times, mean)
         return mean
+
+    return simulate
+
+
+def _plain_simulator(question: dict[str, Any]) -> Callable[..., Any]:
+    """Return (beta, gamma) -> mean counts, flat, by a loop in Python, as one writes it first."""
+    import numpy as np
+
+    draw = random.Random(question["seed"]).random
+    averaged, times = question["averaged"], [*question["times"], math.inf]
+
+    def run(beta: float, gamma: float) -> list[tuple[int, int, int]]:
+        s, i, r = question["initial"]
+        t, seen = 0.0, []
+        while len(seen) < len(times) - 1:
+            infection, recovery = beta * s * i, gamma * i
+            total = infection + recovery
+            t = t - math.log(1.0 - draw()) / total if total > 0.0 else math.inf
+            while times[len(seen)] < t:
+                seen.append((s, i, r))
+            if draw() * total < infection:
+                s, i = s - 1, i + 1
+            else:
+                i, r = i - 1, r + 1
+        return seen
+
+    def simulate(beta: float, gamma: float) -> Any:
+        return np.mean([run(beta, gamma) for _ in range(averaged)], axis=0).ravel()
 
     return simulate
 

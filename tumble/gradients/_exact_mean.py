@@ -12,6 +12,7 @@ import numpy as np
 from tumble._errors import CapabilityError
 from tumble._random import Stream
 from tumble._typing import FloatArray, JaxArray
+from tumble._xla import jit
 from tumble.gradients._base import AbstractEstimator
 from tumble.gradients._estimate import GradientEstimate, SampledJacobian
 from tumble.gradients._pathwise import features_along
@@ -158,4 +159,4 @@ def _means(structure: Structure) -> Any:
     def every(z: JaxArray) -> Any:
         return [(mean(b, z), jax.jacfwd(lambda z, b=b: mean(b, z))(z)) for b in problem.bindings]
 
-    return jax.jit(every)
+    return jit(every)

@@ -17,6 +17,7 @@ from tumble.kernels._lanes import (
     OVER,
     WAIT,
     Job,
+    blank,
     bookkeeping,
     draw,
     late_lanes,
@@ -186,7 +187,7 @@ def _settle(w, ids, row, output, num_species, job):
             if k < num_times:
                 at_last = crossing or num_events >= job.max_events
                 job.codes[b] = MAX_EVENTS if at_last else INVALID_RATE
-                states[b, :, :] = -1
+                blank(states, b)
             job.events[b] = num_events
             row[lane] = OVER
             num_over += 1

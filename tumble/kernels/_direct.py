@@ -108,11 +108,14 @@ def follow(
     factor = np.empty(num_reactions)
     propensity = np.empty(num_reactions)
     slope = np.empty(parameter.shape[0])
-    count = np.zeros(num_reactions, np.int64)
-    integral = np.zeros(num_reactions)
-    score = np.zeros(0 if scores is None else scores.shape[1])
+    count = np.empty(num_reactions, np.int64)
+    integral = np.empty(num_reactions)
+    score = np.empty(np.int64(0) if scores is None else scores.shape[1])
     passed = -np.inf
+    for q in range(score.shape[0]):
+        score[q] = 0.0
     for r in range(num_reactions):
+        count[r], integral[r] = 0, 0.0
         factor[r] = factor_of(tables, laws, ptr, program, constants, stack, r, state, params)
         propensity[r] = rates[r] * factor[r]
         if not (is_valid(rates[r]) and is_valid(propensity[r])):
@@ -186,7 +189,7 @@ def note(path_times, path_reactions, number, time, passed, reaction):
         path_reactions[np.int64(number) - 1] = reaction
 
 
-@inlined
+@part
 def choose(weights, target):
     """Return the first index at which the running sum of ``weights`` exceeds ``target``.
 

@@ -22,6 +22,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from tumble._cache_folder import cache_folder, prune
 from tumble.kernels import DIGEST
 from tumble.kernels._generated_source import source
 from tumble.kernels._lanes import Job
@@ -137,7 +138,7 @@ def _entry(network: ReactionNetwork) -> _Entry | None:
     num_reactions = len(network.reactions)
     if num_reactions + 2 * len(network.species) > _MOST_ROWS:
         return None
-    folder = _folder()
+    folder = cache_folder("kernels")
     if folder is None:
         return None
     name, text = _named_source(network)
@@ -152,15 +153,6 @@ def _entry(network: ReactionNetwork) -> _Entry | None:
 def _named_source(network: ReactionNetwork) -> tuple[str, str]:
     text = source(network)
     return hashlib.blake2b((DIGEST + text).encode(), digest_size=12).hexdigest(), text
-
-
-def _folder() -> Path | None:
-    import platformdirs
-
-    own = os.environ.get("TUMBLE_CACHE_DIR")
-    if own == "":
-        return None
-    return (Path(own) if own else Path(platformdirs.user_cache_dir("tumble"))) / "kernels"
 
 
 def _load(entry: _Entry) -> None:
@@ -189,7 +181,7 @@ def _start_compiling(entry: _Entry) -> None:
     command = [sys.executable, "-m", "tumble.kernels._compile", str(entry.path)]
     try:
         entry.path.parent.mkdir(parents=True, exist_ok=True)
-        _prune(entry.path.parent)
+        prune(entry.path.parent, "network_*.py", _KEPT_FILES, _delete)
         new = entry.path.with_suffix(f".{os.getpid()}.tmp")
         new.write_text(entry.text)
         new.replace(entry.path)
@@ -208,12 +200,11 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join([root, before] if before else [root])}
 
 
-def _prune(folder: Path) -> None:
-    """Keep the folder small: delete the kernels that were made first."""
-    made = sorted(folder.glob("network_*.py"), key=lambda path: path.stat().st_mtime)
-    for path in made[:-_KEPT_FILES]:
-        for part in [path, path.with_suffix(".ready"), *folder.glob(f"__pycache__/{path.stem}*")]:
-            part.unlink(missing_ok=True)
+def _delete(path: Path) -> None:
+    """Delete a kernel with what was compiled of it."""
+    compiled = path.parent.glob(f"__pycache__/{path.stem}*")
+    for part in [path, path.with_suffix(".ready"), *compiled]:
+        part.unlink(missing_ok=True)
 
 
 @atexit.register

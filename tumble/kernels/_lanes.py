@@ -105,6 +105,14 @@ def late_lanes(w, first, num_lanes):
     return word
 
 
+@part
+def blank(states, b):
+    """Fill the counts of run ``b`` with -1; loops, as Numba takes long to compile assignments."""
+    for k in range(states.shape[1]):
+        for i in range(states.shape[2]):
+            states[b, k, i] = -1
+
+
 @inlined
 def settle(
     w, ids, row, output, before, num_lanes, num_species, times, max_events, states, codes, events
@@ -143,7 +151,7 @@ def settle(
                 # If not at its last event, then its total is no number.
                 codes[b] = MAX_EVENTS if num_events >= max_events else INVALID_RATE
             if codes[b] != OK:
-                states[b, :, :] = -1
+                blank(states, b)
             events[b] = num_events
             row[lane] = OVER
             num_over += 1
@@ -175,7 +183,7 @@ def _fill(w, ids, row, output, job, todo, lane, after):
         todo += 1
         if not rates_are_valid(job.rates[b]):
             job.codes[b], job.events[b] = INVALID_RATE, 0
-            job.states[b, :, :] = -1
+            blank(job.states, b)
             continue
         row[lane], output[lane] = b, 0
         w[LEFT, lane] = job.times[0] - job.start
@@ -207,7 +215,7 @@ def finish(w, ids, row, output, job, after):
             negative |= state[i] < 0
         if negative:  # by its last event, as the next step in lanes would have found
             job.codes[b], job.events[b] = INVALID_RATE, np.int64(ids[0, lane])
-            job.states[b, :, :] = -1
+            blank(job.states, b)
             continue
         job.codes[b], job.culprits[b], job.events[b] = follow(
             job.tables, job.laws, None, job.rates[b], job.params[b], state, w[LEFT, lane],
@@ -215,7 +223,7 @@ def finish(w, ids, row, output, job, after):
             job.states[b], None, None, None, None, None,
         )  # fmt: skip
         if job.codes[b] != OK:
-            job.states[b, :, :] = -1
+            blank(job.states, b)
 
 
 @part

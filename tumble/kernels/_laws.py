@@ -21,7 +21,8 @@ NO_TIME = 0.0
 def opened(laws):
     """Return (ptr, code, constants, stack) of the laws, or empty arrays where ``laws`` is None."""
     if laws is None:
-        return np.empty(0, np.int64), np.empty((0, 2), np.int64), np.empty(0), np.empty(0)
+        no = np.int64(0)  # not a literal, for which Numba would compile all of it once more
+        return np.empty(no, np.int64), np.empty((no, no), np.int64), np.empty(no), np.empty(no)
     programs = laws.programs
     return programs.ptr, programs.code, programs.constants, np.empty(laws.depth)
 
@@ -33,14 +34,17 @@ def opened_slopes(laws, num_reactions):
     Entries first[r] … first[r+1]-1 belong to reaction r; there are none where ``laws`` is None.
     """
     if laws is None:
-        nothing = np.empty(0, np.int64)
-        first = np.zeros(num_reactions + 1, np.int64)
-        return first, nothing, nothing, np.empty((0, 2), np.int64), np.empty(0)
+        no = np.int64(0)
+        nothing = np.empty(no, np.int64)
+        first = np.empty(num_reactions + 1, np.int64)
+        for r in range(num_reactions + 1):
+            first[r] = 0
+        return first, nothing, nothing, np.empty((no, no), np.int64), np.empty(no)
     slopes = laws.slopes
     return laws.slope_ptr, laws.slope_parameter, slopes.ptr, slopes.code, slopes.constants
 
 
-@inlined
+@part
 def factor_of(tables, laws, ptr, code, constants, stack, reaction, state, params):
     """Return what a reaction's rate constant is multiplied by.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tumble.kernels._jit import inlined
+from tumble.kernels._jit import inlined, part
 
 OK, MAX_EVENTS, INVALID_RATE, OVERFLOW, NEGATIVE_COUNT = 0, 1, 2, 3, 4
 LARGEST_COUNT = 2**62
@@ -19,7 +19,7 @@ def combinations(tables, reaction, state):
     return factor
 
 
-@inlined
+@part
 def fire(tables, reaction, state):
     """Apply ``reaction`` to ``state``; return OK, or what is wrong with the counts then."""
     code = OK

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tumble.kernels._jit import inlined, kernel
+from tumble.kernels._jit import inlined, kernel, part
 from tumble.kernels._uniforms import uniform
 
 _M0 = np.uint64(0xD2511F53)
@@ -37,7 +37,7 @@ def philox(c0, c1, c2, c3, k0, k1):
     return c0 & _LOW, c1 & _LOW, c2 & _LOW, c3 & _LOW
 
 
-@inlined
+@part
 def two_uniforms(key, run, draw):
     """Return two independent uniforms in (0, 1) of key, run and draw, all uint64."""
     a, b, c, d = philox(draw & _LOW, draw >> _32, run & _LOW, run >> _32, key & _LOW, key >> _32)

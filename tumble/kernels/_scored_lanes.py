@@ -19,6 +19,7 @@ from tumble.kernels._lanes import (
     OVER,
     WAIT,
     Job,
+    blank,
     bookkeeping,
     draw,
     late_lanes,
@@ -59,6 +60,8 @@ def direct_method_with_exposure(
     )
     rows = FIRST_STATE + 2 * num_species + num_reactions + num_params
     _run(job, rows, bookkeeping(num_lanes), work, fired, exposure, scores)
+    failed = job.codes != OK
+    fired[failed], exposure[failed], scores[failed] = 0, np.nan, np.nan
 
 
 class _Work(NamedTuple):
@@ -79,7 +82,7 @@ class _Work(NamedTuple):
 def _run(job, num_rows, books, work, fired, exposure, scores):
     ids, row, output = books
     stack, slope, score, running, factor, integral, count, chosen, span = work
-    num_runs, num_species, num_lanes = job.rates.shape[0], job.initial.shape[1], len(row)
+    num_species, num_lanes = job.initial.shape[1], len(row)
     w = np.zeros((num_rows, num_lanes))
     # Not literal numbers, for which Numba would compile every function a second time.
     nobody, before = np.int64(0), np.int64(FIRST_STATE)
@@ -109,11 +112,6 @@ def _run(job, num_rows, books, work, fired, exposure, scores):
             todo, idle = refill(w, ids, row, output, job, todo, after)
             active -= idle
         before, after = after, before
-    for b in range(num_runs):
-        if job.codes[b] != OK:
-            fired[b, :, :] = 0
-            exposure[b, :, :] = np.nan
-            scores[b, :, :] = np.nan
 
 
 @part
@@ -255,7 +253,7 @@ def _settle(
             if k < num_times:
                 at_last = crossing or num_events >= job.max_events
                 job.codes[b] = MAX_EVENTS if at_last else INVALID_RATE
-                job.states[b, :, :] = -1
+                blank(job.states, b)
             job.events[b] = num_events
             row[lane] = OVER
             num_over += 1

@@ -11,6 +11,7 @@ import numpy as np
 
 from tumble._errors import ParameterError, shown
 from tumble._typing import FloatArray, IntArray, JaxArray
+from tumble._xla import jit
 from tumble.losses._base import AbstractLoss, vector
 
 
@@ -96,8 +97,8 @@ def _derivatives(function: Any) -> _Derivatives:
 
     slope = jax.grad(function)
     return _Derivatives(
-        jax.jit(jax.vmap(function, in_axes=(0, None))),
-        jax.jit(jax.vmap(slope, in_axes=(0, None))),
-        jax.jit(jax.jacfwd(slope)),
-        jax.jit(lambda m, y: jax.jacfwd(slope, argnums=1)(m, y).T),
+        jit(jax.vmap(function, in_axes=(0, None))),
+        jit(jax.vmap(slope, in_axes=(0, None))),
+        jit(jax.jacfwd(slope)),
+        jit(lambda m, y: jax.jacfwd(slope, argnums=1)(m, y).T),
     )

@@ -12,6 +12,7 @@ import numpy as np
 from tumble._errors import CapabilityError
 from tumble._problem import Problem
 from tumble._typing import FloatArray, JaxArray
+from tumble._xla import jit_equations
 from tumble.objectives._base import AbstractObjective, Evaluation
 from tumble.objectives._structure import Structure
 from tumble.simulators import LinearNoise, SupportsLikelihood
@@ -181,7 +182,7 @@ def _compiled(method: LinearNoise, structure: Structure) -> Any:
             curvature = curvature + jnp.diag(jnp.maximum(stiffness, 0.0))
         return value, gradient, curvature
 
-    return jax.jit(jax.vmap(one))
+    return jit_equations(jax.vmap(one))
 
 
 @lru_cache(maxsize=16)
@@ -199,4 +200,4 @@ def _compiled_values(method: LinearNoise, structure: Structure) -> Any:
         value = 0.5 * white @ white + log_scale.sum() + constant
         return value - space.log_prior(theta)
 
-    return jax.jit(jax.vmap(one, in_axes=(0, None)))
+    return jit_equations(jax.vmap(one, in_axes=(0, None)))

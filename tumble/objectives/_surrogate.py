@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tumble._typing import FloatArray, JaxArray
+from tumble._xla import jit_equations
 from tumble.losses import times
 from tumble.objectives._base import BoundOutputs, Evaluation, FeatureData, laws_of_data
 from tumble.objectives._structure import Structure
@@ -107,7 +108,7 @@ def _laws(method: LinearNoise, structure: Structure) -> Any:
     def gaussian_laws(z: JaxArray) -> Any:
         return laws_of_data(structure.problem, z, method)
 
-    return jax.jit(jax.vmap(both))
+    return jit_equations(jax.vmap(both))
 
 
 @lru_cache(maxsize=16)
@@ -134,7 +135,7 @@ def _features(objective: Any) -> Any:
         in_z, values = jax.jacfwd(along, has_aux=True)(jnp.zeros(size))
         return values, in_z
 
-    return jax.jit(jax.vmap(both, in_axes=(0, 0, None)))
+    return jit_equations(jax.vmap(both, in_axes=(0, 0, None)))
 
 
 def _twice(function: Any) -> Any:

@@ -12,6 +12,7 @@ from tumble._errors import CapabilityError, ModelError, require_whole
 from tumble._philox import halves, philox_words
 from tumble._results import SampleCode
 from tumble._typing import IntArray, JaxArray
+from tumble._xla import jit
 from tumble.models import AbstractWork, Adhesion, CellularPotts, Perimeter
 from tumble.models.lattices import AbstractNeighborhood, Periodic
 from tumble.simulators._base import AbstractSimulator, Batch, Sample, SupportsFrames
@@ -218,7 +219,7 @@ def _program(model: CellularPotts, apart: int) -> Any:
 
         return jax.lax.fori_loop(0, count, body, state)
 
-    return jax.jit(jax.vmap(advance, in_axes=(0, 0, None, 0, None, None)))
+    return jit(jax.vmap(advance, in_axes=(0, 0, None, 0, None, None)))
 
 
 def _changes(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tumble._typing import FloatArray, IntArray, JaxArray
+from tumble._xla import jit_equations
 
 _SMALLEST_BATCH = 256
 
@@ -90,7 +91,7 @@ class DatumDensity:
                 jacobian, value = jax.jacfwd(twice, has_aux=True)(theta[used])
                 return value, jacobian
 
-            return jax.jit(both)
+            return jit_equations(both)
 
         return (
             with_jacobian(binding.model_params),

@@ -14,6 +14,7 @@ from tumble._errors import DerivativeError, ModelError
 from tumble._relaxation import AbstractRelaxation
 from tumble._site_draws import ForcedDraw, SeenDraw, SiteDraws
 from tumble._typing import JaxArray
+from tumble._xla import jit_lattice
 
 
 class Setting(NamedTuple):
@@ -391,7 +392,4 @@ def _compiled(one: Callable[..., Any], scales: bool = False) -> Callable[..., An
     row, shared = 0, None
     axes: Any = Setting(row, row, shared, row, shared, shared, row)  # type: ignore[arg-type]
     mapped = jax.vmap(one, in_axes=(axes, None) if scales else (axes,))
-    # The widest vectors that a CPU has: XLA keeps to half of them where nothing is said, which
-    # takes walks half as long again. The bits are the same.
-    options = {"xla_cpu_prefer_vector_width": 512} if jax.default_backend() == "cpu" else None
-    return jax.jit(mapped, compiler_options=options)
+    return jit_lattice(mapped)

@@ -10,6 +10,7 @@ import numpy as np
 
 from tumble._errors import DataError, ParameterError
 from tumble._typing import FloatArray, JaxArray
+from tumble._xla import jit_equations
 from tumble.models import ReactionNetwork
 from tumble.simulators._autonomous import require_reactions_alone
 from tumble.simulators._base import SupportsLikelihood
@@ -148,7 +149,7 @@ class KalmanLikelihood:
             value = -(0.5 * white @ white + log_scale.sum() + constant)
             return value, value
 
-        return jax.jit(jax.jacfwd(log_likelihood, has_aux=True))
+        return jit_equations(jax.jacfwd(log_likelihood, has_aux=True))
 
     def residuals(self, theta: JaxArray, data: list[JaxArray]) -> tuple[JaxArray, ...]:
         """Return (white, log_scale, constant), in JAX, for a 64-bit scope.

@@ -11,6 +11,7 @@ import numpy as np
 from tumble._errors import ParameterError
 from tumble._results import SampleCode
 from tumble._typing import FloatArray, JaxArray
+from tumble._xla import jit_equations
 from tumble.models import ReactionNetwork
 from tumble.simulators._autonomous import require_reactions_alone
 from tumble.simulators._base import AbstractSimulator, Batch, Sample
@@ -104,4 +105,4 @@ def _solver(model: ReactionNetwork, rtol: float) -> Any:
         spans = jnp.diff(times, prepend=start)
         return jax.lax.scan(advance, initial, (times - spans, spans))[1]
 
-    return jax.jit(solve)
+    return jit_equations(solve)

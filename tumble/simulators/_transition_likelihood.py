@@ -12,6 +12,7 @@ from tumble._draw_laws import AbstractLaw
 from tumble._errors import CapabilityError
 from tumble._site_draws import AbstractSiteDraws
 from tumble._typing import FloatArray, JaxArray
+from tumble._xla import jit
 from tumble.models.lattices import AbstractLattice, Transitions
 from tumble.simulators._base import SupportsLikelihood
 
@@ -107,4 +108,4 @@ def _program(inner: AbstractLattice) -> Any:
 
         return jax.lax.map(one, (before, after), batch_size=_CHUNK).sum()
 
-    return jax.jit(jax.value_and_grad(log_p))
+    return jit(jax.value_and_grad(log_p))

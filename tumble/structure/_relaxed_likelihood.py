@@ -10,6 +10,7 @@ import numpy as np
 
 from tumble._errors import CapabilityError
 from tumble._typing import FloatArray, IntArray, JaxArray
+from tumble._xla import jit_equations
 from tumble.noise._base import ROUNDING
 from tumble.structure._library import ReactionLibrary
 from tumble.structure._posterior import NetworkPosterior
@@ -113,7 +114,7 @@ def _program() -> Any:
     """Return the compiled loss with its slopes."""
     import jax
 
-    return jax.jit(jax.value_and_grad(_loss))
+    return jit_equations(jax.value_and_grad(_loss))
 
 
 def _log_h(c: JaxArray, x: JaxArray) -> JaxArray:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tumble._typing import FloatArray, JaxArray
+from tumble._xla import jit
 from tumble.models.lattices._lattice_gas import DIAGONAL, FitzHughNagumoLatticeGas
 from tumble.models.lattices._lattice_gas_drift import spread
 
@@ -73,7 +74,7 @@ def _program(model: FitzHughNagumoLatticeGas) -> Any:
         slopes, value = jax.jacfwd(means, has_aux=True)(z, frame, count, span)
         return value, jnp.moveaxis(slopes, -1, 0)
 
-    return jax.jit(both)
+    return jit(both)
 
 
 def _increments(model: FitzHughNagumoLatticeGas, state: Any, params: Mapping[str, JaxArray]) -> Any:

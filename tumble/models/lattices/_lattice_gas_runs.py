@@ -10,6 +10,7 @@ import numpy as np
 from tumble._philox import halves, philox_words
 from tumble._random import Stream
 from tumble._typing import FloatArray, JaxArray
+from tumble._xla import jit
 from tumble.models.lattices._lattice_gas import AXIS, DIAGONAL, OFFSETS, FitzHughNagumoLatticeGas
 
 _UNIT = 2.0**-32
@@ -75,7 +76,7 @@ def _program(model: FitzHughNagumoLatticeGas) -> Any:
 
         return jax.lax.fori_loop(1, interval + 1, advance, (frame[0], frame[1]))
 
-    return jax.jit(run)
+    return jit(run)
 
 
 def _diffused(
