@@ -16,8 +16,10 @@ from tumble.structure import (
     NetworkPosterior,
     NetworkPrior,
     ReactionLibrary,
+    _found,
     mass_action,
 )
+from tumble.structure._found import AbstractSearch, Found
 from tumble.structure._known_steps import KnownSteps, _lattice
 
 
@@ -215,6 +217,40 @@ def test_what_linear_noise_found_survives_an_interruption_of_the_closer_look(mon
     assert found.result is ResultCode.INTERRUPTED
     assert found.likelihood == "linear noise"
     assert found.networks[0].probability > 0
+
+
+def test_what_is_not_looked_at_closely_is_passed_over(monkeypatch):
+    library = mass_action(["A"])
+    problem = Problem(
+        library.network, data={"time": [1.0, 2.0, 3.0], "A": [7.0, 6.0, 6.0]}, initial={"A": 9},
+        parameters=library.parameters(1e-6, 1e3),
+    )  # fmt: skip
+    found = Found(NetworkPosterior(NetworkLikelihood(problem, library), NetworkPrior()), 50.0)
+    for size in range(3):
+        for network in itertools.combinations(range(len(library)), size):
+            found.weigh(frozenset(network), {})
+    every = LookingOnce().look_closely(found)
+    assert every.share_passed_over == 0
+    monkeypatch.setattr(_found, "_CLOSELY", 3)
+    some = LookingOnce().look_closely(found)
+    assert len(some.weighed) == 3
+    left = sum(share for _, share in found.ranked()[3:])
+    kept = sum(share for w, share in found.ranked()[:3])
+    closely = sum(np.exp(w.log_posterior - some.best.log_posterior) for w in some.weighed.values())
+    roughly = (
+        left
+        / kept
+        * sum(np.exp(w.log_posterior - found.best.log_posterior) for w, _ in found.ranked()[:3])
+    )
+    assert some.share_passed_over == pytest.approx(roughly / (roughly + closely), rel=1e-9)
+    assert some.share_passed_over > 0.01
+
+
+class LookingOnce(AbstractSearch):
+    """A search with the default closer look."""
+
+    def run(self, posterior):
+        raise NotImplementedError
 
 
 def test_noise_and_gaps_leave_linear_noise_alone():

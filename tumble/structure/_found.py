@@ -33,10 +33,14 @@ class AbstractSearch(ABC):
     def look_closely(self, found: Found) -> Found:
         """Return the networks that matter, weighed by known steps, where all states are seen.
 
-        Default: the hundred best of those that were weighed before, and no others. Where none of
-        them can make all the steps that were seen, what was found stays as it is.
+        Default: the hundred best of those that were weighed before; of the others the probability
+        is estimated, by how far they were behind. Where none of them can make all the steps that
+        were seen, what was found stays as it is.
         """
-        return found.weighed_closely()
+        again = found.weighed_closely()
+        if again is not found:
+            again.pass_over_rest(found)
+        return again
 
 
 @dataclass
@@ -99,6 +103,13 @@ class Found:
         """Note about how probable a network is that is not going to be weighed."""
         known = self._estimates.get(network, -np.inf)
         self._estimates[network] = max(known, log_posterior)
+
+    def pass_over_rest(self, others: Found) -> None:
+        """Pass over what ``others`` knows and this does not: as far behind as it was there."""
+        offset = self.best.log_posterior - others.best.log_posterior
+        for network, log_posterior in others._logs().items():
+            if network not in self.weighed:
+                self.pass_over(network, log_posterior + offset)
 
     def follow(self, descent: Descent) -> None:
         """Weigh the networks that a descent passed through, and no others, and keep it.
@@ -196,11 +207,16 @@ class Found:
             )
         return self.posterior.start_with(tried), None
 
-    def _shares(self) -> dict[Network, float]:
+    def _logs(self) -> dict[Network, float]:
+        """Return the log posterior of each network, weighed or estimated."""
         logs = {w.network: w.log_posterior for w in self.weighed.values()}
         for network, estimate in self._estimates.items():
             if not self.knows(network):
                 logs[network] = max(logs.get(network, -np.inf), estimate)
+        return logs
+
+    def _shares(self) -> dict[Network, float]:
+        logs = self._logs()
         values = np.array(list(logs.values()))
         shares = np.exp(values - values.max())
         return dict(zip(logs, (shares / shares.sum()).tolist(), strict=True))
