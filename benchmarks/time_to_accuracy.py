@@ -52,6 +52,9 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--patience", type=float, default=3600.0, help="seconds of an ABC-SMC")
     parser.add_argument(
+        "--plain-patience", type=float, default=3600.0, help="the same with a simulator in Python"
+    )
+    parser.add_argument(
         "--least-acceptance", type=float, default=0.001, help="share of particles, to go on"
     )
     parser.add_argument("--peers-python", type=Path, default=PEERS_PYTHON)
@@ -109,8 +112,8 @@ def _introduce(page: Page, options: argparse.Namespace) -> None:
         and a wide posterior may have its mean near the truth by luck. *For good*: so it is in this
         generation and all later ones, which takes the truth as well. *And it says so*: the
         posterior standard deviations are at most 1 % too. Given up after {options.patience:g}
-        seconds, or after a generation that accepts less than
-        {100 * options.least_acceptance:g} % of its particles."""
+        seconds ({options.plain_patience:g} for Python), or after a generation that accepts less
+        than {100 * options.least_acceptance:g} % of its particles."""
     )
     peer = Worker("peers.pyabc_smc", options.peers_python)
     page.text(
@@ -194,7 +197,8 @@ def _write_abc(
                 **common, "averaged": averaged, "plain": language == "Python", "seed": seed,
                 "least_acceptance": options.least_acceptance,
             }  # fmt: skip
-            reply = worker.ask(question, options.patience)
+            plain = language == "Python"
+            reply = worker.ask(question, options.plain_patience if plain else options.patience)
             replies.append(reply)
             if reply.failure and not reply.failure.startswith("no end"):
                 remarks.append(f"{language}, mean of {averaged}, seed {seed}: {reply.failure}.")

@@ -149,6 +149,27 @@ def test_events_with_rate_laws_are_charged_for():
     assert costs("0 -> X ; k\nX => 0 ; mm(X, k, gamma)") == [1 + 2.5 + 9.0, 1 + 5.0, 0.5 + 2.5]
 
 
+def test_runs_and_reactions_are_charged_for():
+    """An event looks at all reactions; a run has its price even where nothing happens in it."""
+
+    def costs(num_reactions, estimator):
+        lines = [f"X{i} -> X{i + 1} ; k{i}" for i in range(num_reactions)]
+        problem = Problem(
+            ReactionNetwork.from_text("\n".join(lines)),
+            data={"time": [1.0], "X1": [2.0]},
+            initial={f"X{i}": 30 for i in range(num_reactions + 1)},
+            parameters={f"k{i}": Parameter(0.01, 10) for i in range(num_reactions)},
+        )
+        bound = MomentMatching(order=1).bind(problem)
+        return estimator.cost_of_event(bound), estimator.overhead(bound)
+
+    assert costs(2, CoupledDifference()) == (1.0, 50 + 4 * 1)
+    assert costs(6, CoupledDifference())[0] == 3.0
+    assert costs(300, CoupledDifference())[0] == 100.0
+    assert costs(2, ScoreFunction())[1] == 75 + 13
+    assert costs(10, ScoreFunction(LinearResponse()))[1] == 75 + 13 + 250 + 50 + 28
+
+
 def test_pilots_take_a_tenth_at_most_and_are_charged(bound):
     budget = 20_000
     found = Auto().estimate(bound, Z, budget, Stream.from_seed(0))

@@ -77,8 +77,8 @@ class Auto:
     with twice the runs of the one before; those that are clearly dearer drop out after a round. The
     one with the lowest variance times work is used, and its runs are divided between experiments
     and observation times (`Allocated`) where that saves a fifth of the work or more. Work is
-    counted in events, weighted by what an event costs the estimator, so that the same seed gives
-    the same choice. In a fit the choice is made again when the runs a step have grown fourfold, and
+    counted in events and runs, weighted by what these cost the estimator, so that the same seed
+    gives the same choice. In a fit the choice is made again when the runs a step have grown fourfold, and
     when a parameter has moved by more than a half on the fit scale and the pilots are cheap beside
     what was spent since.
 

@@ -40,6 +40,9 @@ MIN_SAMPLES = 4
 _WORTH_A_PROBE = 64
 # Rate laws and their derivatives, one for each reaction, beside an event of mass action.
 _LAW_COST, _SLOPE_COST = 5.0, 9.0
+# The unit of work is an event of so many reactions: all of them are looked at in each event, as
+# long as they are not so many that sums in a tree are faster.
+_UNIT, _MOST = 2, 200
 
 
 class AbstractEstimator(abc.ABC):
@@ -60,6 +63,9 @@ class AbstractEstimator(abc.ABC):
     event_cost: ClassVar[float] = 1.0
     """What an event costs beside one of the score function's runs, as measured on one core."""
 
+    run_cost: ClassVar[tuple[float, float]] = (50.0, 4.0)
+    """What a run of a network costs beside its events, in events: in all, and for each feature."""
+
     divisible: ClassVar[bool] = True
     """Whether its joint samples, averaged with equal weights, are its estimate (`Allocated`)."""
 
@@ -67,10 +73,11 @@ class AbstractEstimator(abc.ABC):
     """How often an event takes the rate laws of the network, and their derivatives."""
 
     def cost_of_event(self, objective: BoundOutputs) -> float:
-        """Return what an event costs here, in events of a network of mass action."""
-        shares = [_law_shares(binding.model) for binding in objective.problem.bindings]
-        laws, slopes = np.mean(shares, axis=0) @ np.diag(self.law_evaluations)
-        return float(self.event_cost + _LAW_COST * laws + _SLOPE_COST * slopes)
+        """Return what an event costs here, in events of two reactions of mass action."""
+        models = [binding.model for binding in objective.problem.bindings]
+        laws, slopes = np.mean([_law_shares(m) for m in models], 0) @ np.diag(self.law_evaluations)
+        each = self.event_cost + _LAW_COST * laws + _SLOPE_COST * slopes
+        return float(each * np.mean([_reactions_in_units(m) for m in models]))
 
     @property
     def label(self) -> str:
@@ -78,8 +85,11 @@ class AbstractEstimator(abc.ABC):
         return type(self).__name__
 
     def overhead(self, objective: BoundOutputs) -> float:
-        """Return how many events the arithmetic on one run is worth, beside simulating it."""
-        return 0.0
+        """Return how many events a run of a network is worth, beside those that it has."""
+        if not all(isinstance(b.model, ReactionNetwork) for b in objective.problem.bindings):
+            return 0.0
+        run, feature = self.run_cost
+        return run + feature * objective.num_features
 
     @abc.abstractmethod
     def runs_per_sample(self, objective: BoundOutputs) -> int:
@@ -256,6 +266,12 @@ def _distinct(states: IntArray) -> tuple[IntArray, IntArray]:
     size = 1 << (most - 1).bit_length()
     kept = np.stack([np.resize(rows, (size, rows.shape[1])) for rows, _ in found], axis=1)
     return kept, np.stack([inverse.ravel() for _, inverse in found], axis=1)
+
+
+def _reactions_in_units(model: Any) -> float:
+    if not isinstance(model, ReactionNetwork):
+        return 1.0
+    return min(len(model.reactions), _MOST) / _UNIT
 
 
 def _law_shares(model: Any) -> tuple[float, float]:

@@ -53,11 +53,12 @@ class AbstractBaseline(abc.ABC):
     Since E[S] = 0, any number that does not depend on the run itself may be subtracted from f.
     """
 
-    events_a_feature: ClassVar[float] = 0.0
-    """What its arithmetic for one feature of a run is worth in events, as found on one core."""
-
     any_size: ClassVar[bool]
     """Whether it does as well, for each run, in a batch of a few as in a large one."""
+
+    def cost_of_run(self, num_features: int, num_params: int) -> float:
+        """Return what its arithmetic on a run is worth in events, as found on one core."""
+        return 0.0
 
     @abc.abstractmethod
     def num_windows(self, num_runs: int, num_reactions: int) -> int:
@@ -161,11 +162,14 @@ class LinearResponse(AbstractBaseline):
     """
 
     windows: int = 16
-    events_a_feature: ClassVar[float] = 35.0
     any_size: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         require_whole("windows", self.windows)
+
+    def cost_of_run(self, num_features: int, num_params: int) -> float:
+        """See `AbstractBaseline.cost_of_run`."""
+        return 250.0 + num_features * (50.0 + 0.28 * num_params**2)
 
     def num_windows(self, num_runs: int, num_reactions: int) -> int:
         """See `AbstractBaseline.num_windows`."""

@@ -45,6 +45,7 @@ class ScoreFunction(AbstractEstimator):
     unbiased: ClassVar[bool] = True
     guarantee: ClassVar[str] = "unbiased at every batch size"
     law_evaluations: ClassVar[tuple[float, float]] = (1.0, 1.0)
+    run_cost: ClassVar[tuple[float, float]] = (75.0, 13.0)
 
     def __post_init__(self) -> None:
         require_member(
@@ -69,7 +70,8 @@ class ScoreFunction(AbstractEstimator):
 
     def overhead(self, objective: BoundOutputs) -> float:
         """See `AbstractEstimator.overhead`."""
-        return self.baseline.events_a_feature * objective.num_features
+        sizes = objective.num_features, objective.problem.space.size
+        return super().overhead(objective) + self.baseline.cost_of_run(*sizes)
 
     def runs_per_sample(self, objective: BoundOutputs) -> int:
         """See `AbstractEstimator.runs_per_sample`."""
