@@ -78,9 +78,9 @@ class Auto:
     one with the lowest variance times work is used, and its runs are divided between experiments
     and observation times (`Allocated`) where that saves a fifth of the work or more. Work is
     counted in events and runs, weighted by what these cost the estimator, so that the same seed
-    gives the same choice. In a fit the choice is made again when the runs a step have grown fourfold, and
-    when a parameter has moved by more than a half on the fit scale and the pilots are cheap beside
-    what was spent since.
+    gives the same choice. In a fit the choice is made again when the runs a step have grown
+    fourfold, and when a parameter has moved by more than a half on the fit scale and the pilots are
+    cheap beside what was spent since.
 
     Guarantee: that of the estimator chosen. Candidates whose guarantee is proven come first; others
     are taken only where an equivalence test against the best of these calls them RIGHT at this
