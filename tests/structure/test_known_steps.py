@@ -193,6 +193,32 @@ def test_few_firings_are_told_apart_by_what_they_change(truth, rate):
     assert sum(p for e, p in found.inclusion.items() if e not in alike) < 0.3
 
 
+def test_a_network_weighs_the_same_from_wherever_its_rates_are_sought():
+    """Which firings are few is counted anew where the rates are found."""
+    library = mass_action(["A", "B"])
+    text = "A -> B ; a\n2 B -> B ; b\n0 -> A ; c"
+    from tumble import ReactionNetwork
+
+    network = ReactionNetwork.from_text(text)
+    run = simulate(
+        network, {"a": 1.0, "b": 0.002, "c": 60.0}, initial={"A": 60, "B": 80},
+        times=np.linspace(0.1, 3, 30), num_samples=1, seed=5,
+    )  # fmt: skip
+    data = run.data.rename(sample="replicate", species="observable").astype(float)
+    problem = Problem(
+        library.network, data=data, initial={"A": 60, "B": 80},
+        parameters=library.parameters(1e-9, 1e9),
+    )  # fmt: skip
+    posterior = NetworkPosterior(NetworkLikelihood(problem, library), NetworkPrior(), closely=True)
+    true = {"A -> B": 1.0, "2 B -> B": 0.002, "0 -> A": 60.0}
+    start = {library.equations.index(e): np.log(rate) for e, rate in true.items()}
+    found = [
+        posterior.weigh(frozenset(start), {r: u + shift for r, u in start.items()}).log_posterior
+        for shift in (0.0, -0.7, 0.7, 1.4)
+    ]
+    assert np.ptp(found) < 0.2
+
+
 def test_states_that_are_not_known_are_refused():
     likelihood = likelihood_of("A -> 0 ; k", [[9], [np.nan], [7]], [1.0, 1.0])
     with pytest.raises(CapabilityError, match="need the exact counts of all species"):

@@ -17,6 +17,7 @@ from tumble.structure import (
     NetworkPosterior,
     NetworkPrior,
     WindowSearch,
+    _search,
     mass_action,
 )
 
@@ -185,3 +186,29 @@ def test_what_is_wrong_is_said():
         NetworkPrior(spread=-1)
     with pytest.raises(ParameterError, match=r"`window` is 0"):
         WindowSearch(window=0)
+
+
+def test_what_seems_sure_is_doubted(monkeypatch):
+    """The search climbs without it, and none of the networks on the way has it."""
+    library = mass_action(["A", "B"])
+    network = ReactionNetwork.from_text("A -> B ; a\n0 -> A ; c")
+    run = simulate(
+        network, {"a": 1.0, "c": 100.0}, initial={"A": 400, "B": 50},
+        times=np.linspace(0.1, 3, 30), num_samples=4, seed=3,
+    )  # fmt: skip
+    data = run.data.rename(sample="replicate", species="observable").astype(float)
+    problem = Problem(
+        library.network, data=data, initial={"A": 400, "B": 50},
+        parameters=library.parameters(1e-9, 1e9),
+    )  # fmt: skip
+    posterior = NetworkPosterior(NetworkLikelihood(problem, library), NetworkPrior())
+    search, doubt = WindowSearch(), WindowSearch._doubt
+    monkeypatch.setattr(WindowSearch, "_doubt", lambda self, found: False)
+    found = search.run(posterior)
+    sure = [r for r, p in enumerate(found.inclusion()) if p > 0.9]
+    assert library.equations.index("A -> B") in sure
+    before = set(found.weighed)
+    monkeypatch.setattr(_search, "_REACH", np.inf)
+    assert not doubt(search, found)  # nothing explains these data as well
+    new = set(found.weighed) - before
+    assert new and all(any(r not in network for r in sure) for network in new)

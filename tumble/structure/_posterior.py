@@ -24,6 +24,7 @@ Network = frozenset[int]
 ITERATIONS = 60
 _LEAST, _MOST_DAMPING = 1e-2, 1e6  # of Levenberg and Marquardt
 _LARGEST_MOVE = 2.0  # of a logarithm
+_RECOUNTS, _SAME = 3, 0.05  # times that few firings are counted anew, unless rates are the same
 _RETREATS = 8
 _HOPE = 10.0  # times what the next step is to gain, or, after a few, what the last one gained
 _PATIENCE = 5
@@ -213,15 +214,23 @@ class NetworkPosterior:
         """
         members = sorted(network)
         u = np.array([start.get(r, self.centers[r]) for r in members])
-        density = self._close_density(members, u) if self.closely else self.density
-        return self._climbed(network, u, density, floor, iterations)
+        if not self.closely:
+            return self._climbed(network, u, self.density, floor, iterations)
+        for _ in range(_RECOUNTS):
+            steps = self._known_steps(members, u)
+            weighed = self._climbed(network, u, self._close_density(steps), floor, iterations)
+            if not weighed.settled or np.abs(weighed.log_rates - u).max(initial=0) < _SAME:
+                break
+            u = weighed.log_rates  # where other firings may be few
+        return weighed
 
-    def _close_density(self, members: list[int], u: FloatArray) -> _Density:
-        """Return the density by known steps, in which firings that are few at ``u`` are few."""
+    def _known_steps(self, members: list[int], u: FloatArray) -> KnownSteps:
+        """Return the likelihood of steps in which firings that are few at ``u`` are few."""
         rates = np.zeros(len(self.library))
         rates[members] = np.exp(u)
-        steps = KnownSteps(self.likelihood, rates, tuple(members))
+        return KnownSteps(self.likelihood, rates, tuple(members))
 
+    def _close_density(self, steps: KnownSteps) -> _Density:
         def density(
             members: list[int], u: FloatArray
         ) -> tuple[float, FloatArray, FloatArray, float]:

@@ -21,6 +21,8 @@ _ROUGHLY = 8  # iterations, before that
 _ENOUGH = 0.95  # of the probability, with networks whose neighbors are known
 _TRIED = 5  # candidates that may be taken in, before it is given up
 _TAKEN_ON = 10  # networks that a few series find most probable
+_SURE = 0.9  # from this probability on, a candidate is left out to look for another explanation
+_REACH = 20.0  # so far from the best log posterior such a climb may begin
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,10 @@ class WindowSearch(AbstractSearch):
     best log posterior it then weighs the neighbors. Additions whose estimated posterior is further
     off are passed over; the estimate counts in the probabilities. It ends where no network within
     the window has neighbors that were not looked at, or those that have none hold 95 % of the
-    probability. So candidates that were left out may come back. Where there are many series, one of
-    each experiment goes first, and rules out what is hopeless.
+    probability. So candidates that were left out may come back. What seems sure is doubted once:
+    without each candidate of a probability of 0.9 or more it climbs again, from the best network
+    that has none of it, if that is within reach (20 from the best log posterior). Where there are
+    many series, one of each experiment goes first, and rules out what is hopeless.
 
     Guarantee: none that no network far from all others is missed; it agrees with full enumeration
     where that is possible (tests).
@@ -75,6 +79,8 @@ class WindowSearch(AbstractSearch):
                 if not found.interrupted:
                     self._climb(found, found.best)
             found.complete = not found.interrupted and self._close(found)
+            if found.complete and self._doubt(found):
+                found.complete = self._close(found)
         return found
 
     def look_closely(self, found: Found) -> Found:
@@ -136,12 +142,30 @@ class WindowSearch(AbstractSearch):
                 return
             here = there
 
-    def _climb(self, found: Found, here: Weighed) -> None:
+    def _doubt(self, found: Found) -> bool:
+        """Climb without each candidate that seems sure; return whether that led into the window.
+
+        What explains the data as well with none of it may be many steps away, all of them downhill.
+        """
+        library, before = found.posterior.library, set(found.weighed)
+        sure = np.flatnonzero(found.inclusion() >= _SURE).tolist()
+        for r in sorted({min(library.units[r]) for r in sure} - found.posterior.required):
+            others = [w for w in found.weighed.values() if r not in w.network]
+            here = max(others, key=lambda w: w.log_posterior, default=None)
+            if here is not None and here.log_posterior > found.best.log_posterior - _REACH:
+                self._climb(found, here, without=r)
+        least = found.best.log_posterior - self.window
+        new = (w for w in found.weighed.values() if w.network not in before)
+        return any(w.log_posterior > least for w in new)
+
+    def _climb(self, found: Found, here: Weighed, without: int | None = None) -> None:
         """Go from a network to the first better neighbor, until there is none."""
         on = True
         while on and len(found.weighed) < self.most:
             on, within = False, found.best.log_posterior - here.log_posterior
             for network, start in self._neighbors(found, here, within):
+                if without in network:
+                    continue
                 there = found.weigh(network, start, within)
                 if there.log_posterior > here.log_posterior:
                     on, here = True, there
