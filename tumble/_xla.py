@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +71,10 @@ def _keep_programs() -> None:
     folder /= processor()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        prune(folder, "*-cache", _KEPT_PROGRAMS, Path.unlink)
+        prune(folder, "*-cache", _KEPT_PROGRAMS, partial(Path.unlink, missing_ok=True))
     except OSError:  # a cache is a convenience; without one the run takes longer
         return
     if os.access(folder, os.W_OK):
         jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", _WORTH_KEEPING)
+        if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", _WORTH_KEEPING)

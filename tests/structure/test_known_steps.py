@@ -8,7 +8,15 @@ import pytest
 from scipy.linalg import expm
 from scipy.stats import binom, poisson
 
-from tumble import Experiment, Observable, Problem, learn_structure, noise, simulate
+from tumble import (
+    Experiment,
+    Observable,
+    Problem,
+    ReactionNetwork,
+    learn_structure,
+    noise,
+    simulate,
+)
 from tumble._errors import CapabilityError
 from tumble._results import ResultCode
 from tumble.structure import (
@@ -25,8 +33,6 @@ from tumble.structure._known_steps import KnownSteps, _lattice
 
 def likelihood_of(text, series, spans, conditions=None):
     """Return the likelihood of states [T, S], of which the first one is the initial one."""
-    from tumble import ReactionNetwork
-
     network = ReactionNetwork.from_text(text)
     library = ReactionLibrary(network.reactions, network.species)
     states = np.asarray(series, dtype=float)
@@ -196,17 +202,13 @@ def test_few_firings_are_told_apart_by_what_they_change(truth, rate):
 def test_a_network_weighs_the_same_from_wherever_its_rates_are_sought():
     """Which firings are few is counted anew where the rates are found."""
     library = mass_action(["A", "B"])
-    text = "A -> B ; a\n2 B -> B ; b\n0 -> A ; c"
-    from tumble import ReactionNetwork
-
-    network = ReactionNetwork.from_text(text)
+    network = ReactionNetwork.from_text("A -> B ; a\n2 B -> B ; b\n0 -> A ; c")
     run = simulate(
         network, {"a": 1.0, "b": 0.002, "c": 60.0}, initial={"A": 60, "B": 80},
         times=np.linspace(0.1, 3, 30), num_samples=1, seed=5,
     )  # fmt: skip
-    data = run.data.rename(sample="replicate", species="observable").astype(float)
     problem = Problem(
-        library.network, data=data, initial={"A": 60, "B": 80},
+        library.network, data=run, initial={"A": 60, "B": 80},
         parameters=library.parameters(1e-9, 1e9),
     )  # fmt: skip
     posterior = NetworkPosterior(NetworkLikelihood(problem, library), NetworkPrior(), closely=True)
@@ -260,14 +262,9 @@ def test_what_is_not_looked_at_closely_is_passed_over(monkeypatch):
     monkeypatch.setattr(_found, "_CLOSELY", 3)
     some = LookingOnce().look_closely(found)
     assert len(some.weighed) == 3
-    left = sum(share for _, share in found.ranked()[3:])
-    kept = sum(share for w, share in found.ranked()[:3])
     closely = sum(np.exp(w.log_posterior - some.best.log_posterior) for w in some.weighed.values())
-    roughly = (
-        left
-        / kept
-        * sum(np.exp(w.log_posterior - found.best.log_posterior) for w, _ in found.ranked()[:3])
-    )
+    left = [w.log_posterior for w, _ in found.ranked()[3:]]
+    roughly = np.exp(np.array(left) - found.best.log_posterior).sum()
     assert some.share_passed_over == pytest.approx(roughly / (roughly + closely), rel=1e-9)
     assert some.share_passed_over > 0.01
 

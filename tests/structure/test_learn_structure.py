@@ -196,9 +196,8 @@ def test_what_seems_sure_is_doubted(monkeypatch):
         network, {"a": 1.0, "c": 100.0}, initial={"A": 400, "B": 50},
         times=np.linspace(0.1, 3, 30), num_samples=4, seed=3,
     )  # fmt: skip
-    data = run.data.rename(sample="replicate", species="observable").astype(float)
     problem = Problem(
-        library.network, data=data, initial={"A": 400, "B": 50},
+        library.network, data=run, initial={"A": 400, "B": 50},
         parameters=library.parameters(1e-9, 1e9),
     )  # fmt: skip
     posterior = NetworkPosterior(NetworkLikelihood(problem, library), NetworkPrior())

@@ -42,7 +42,7 @@ _WORTH_A_PROBE = 64
 _LAW_COST, _SLOPE_COST = 5.0, 9.0
 # The unit of work is an event of so many reactions: all of them are looked at in each event, as
 # long as they are not so many that sums in a tree are faster.
-_UNIT, _MOST = 2, 200
+_REACTIONS_A_UNIT, _MOST_REACTIONS = 2, 200
 
 
 class AbstractEstimator(abc.ABC):
@@ -271,7 +271,7 @@ def _distinct(states: IntArray) -> tuple[IntArray, IntArray]:
 def _reactions_in_units(model: Any) -> float:
     if not isinstance(model, ReactionNetwork):
         return 1.0
-    return min(len(model.reactions), _MOST) / _UNIT
+    return min(len(model.reactions), _MOST_REACTIONS) / _REACTIONS_A_UNIT
 
 
 def _law_shares(model: Any) -> tuple[float, float]:
