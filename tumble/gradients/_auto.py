@@ -89,8 +89,8 @@ class Auto:
     Arguments: ``candidates``, default `ScoreFunction` with and without `LinearResponse`,
     `CoupledDifference` and, for lattices, `AlternativePath`, as far as the simulator allows, and
     `SPSA` and `GaussianSmoothing` where it allows none of them; ``pilot_runs`` of each candidate in
-    the first round, default 64. Where the runs at hand are known, the pilots take a fifth of them
-    at most.
+    the first round, default 64, and more where the runs at hand are many; then the pilots take a
+    fifth of them at most.
     """
 
     candidates: Sequence[AbstractEstimator] | None = None
@@ -136,11 +136,11 @@ class Auto:
         able = self.members(objective.problem)
         proven = _affordable([c for c in able if c.proven], objective, num_runs)
         unproven = [c for c in able if not c.proven]
-        first = self._first_runs(len(proven), num_runs)
-        if num_each:  # pilots of many times the runs of a step would cost more than they can save
-            first = min(first, max(num_each, MIN_SAMPLES))
         # What grows better with its runs is to be seen near those that it would get.
         near = max(num_each, (num_runs or 0) // 25)
+        first = self._first_runs(len(proven), num_runs, near)
+        if num_each:  # pilots of many times the runs of a step would cost more than they can save
+            first = min(first, max(num_each, MIN_SAMPLES))
         trials.at_once = max(first * (2**_ROUNDS - 1), min(_MOST_AT_ONCE, near))
         best = _halve(trials, proven, first)
         if best is None:
@@ -184,12 +184,14 @@ class Auto:
             )
         return able
 
-    def _first_runs(self, count: int, num_runs: int | None) -> int:
+    def _first_runs(self, count: int, num_runs: int | None, near: int) -> int:
+        """Return the runs of the first round, so that all rounds come to ``near`` if need be."""
         if num_runs is None or count == 0:
             return self.pilot_runs
         # At worst all stay to the end: 1 + 2 + 4 times the runs of the first round.
-        most = int(_LARGEST_SHARE * num_runs / count) // (2**_ROUNDS - 1)
-        return max(1, min(self.pilot_runs, most))
+        rounds = 2**_ROUNDS - 1
+        most = int(_LARGEST_SHARE * num_runs / count) // rounds
+        return max(1, min(max(self.pilot_runs, near // rounds), most))
 
 
 class _Trials:
