@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _lattice_gas_movies import Rows
 from _report import Page, arguments, progress
+from _rows import Rows
 
 import tumble as tb
 from tumble.simulators import FiniteStateProjection, ParticleFilter

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 from _lattice_gas_kernel import after, movie, stripe
-from _lattice_gas_movies import TRUTH, Rows, other_truths
+from _lattice_gas_movies import TRUTH, other_truths
 from _report import Page, arguments, settings
+from _rows import Rows
 
 from tumble.models import FitzHughNagumoLatticeGas, LatticeGasFrame, LatticeGasMovie
 

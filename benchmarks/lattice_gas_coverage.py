@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 from _lattice_gas_kernel import movie
-from _lattice_gas_movies import TRUTH, Rows
+from _lattice_gas_movies import TRUTH
 from _report import Page, arguments, settings
+from _rows import Rows
 
 from tumble.models import FitzHughNagumoLatticeGas, Grid, LatticeGasMovie
 

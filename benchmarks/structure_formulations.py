@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import optax
-from _lattice_gas_movies import Rows
 from _report import Page, arguments
+from _rows import Rows
 from structure import CASES, Case
 
 import tumble as tb
