@@ -60,6 +60,7 @@ class Found:
     interrupted: bool = False
     descents: list[Descent] = field(default_factory=list)
     rough: Found | None = None
+    _best: Weighed | None = None
     _within: dict[Network, float] = field(default_factory=dict)
     _estimates: dict[Network, float] = field(default_factory=dict)
     _gains: dict[Network, Gains] = field(default_factory=dict)
@@ -79,9 +80,7 @@ class Found:
                 start = self.posterior.start_with(self.weighed[network])
             start, hopeless = (self._tried if self.rough is None else self._roughly)(network, start)
             floor = self.best.log_posterior - within if self.weighed else -np.inf
-            self.weighed[network] = hopeless or self.posterior.weigh(
-                network, start, floor, self.iterations
-            )
+            self._keep(hopeless or self.posterior.weigh(network, start, floor, self.iterations))
             self._within[network] = within
         return self.weighed[network]
 
@@ -158,7 +157,9 @@ class Found:
     @property
     def best(self) -> Weighed:
         """The most probable network."""
-        return max(self.weighed.values(), key=lambda w: w.log_posterior)
+        if self._best is None:
+            self._best = max(self.weighed.values(), key=lambda w: w.log_posterior)
+        return self._best
 
     def ranked(self) -> list[tuple[Weighed, float]]:
         """Return the networks that were weighed, with probabilities, most probable first."""
@@ -177,6 +178,15 @@ class Found:
     def share_passed_over(self) -> float:
         """The probability of networks that were not weighed, as estimated."""
         return sum(p for network, p in self._shares().items() if network not in self.weighed)
+
+    def _keep(self, weighed: Weighed) -> None:
+        """Keep a network that was weighed, perhaps anew."""
+        self.weighed[weighed.network] = weighed
+        best = self._best
+        if best is not None and weighed.network == best.network:
+            self._best = None
+        elif best is not None and weighed.log_posterior > best.log_posterior:
+            self._best = weighed
 
     def _tried(
         self, network: Network, start: dict[int, float]

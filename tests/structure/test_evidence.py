@@ -1,0 +1,49 @@
+"""The evidence of a network, against integration over its rates by brute force."""
+
+import numpy as np
+import pytest
+
+import tumble as tb
+from tumble.structure import NetworkLikelihood, NetworkPosterior, NetworkPrior
+
+SPREAD = 2.5
+
+
+def posterior_of(equations):
+    """Return the posterior given deaths of 300 alone, and the network of these equations."""
+    true = tb.ReactionNetwork.from_text("B -> 0 ; k")
+    seen = tb.simulate(
+        true, {"k": 0.6}, initial={"B": 300}, times=np.linspace(0, 1, 41)[1:], seed=5
+    )
+    library = tb.structure.mass_action(["B"])
+    problem = tb.Problem(
+        library.network, experiments=[tb.Experiment(seen, {"B": 300})],
+        parameters=library.parameters(1e-12, 1e9),
+    )  # fmt: skip
+    posterior = NetworkPosterior(NetworkLikelihood(problem, library), NetworkPrior(spread=SPREAD))
+    return posterior, frozenset(list(library.equations).index(e) for e in equations)
+
+
+def by_brute_force(posterior, network, weighed):
+    """Return log ∫∫ p(data, rates) over two logarithms, one well known, one hardly."""
+    axes = []
+    sds = np.sqrt(np.diag(np.linalg.inv(weighed.precision)))
+    for r, u, sd in zip(weighed.members, weighed.log_rates, sds, strict=True):
+        below, above = posterior.centers[r] - 4.5 * SPREAD, u + 2.5
+        axes.append(
+            np.linspace(below, above, 121) if sd > 0.3 else np.linspace(u - 6 * sd, u + 6 * sd, 61)
+        )
+    values = np.array([
+        [posterior.density(sorted(network), np.array([x, y]))[0] for y in axes[1]] for x in axes[0]
+    ])  # fmt: skip
+    top = values.max()
+    cell = np.prod([a[1] - a[0] for a in axes])
+    return top + np.log(np.exp(values - top).sum() * cell)
+
+
+@pytest.mark.parametrize("extra", ["B -> 2 B", "0 -> B", "2 B -> B"])
+def test_rates_that_data_only_bound_are_integrated_over(extra):
+    posterior, network = posterior_of(["B -> 0", extra])
+    weighed = posterior.weigh(network, {})
+    exact = by_brute_force(posterior, network, weighed)
+    assert abs(weighed.log_evidence - exact) < 0.2
