@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         optimizers,
         outputs,
         plot,
+        posteriors,
         priors,
         report,
         simulators,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from tumble._parameters import Parameter, Ref
     from tumble._problem import Problem
     from tumble._results import ResultCode, SampleCode
+    from tumble._sample_posterior import sample_posterior
     from tumble._segment import Segmentation, segment
     from tumble._simulate import simulate
     from tumble._trajectory import Trajectory
@@ -96,6 +98,8 @@ _HOMES = {
     "optimizers": "tumble.optimizers",
     "Segmentation": "tumble._segment",
     "posterior_predictive": "tumble.diagnostics",
+    "posteriors": "tumble.posteriors",
+    "sample_posterior": "tumble._sample_posterior",
     "structure": "tumble.structure",
     "segment": "tumble._segment",
     # interfaces
@@ -153,6 +157,7 @@ __all__ = [
     "outputs",
     "plot",
     "posterior_predictive",
+    "posteriors",
     "priors",
     "read_antimony",
     "read_data",
@@ -161,6 +166,7 @@ __all__ = [
     "read_sbml",
     "read_tracks",
     "report",
+    "sample_posterior",
     "segment",
     "simulate",
     "simulators",

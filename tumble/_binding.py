@@ -129,10 +129,10 @@ class Binding:
     # -- from states to data -----------------------------------------
 
     def observe(self, states: Any, theta: JaxArray, xp: Any = np) -> JaxArray:
-        """Return the observables [..., O] of states [..., S]."""
-        values: dict[str, Any] = {**self.fixed, **self.space.unpack(theta)}
+        """Return the observables [..., O] of states [..., S] at θ [P], or [B, P] of [B, T, S]."""
+        values = self._named(theta)
         if self._measured_with & {_of_model(q) for q in self.model.parameters}:
-            params = self.model_params(theta)
+            params = _beside_times(self.model_params(theta))
             values |= {_of_model(q): params[i] for i, q in enumerate(self.model.parameters)}
         for s, name in enumerate(self.model.species):
             values[name] = states[..., s]
@@ -169,7 +169,7 @@ class Binding:
         return jnp.stack(columns, axis=-1)
 
     def sample_data(self, states: Any, theta: FloatArray, rng: np.random.Generator) -> FloatArray:
-        """Draw data [..., O] for states [..., S]."""
+        """Draw data [..., O] for states [..., S] at θ [P], or [B, P] for [B, T, S]."""
         x = np.asarray(self.observe(states, theta))
         columns = [
             n.sample(rng, x[..., o], args) for o, (n, args) in enumerate(self._noises(theta))
@@ -301,7 +301,7 @@ class Binding:
 
     def _noises(self, theta: JaxArray) -> list[tuple[AbstractNoise, dict[str, Any]]]:
         """Return the noise of each observable with the values of its arguments."""
-        values = {**self.fixed, **self.space.unpack(theta)}
+        values = self._named(theta)
         pairs = []
         for name in self.observed.names:
             noise = self.observables[name].noise
@@ -309,6 +309,13 @@ class Binding:
             args = {k: values[v] if isinstance(v, str) else v for k, v in arguments}
             pairs.append((noise, args))
         return pairs
+
+    def _named(self, theta: JaxArray) -> dict[str, Any]:
+        """Return all parameters that are numbers, by name; beside times where θ is [B, P]."""
+        entries = _beside_times(theta)
+        numbers = (name for name, p in self.space.parameters.items() if not p.shape)
+        free = {name: entries[self.space.position(Ref(name))] for name in numbers}
+        return {**self.fixed, **free}
 
     def _check_conditions(self) -> None:
         require_known(self._conditions, self.model.parameters,
@@ -386,6 +393,11 @@ class Binding:
 def _of_model(parameter: str) -> str:
     """Return what stands for a parameter of the model; no name in a formula looks like it."""
     return f"model.{parameter}"
+
+
+def _beside_times(rows: JaxArray) -> JaxArray:
+    """Return entries [P] of a vector, or [P, B, 1] of rows [B, P]."""
+    return rows if rows.ndim == 1 else rows.T[..., None]
 
 
 def _mean(value: Any) -> Any:

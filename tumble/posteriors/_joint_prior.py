@@ -1,0 +1,93 @@
+"""What is believed about all unknowns before the data are seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tumble._errors import ParameterError
+from tumble._parameters import ParameterSpace
+from tumble._typing import FloatArray
+from tumble.priors import AbstractPrior
+
+_BLOCK = 1024
+_TRIES = 200  # rounds of draws, until those outside the bounds are replaced
+
+
+@dataclass(frozen=True)
+class JointPrior:
+    """The prior of all unknowns on the fit scale. Final.
+
+    Definition: each entry is independent. Its law is the parameter's prior, cut at its bounds; of a
+    parameter without one, the uniform law within the bounds on its scale (log-uniform where the
+    scale is ``"log"``).
+    """
+
+    space: ParameterSpace
+
+    def sample(self, count: int, rng: np.random.Generator) -> FloatArray:
+        """Return independent draws z [count, P]. Raises `ParameterError`, see `Parameter`."""
+        columns: list[FloatArray] = []
+        at = 0
+        for name, parameter in self.space.parameters.items():
+            for _ in range(int(np.prod(parameter.shape, dtype=int))):
+                low, high = self.space.lower[at], self.space.upper[at]
+                if parameter.prior is None:
+                    columns.append(rng.uniform(low, high, count))
+                else:
+                    inside = _cut(parameter.prior, parameter.lower, parameter.upper, count, rng)
+                    if inside is None:
+                        raise ParameterError(
+                            f"the prior {parameter.prior} of {name!r} hardly reaches its bounds "
+                            f"[{parameter.lower:g}, {parameter.upper:g}]; widen the bounds."
+                        )
+                    columns.append(np.asarray(self._to_fit(inside, at)))
+                at += 1
+        return np.stack(columns, axis=1) if columns else np.zeros((count, 0))
+
+    def log_density(self, z: FloatArray) -> FloatArray:
+        """Return log p(z) [n] at points z [n, P], but for a constant; -∞ outside the bounds."""
+        space = self.space
+        inside = np.all((z >= space.lower) & (z <= space.upper), axis=1)
+        total = np.where(inside, 0.0, -np.inf)
+        theta = np.asarray(space.from_fit(space.clip(z)), dtype=float)
+        stretch = np.log(np.abs(space.slope(space.clip(z))))
+        at = 0
+        for parameter in space.parameters.values():
+            for _ in range(int(np.prod(parameter.shape, dtype=int))):
+                if parameter.prior is not None:
+                    total = total + _log_prob(parameter.prior, theta[:, at]) + stretch[:, at]
+                at += 1
+        return np.asarray(total)
+
+    def _to_fit(self, values: FloatArray, at: int) -> FloatArray:
+        """Return values of one entry on the fit scale."""
+        theta = np.tile(np.asarray(self.space.from_fit(self.space.lower)), (len(values), 1))
+        theta[:, at] = values
+        return np.asarray(self.space.to_fit(theta))[:, at]
+
+
+def _log_prob(prior: AbstractPrior, values: FloatArray) -> FloatArray:
+    """Return log densities [n], in blocks of one size: JAX compiles anew for every other."""
+    import jax
+
+    blocks = -(-len(values) // _BLOCK)
+    padded = np.full(blocks * _BLOCK, values[0] if len(values) else 1.0)
+    padded[: len(values)] = values
+    with jax.enable_x64(True):
+        found = [np.asarray(prior.log_prob(block)) for block in padded.reshape(blocks, _BLOCK)]
+    return np.concatenate([np.empty(0), *found])[: len(values)]
+
+
+def _cut(
+    prior: AbstractPrior, lower: float, upper: float, count: int, rng: np.random.Generator
+) -> FloatArray | None:
+    """Return draws within bounds, None where there are hardly any."""
+    kept = np.empty(0)
+    for _ in range(_TRIES):
+        draws = prior.sample(rng, max(2 * (count - len(kept)), 100))
+        kept = np.concatenate([kept, draws[(draws >= lower) & (draws <= upper)]])
+        if len(kept) >= count:
+            return kept[:count]
+    return None

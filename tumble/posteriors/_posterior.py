@@ -1,0 +1,131 @@
+"""The result of `sample_posterior`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tumble._errors import require_whole
+from tumble._problem import Problem
+from tumble._random import Stream
+from tumble._results import ResultCode
+from tumble._typing import FloatArray
+from tumble.posteriors._base import Generation
+
+_FEW = 100  # effective draws, below which quantiles are rough
+
+
+@dataclass(frozen=True, repr=False)
+class Posterior:
+    """Weighted draws of the parameters, given the data.
+
+    Attributes:
+
+    - ``problem``, ``method``, ``summary_of``: what was sampled, how, and what was compared.
+    - ``theta`` [N, P]: draws in the natural scale, and their ``weights`` [N], which sum to 1.
+    - ``unadjusted`` [N, P] and ``unadjusted_weights`` [N]: before regression adjustment.
+    - ``distances`` [N] of their data sets, ∞-free; ``generations``: one `Generation` a round.
+    - ``result`` and ``reason``: how it ended, in a code and in words.
+    - ``stats``: what it cost. ``seconds``, ``data_sets`` simulated, ``failed`` of them, and
+      ``runs`` of the simulator.
+    """
+
+    problem: Problem
+    method: Any
+    summary_of: Any
+    theta: FloatArray
+    weights: FloatArray
+    unadjusted: FloatArray = field(repr=False)
+    unadjusted_weights: FloatArray = field(repr=False)
+    distances: FloatArray = field(repr=False)
+    generations: tuple[Generation, ...]
+    result: ResultCode
+    reason: str
+    stats: Mapping[str, float]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the entries of θ."""
+        return self.problem.space.names
+
+    @property
+    def effective_sample_size(self) -> float:
+        """(Σ w)² / Σ w²: how many even draws the weighted ones are worth."""
+        return float(self.weights.sum() ** 2 / (self.weights**2).sum())
+
+    def mean(self) -> dict[str, float]:
+        """Return the posterior mean of each entry, in the natural scale."""
+        return dict(zip(self.names, (self.weights @ self.theta).tolist(), strict=True))
+
+    def sd(self) -> dict[str, float]:
+        """Return the posterior standard deviation of each entry, in the natural scale."""
+        away = self.theta - self.weights @ self.theta
+        spread = np.sqrt(self.weights @ away**2)
+        return dict(zip(self.names, spread.tolist(), strict=True))
+
+    def quantile(self, level: float) -> dict[str, float]:
+        """Return the quantile of each entry, ``level`` in [0, 1]."""
+        columns = [weighted_quantile(c, self.weights, level) for c in self.theta.T]
+        return dict(zip(self.names, columns, strict=True))
+
+    def intervals(self, level: float = 0.95) -> dict[str, tuple[float, float]]:
+        """Return central intervals of each entry that hold ``level`` of the draws."""
+        low, high = self.quantile((1 - level) / 2), self.quantile((1 + level) / 2)
+        return {name: (low[name], high[name]) for name in self.names}
+
+    def derived(self) -> dict[str, FloatArray]:
+        """Return the derived quantities of the problem at each draw, [N]."""
+        rows = [self.problem.derived_values(theta) for theta in self.theta]
+        return {name: np.array([float(row[name]) for row in rows]) for name in self.problem.derived}
+
+    def sample(self, num_samples: int, *, seed: int = 0) -> FloatArray:
+        """Return even draws θ [num_samples, P], with replacement by the weights."""
+        require_whole("num_samples", num_samples)
+        rng = Stream.from_seed(seed).child("posterior", "sample").numpy()
+        return np.asarray(self.theta[rng.choice(len(self.theta), num_samples, p=self.weights)])
+
+    def summary(self) -> str:
+        """Return the posterior on one screen."""
+        last = self.generations[-1]
+        lines = [
+            f"Posterior: {self.result.value} · {len(self.theta)} draws worth "
+            f"{self.effective_sample_size:.0f} · {self.stats['data_sets']:.3g} data sets · "
+            f"{self.stats['seconds']:.2g} s",
+            f"  {self.reason}",
+        ]
+        if not self.result.ok:
+            lines.append(f"  advice: {self.result.advice}")
+        shown = dict(zip(self.names, self.theta.T, strict=True)) | self.derived()
+        width = max(len(name) for name in shown)
+        for name, draws in shown.items():
+            low, middle, high = (
+                weighted_quantile(draws, self.weights, q) for q in (0.025, 0.5, 0.975)
+            )
+            lines.append(f"  {name:<{width}}  {middle:.4g}  [{low:.4g}, {high:.4g}]")
+        lines.append("  medians, with intervals that hold 95 % of the draws")
+        lines.append(
+            f"  {type(self.method).__name__}, {len(self.generations)} rounds · tolerance "
+            f"{last.tolerance:.3g} of {self.summary_of}"
+        )
+        if self.effective_sample_size < _FEW:
+            lines.append("  warning: so few effective draws tell quantiles roughly; ask for more")
+        if self.stats["failed"]:
+            lines.append(f"  warning: {self.stats['failed']:.0f} data sets failed and count as far")
+        return "\n".join(lines)
+
+    __repr__ = summary
+
+    def _repr_html_(self) -> str:
+        import html
+
+        return f"<pre>{html.escape(self.summary())}</pre>"
+
+
+def weighted_quantile(values: FloatArray, weights: FloatArray, level: float) -> float:
+    """Return the quantile of weighted draws, linear between them."""
+    order = np.argsort(values)
+    inner = np.cumsum(weights[order]) - weights[order] / 2
+    return float(np.interp(level * weights.sum(), inner, values[order]))
