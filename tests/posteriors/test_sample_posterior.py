@@ -188,10 +188,18 @@ def test_where_nothing_can_be_simulated_it_says_so():
         parameters={"b": tb.Parameter(40, 50)},
         simulator=tb.simulators.DirectMethod(max_events=100),
     )  # fmt: skip
-    with pytest.raises(tb.TumbleError, match="none was accepted"):
+    with pytest.raises(tb.TumbleError, match="data sets failed"):
         tb.sample_posterior(problem)
     with pytest.raises(tb.TumbleError, match="data sets failed"):
         tb.sample_posterior(problem, method=RejectionABC())
+
+
+def test_where_acceptance_collapses_the_generation_before_is_kept():
+    method = SMCABC(num_particles=50, quantile=0.01, min_acceptance=0.9, adjustment=None)
+    found = tb.sample_posterior(arrivals(), method=method, seed=1)
+    assert found.result.ok and "acceptance collapsed" in found.reason
+    assert len(found.theta) == 50 and len(found.generations) == 1
+    assert found.stats["data_sets"] > found.generations[0].num_simulated
 
 
 def test_a_black_box_is_sampled_as_well():

@@ -71,12 +71,14 @@ class Mixture:
         logs = np.log(np.abs(np.diagonal(self._roots, axis1=1, axis2=2))).sum(1)
         away = z - self._middle
         pull = np.einsum("nij,nj->ni", precisions, away)
+        with np.errstate(divide="ignore"):
+            shares = np.log(weights)
         # The exponents are linear in x xᵀ, x and 1, so that a table of them is one product.
         self._slopes = np.concatenate(
             [
                 -0.5 * precisions.reshape(len(z), -1),
                 pull,
-                (np.log(weights) - logs - 0.5 * (away * pull).sum(1))[:, None],
+                (shares - logs - 0.5 * (away * pull).sum(1))[:, None],
             ],
             axis=1,
         )

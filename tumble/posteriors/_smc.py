@@ -22,7 +22,8 @@ from tumble.posteriors._kernels import AbstractKernel, LocalNormal, Mixture
 _FOR_SCALE = 10_000  # summaries of a generation that are kept to take the scale from
 _SAFETY = 1.2  # times the data sets that are expected to be needed, in a batch
 _SHRINKS = 1e-4  # by which share a tolerance has to fall
-_HOPELESS = 1000  # times the acceptance that ends it: after so many failures it is an error
+_COLLAPSED = 0.1  # of the acceptance that ends it, where a generation is given up
+_ALL_FAIL = 2000  # data sets of which one has to be well
 
 
 @dataclass(frozen=True)
@@ -127,13 +128,13 @@ class SMCABC(AbstractPosteriorMethod):
         tolerance: float,
         acceptance: float,
     ) -> State:
-        """Return the state after one generation; the old one, ended, where the budget is spent."""
+        """Return the state after one generation; the old one, ended, where it is given up."""
         wanted, first = self.num_particles, state.num_simulated
         at, failed, taken = first, 0, 0
         z_kept: list[FloatArray] = []
         s_kept: list[FloatArray] = []
         seen: list[FloatArray] = []
-        least = self.min_acceptance / _HOPELESS
+        least = self.min_acceptance * _COLLAPSED
         while taken < wanted:
             if task.spending.exhausted:
                 if not state.generations:
@@ -143,10 +144,16 @@ class SMCABC(AbstractPosteriorMethod):
                 return replace(state, num_simulated=at).ended(
                     ResultCode.OUT_OF_BUDGET, "the budget is spent amid a generation, which is lost"
                 )
-            if at > first and taken < (at - first) * least:
+            if failed == at - first >= _ALL_FAIL:
                 raise SimulationError(
-                    f"of {at - first:,} data sets {failed:,} failed and none was accepted; check "
-                    "the bounds and priors of the parameters."
+                    f"all of the first {failed:,} data sets failed; check the bounds and priors of "
+                    "the parameters."
+                )
+            if state.generations and taken < (at - first) * least - 1:
+                return replace(state, num_simulated=at).ended(
+                    ResultCode.SUCCESS,
+                    f"acceptance collapsed: of {at - first:,} data sets {taken} were nearer than "
+                    f"{tolerance:.3g}; what is kept is the generation before",
                 )
             count = int(np.ceil(_SAFETY * (wanted - taken) / max(acceptance, 1e-3)))
             count = task.affordable(int(np.clip(count, 100, task.data_sets.at_once)))
