@@ -1,6 +1,7 @@
 """Diagnostics: how far an answer can be trusted."""
 
 from tumble.diagnostics._audit import AuditRow, GradientAudit, audit_fit, audit_gradient
+from tumble.diagnostics._calibration import Calibration, check_calibration
 from tumble.diagnostics._overlap import dice, jaccard
 from tumble.diagnostics._posterior_predictive import (
     PosteriorPredictive,
@@ -10,11 +11,13 @@ from tumble.diagnostics._posterior_predictive import (
 
 __all__ = [
     "AuditRow",
+    "Calibration",
     "GradientAudit",
     "PosteriorPredictive",
     "PredictiveBand",
     "audit_fit",
     "audit_gradient",
+    "check_calibration",
     "dice",
     "jaccard",
     "posterior_predictive",
