@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tumble.io._comparison_file import ComparisonConfig, load_comparison
     from tumble.io._images import read_images, read_masks
     from tumble.io._lattice_movie import lattice_movie
+    from tumble.io._posterior_file import load_posterior, posterior_tree, save_posterior
     from tumble.io._read_run_config import load_run_config
     from tumble.io._restore_fit import restore_fit
     from tumble.io._result_file import fit_tree, load_fit, save_fit
@@ -31,7 +32,9 @@ _HOMES = {
     "lattice_movie": "_lattice_movie",
     "load_comparison": "_comparison_file",
     "load_fit": "_result_file",
+    "load_posterior": "_posterior_file",
     "load_run_config": "_read_run_config",
+    "posterior_tree": "_posterior_file",
     "read_data": "_tables",
     "read_images": "_images",
     "read_masks": "_images",
@@ -40,6 +43,7 @@ _HOMES = {
     "restore_fit": "_restore_fit",
     "to_json": "_run_folder",
     "save_fit": "_result_file",
+    "save_posterior": "_posterior_file",
     "squared_displacements": "_tracks",
     "structure_tree": "_structure_file",
 }
@@ -54,7 +58,9 @@ __all__ = [
     "lattice_movie",
     "load_comparison",
     "load_fit",
+    "load_posterior",
     "load_run_config",
+    "posterior_tree",
     "read_data",
     "read_images",
     "read_masks",
@@ -62,6 +68,7 @@ __all__ = [
     "replacing",
     "restore_fit",
     "save_fit",
+    "save_posterior",
     "squared_displacements",
     "structure_tree",
     "to_json",

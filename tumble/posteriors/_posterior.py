@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tumble._errors import require_whole
+from tumble._late import call_late
 from tumble._problem import Problem
 from tumble._random import Stream
 from tumble._results import ResultCode
@@ -86,6 +88,10 @@ class Posterior:
         require_whole("num_samples", num_samples)
         rng = Stream.from_seed(seed).child("posterior", "sample").numpy()
         return np.asarray(self.theta[rng.choice(len(self.theta), num_samples, p=self.weights)])
+
+    def save(self, path: str | Path) -> Path:
+        """Write the posterior to a netCDF file (groups as ArviZ names them) and return its path."""
+        return call_late("tumble.io", "save_posterior", self, path)
 
     def summary(self) -> str:
         """Return the posterior on one screen."""

@@ -1,0 +1,115 @@
+"""A posterior as a netCDF file, in groups as ArviZ names them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tumble._errors import RunFolderError
+from tumble.io._atomic import replacing
+from tumble.io._problem_record import constant_data, observed_data
+from tumble.io._result_file import root_attributes
+from tumble.io._run_folder import to_json
+from tumble.posteriors import Posterior
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+def save_posterior(posterior: Posterior, path: str | os.PathLike[str]) -> Path:
+    """Write a posterior to a netCDF file, completely or not at all, and return its path.
+
+    See `posterior_tree` for the groups. Raises `RunFolderError` when the file cannot be written.
+    """
+    path = Path(path)
+    with replacing(path) as temporary:
+        posterior_tree(posterior).to_netcdf(temporary, engine="h5netcdf")
+    return path
+
+
+def load_posterior(path: str | os.PathLike[str]) -> xr.DataTree:
+    """Read what `save_posterior` wrote, into memory. Raises `RunFolderError`."""
+    import xarray as xr
+
+    path = Path(path)
+    if not path.is_file():
+        raise RunFolderError(f"there is no file '{path}'; check the path.")
+    try:
+        with xr.open_datatree(path, engine="h5netcdf") as file:
+            tree = file.load()
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise RunFolderError(f"'{path}' is not a netCDF file: {reason[:200]}.") from None
+    if "weighted_posterior" not in tree.children:
+        raise RunFolderError(
+            f"'{path}' holds no posterior of tumble, expected a file of `save_posterior`."
+        )
+    return tree
+
+
+def posterior_tree(posterior: Posterior) -> xr.DataTree:
+    """Return a posterior as an `xarray.DataTree`.
+
+    Groups, of which ArviZ knows the first three:
+
+    - ``posterior``: *even* draws, one variable a parameter with dimensions (chain, draw, …), as
+      many as there are weighted ones; drawn from these, always the same.
+    - ``observed_data``: one variable an observable, dimensions (replicate, time).
+    - ``constant_data``: the model, initial states and known parameters.
+    - ``weighted_posterior``: the draws as they are, with their ``weight`` and the ``distance`` of
+      their data sets, dimension (particle, …); its attributes say how they were made.
+    - ``unadjusted_posterior``: the same before regression adjustment.
+    - ``generations``: one entry a round.
+    """
+    import xarray as xr
+
+    count = len(posterior.theta)
+    rounds = posterior.generations
+    return xr.DataTree.from_dict(
+        {
+            "/": xr.Dataset(attrs=root_attributes()),
+            "/posterior": _draws(posterior, posterior.sample(count)[None], ("chain", "draw")),
+            "/observed_data": observed_data(posterior.problem),
+            "/constant_data": constant_data(posterior.problem),
+            "/weighted_posterior": _draws(posterior, posterior.theta, ("particle",)).assign(
+                weight=("particle", posterior.weights),
+                distance=("particle", posterior.distances),
+            ).assign_attrs(
+                method=str(posterior.method),
+                summary_of=str(posterior.summary_of),
+                result=posterior.result.value,
+                reason=posterior.reason,
+                stats=to_json(dict(posterior.stats)),
+            ),
+            "/unadjusted_posterior": _draws(
+                posterior, posterior.unadjusted, ("particle",)
+            ).assign(weight=("particle", posterior.unadjusted_weights)),
+            "/generations": xr.Dataset(
+                {
+                    name: ("generation", np.array([getattr(r, name) for r in rounds], dtype=float))
+                    for name in (
+                        "tolerance", "num_simulated", "acceptance", "effective_sample_size"
+                    )
+                }
+            ),
+        }
+    )  # fmt: skip
+
+
+def _draws(posterior: Posterior, theta: np.ndarray, dims: tuple[str, ...]) -> xr.Dataset:
+    """Return draws [..., P] as one variable a parameter."""
+    import xarray as xr
+
+    data: dict[str, Any] = {}
+    at = 0
+    for name, parameter in posterior.problem.space.parameters.items():
+        size = int(np.prod(parameter.shape, dtype=int))
+        values = theta[..., at : at + size].reshape(*theta.shape[:-1], *parameter.shape)
+        own = tuple(f"{name}_dim_{i}" for i in range(len(parameter.shape)))
+        data[name] = ((*dims, *own), values)
+        at += size
+    coords = {dim: np.arange(n) for dim, n in zip(dims, theta.shape, strict=False)}
+    return xr.Dataset(data, coords)
