@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from peers._worker import serve
+from peers._worker import peak_mebibytes, serve
 from peers.generated_c import FLAGS, compiler
 
 _SOURCE = Path(__file__).with_name("sir_mean.c")
@@ -77,6 +77,46 @@ def fit(question: dict[str, Any]) -> Iterator[dict[str, Any]]:
         generation += 1
 
 
+def sample(question: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Sample the posterior of one series of counts I through given tolerances.
+
+    The distance is the root mean square of the differences divided by ``scale``, the population is
+    ``num_particles``; the simulator is the compiled one, a run a call. Yields a line a generation.
+    """
+    import numpy as np
+    import pyabc
+
+    np.random.seed(question["seed"])  # noqa: NPY002 - what pyABC draws from
+    simulate = _simulator({**question, "averaged": 1})
+    observed, scale = np.array(question["observed"]), np.array(question["scale"])
+    prior = pyabc.Distribution(
+        **{
+            name: pyabc.RV("uniform", np.log(low), np.log(high) - np.log(low))
+            for name, (low, high) in zip(_NAMES, question["bounds"], strict=True)
+        }
+    )
+    smc = pyabc.ABCSMC(
+        lambda p: {"I": simulate(*(math.exp(p[name]) for name in _NAMES))[1::3]},
+        prior,
+        lambda x, y: float(np.sqrt(np.mean(((x["I"] - y["I"]) / scale) ** 2))),
+        population_size=question["num_particles"],
+        eps=pyabc.ListEpsilon(question["tolerances"]),
+        sampler=pyabc.SingleCoreSampler(),
+    )
+    smc.new("sqlite://", {"I": observed})
+    yield {"stage": "prepared"}
+    history = smc.run(max_nr_populations=len(question["tolerances"]))
+    points, weights = history.get_distribution(t=history.max_t)
+    logs = points[list(_NAMES)].to_numpy()
+    mean = weights @ logs
+    yield {
+        "mean": mean.tolist(),
+        "sd": np.sqrt(weights @ (logs - mean) ** 2).tolist(),
+        "data_sets": int(history.total_nr_simulations),
+        "mebibytes": peak_mebibytes(),
+    }
+
+
 def _simulator(question: dict[str, Any]) -> Callable[..., Any]:
     """Return (beta, gamma) -> mean counts, flat, by the compiled program."""
     import numpy as np
@@ -133,4 +173,4 @@ def _plain_simulator(question: dict[str, Any]) -> Callable[..., Any]:
 
 
 if __name__ == "__main__":
-    serve({"fit": fit})
+    serve({"fit": fit, "sample": sample})

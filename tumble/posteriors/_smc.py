@@ -6,7 +6,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from tumble._errors import ParameterError, SimulationError, require_member, require_whole, shown
+from tumble._errors import (
+    ParameterError,
+    SimulationError,
+    require_flag,
+    require_member,
+    require_whole,
+    shown,
+)
 from tumble._results import ResultCode
 from tumble._typing import FloatArray
 from tumble.posteriors._adjustment import LocalLinear
@@ -43,7 +50,8 @@ class SMCABC(AbstractPosteriorMethod):
 
     Arguments: ``num_particles``, default 1,000; ``quantile`` in (0, 1), default 0.5;
     ``min_acceptance``, default 0.02; ``tolerance`` at which to stop, default 0;
-    ``max_generations``, default 50; ``kernel``, default `LocalNormal`; ``adjustment``, default
+    ``max_generations``, default 50; ``adapts_distance``, default True, else the scale of summaries
+    stays that of the first generation; ``kernel``, default `LocalNormal`; ``adjustment``, default
     `LocalLinear`, or None.
 
     References: Toni et al., J. R. Soc. Interface 6 (2009), doi:10.1098/rsif.2008.0172; Beaumont et
@@ -57,6 +65,7 @@ class SMCABC(AbstractPosteriorMethod):
     min_acceptance: float = 0.02
     tolerance: float = 0.0
     max_generations: int = 50
+    adapts_distance: bool = True
     kernel: AbstractKernel = field(default_factory=LocalNormal)
     adjustment: LocalLinear | None = field(default_factory=LocalLinear)
 
@@ -71,6 +80,7 @@ class SMCABC(AbstractPosteriorMethod):
                 raise ParameterError(f"`{name}` is {shown(value)}, expected between 0 and 1.")
         if not (isinstance(self.tolerance, (int, float)) and 0 <= self.tolerance < np.inf):
             raise ParameterError(f"`tolerance` is {shown(self.tolerance)}, expected ≥ 0.")
+        require_flag("adapts_distance", self.adapts_distance)
         require_member("kernel", self.kernel, AbstractKernel, "such as LocalNormal()")
 
     def init(self, task: PosteriorTask) -> State:
@@ -168,7 +178,9 @@ class SMCABC(AbstractPosteriorMethod):
                 seen.append(summaries[well])
             at, failed, taken = at + len(z), failed + num_failed, taken + len(near)
             acceptance = max(taken / (at - first), 1e-4)
-        scale = task.comparison.scale(np.concatenate(seen)[:_FOR_SCALE])
+        scale = state.scale
+        if self.adapts_distance or not state.generations:
+            scale = task.comparison.scale(np.concatenate(seen)[:_FOR_SCALE])
         z, summaries = np.concatenate(z_kept)[:wanted], np.concatenate(s_kept)[:wanted]
         weights = proposals.weights(z)
         particles = Particles(z, weights, summaries, task.comparison.distances(summaries, scale))
