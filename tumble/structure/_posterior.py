@@ -23,12 +23,13 @@ Network = frozenset[int]
 
 ITERATIONS = 60
 _LEAST, _MOST_DAMPING = 1e-2, 1e6  # of Levenberg and Marquardt
-_LARGEST_MOVE = 2.0  # of a logarithm
+_LEAST_MOVE, _LARGEST_MOVE = math.expm1(-2.0), math.expm1(2.0)  # of a rate, relative to it
 _RECOUNTS, _SAME = 3, 0.05  # times that few firings are counted anew, unless rates are the same
 _RETREATS = 8
 _HOPE = 10.0  # times what the next step is to gain, or, after a few, what the last one gained
 _PATIENCE = 5
 _TOLERANCE = 1e-3  # of the log posterior
+_LITTLE, _STALLS = 1e-2, 2  # gained by damped steps in a row, after which there are no more
 _SHARPEST = 1e200  # information in a logarithm: beyond, rates are too fast to be followed
 _Density = Callable[[list[int], FloatArray], tuple[float, FloatArray, FloatArray, float]]
 _GRID = np.linspace(-6.0, 6.0, 241)  # in standard deviations of the prior
@@ -250,22 +251,24 @@ class NetworkPosterior:
                 break
             u = u - 1.0  # slower, where rates are too fast to be followed
             here = density(members, u)
-        damping, gained, settled = 0.0, np.inf, not members
+        damping, gained, settled, stalled = 0.0, np.inf, not members, 0
         for count in range(iterations if np.isfinite(here[0]) else 0):
             value, slope, precision, _ = here
             ahead = float(_solved(precision, slope) @ slope) / 2
-            settled = bool(ahead < _TOLERANCE or damping > _MOST_DAMPING)
+            settled = ahead < _TOLERANCE or damping > _MOST_DAMPING or stalled == _STALLS
             if settled:
                 break
             if value + _HOPE * (ahead if count < _PATIENCE else min(ahead, gained)) < floor:
                 break
             stiff = precision.copy()
             stiff[np.diag_indices(len(u))] *= 1 + damping
-            move = np.asarray(_solved(stiff, slope))
-            move = move * min(1.0, _LARGEST_MOVE / float(np.abs(move).max()))
+            # In rates, not in their logarithms, what the data tell of sums of them is straight.
+            move = np.log1p(_relative_move(stiff, slope))
             there = density(members, u + move)
             if there[0] > value:
                 gained = there[0] - value
+                # Short steps that gain little: along the edge of what can be followed.
+                stalled = stalled + 1 if damping > 0 and gained < _LITTLE else 0
                 u, here, damping = u + move, there, damping / 10 if damping > _LEAST else 0.0
             else:
                 damping = max(10 * damping, _LEAST)
@@ -374,6 +377,21 @@ class NetworkPosterior:
         top = values.max(1)
         width = (_GRID[1] - _GRID[0]) / math.sqrt(2 * math.pi)
         return np.asarray(top + np.log(np.exp(values - top[:, None]).sum(1) * width))
+
+
+def _relative_move(precision: FloatArray, slope: FloatArray) -> FloatArray:
+    """Return the Newton step [k] in rates, relative to them, each within limits.
+
+    A rate that vanishes has far to go, and must not hold up the others: these adapt to it.
+    """
+    move = _solved(precision, slope)
+    cut = (move < _LEAST_MOVE) | (move > _LARGEST_MOVE)
+    if cut.any() and not cut.all():
+        kept = np.flatnonzero(~cut)
+        ends = np.clip(move[cut], _LEAST_MOVE, _LARGEST_MOVE)
+        pull = slope[kept] - precision[np.ix_(kept, np.flatnonzero(cut))] @ ends
+        move[kept] = _solved(precision[np.ix_(kept, kept)], pull)
+    return np.clip(move, _LEAST_MOVE, _LARGEST_MOVE)
 
 
 def _positive(matrix: FloatArray, least: float) -> FloatArray:
