@@ -5,6 +5,7 @@ import pytest
 
 import tumble as tb
 from tumble.structure import NetworkLikelihood, NetworkPosterior, NetworkPrior
+from tumble.structure._posterior import _relative_move
 
 SPREAD = 2.5
 
@@ -47,3 +48,43 @@ def test_rates_that_data_only_bound_are_integrated_over(extra):
     weighed = posterior.weigh(network, {})
     exact = by_brute_force(posterior, network, weighed)
     assert abs(weighed.log_evidence - exact) < 0.2
+
+
+def test_steps_are_newtons_where_they_are_short():
+    precision, slope = np.array([[4.0, 1.0], [1.0, 3.0]]), np.array([0.5, -0.3])
+    np.testing.assert_allclose(
+        _relative_move(precision, slope), np.linalg.solve(precision, slope), rtol=1e-8
+    )
+
+
+def test_a_rate_that_vanishes_does_not_hold_up_the_others():
+    precision = np.array([[0.16, 0.1, 0.0], [0.1, 9.0, 2.0], [0.0, 2.0, 5.0]])
+    slope = np.array([-8.0, 3.0, 1.0])  # 50 standard steps down for the first
+    move = _relative_move(precision, slope)
+    assert move[0] == pytest.approx(np.expm1(-2))
+    # What is best for the others, given where the first goes.
+    left = slope[1:] - precision[1:, :1] @ move[:1]
+    np.testing.assert_allclose(move[1:], np.linalg.solve(precision[1:, 1:], left), rtol=1e-8)
+
+
+def test_rates_that_the_data_tie_together_are_found_soon(monkeypatch):
+    """Births and deaths by pairs, so fast that data tell little but their balance."""
+    true = tb.ReactionNetwork.from_text("0 -> B ; k\n2 B -> 0 ; d")
+    seen = tb.simulate(
+        true, {"k": 3e4, "d": 0.2}, initial={"B": 300}, times=np.linspace(0, 1, 41)[1:], seed=5
+    )
+    library = tb.structure.mass_action(["B"])
+    problem = tb.Problem(
+        library.network, experiments=[tb.Experiment(seen, {"B": 300})],
+        parameters=library.parameters(1e-12, 1e9),
+    )  # fmt: skip
+    posterior = NetworkPosterior(NetworkLikelihood(problem, library), NetworkPrior(spread=SPREAD))
+    network = frozenset(list(library.equations).index(e) for e in ("0 -> B", "2 B -> 0"))
+    calls, evaluate = [], NetworkLikelihood.evaluate
+    monkeypatch.setattr(
+        NetworkLikelihood, "evaluate",
+        lambda self, *given: calls.append(1) or evaluate(self, *given),
+    )  # fmt: skip
+    weighed = posterior.weigh(network, {})
+    assert weighed.settled and len(calls) < 25
+    assert abs(weighed.log_rates[0] - 2 * np.log(np.sqrt(3e4 / 0.2)) - weighed.log_rates[1]) < 0.5

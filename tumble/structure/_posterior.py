@@ -106,7 +106,7 @@ class Weighed(NamedTuple):
 
     ``log_evidence`` is log p(data | network), ``log_posterior`` that plus log p(network);
     ``log_likelihood`` at the rates; ``precision`` [k, k] of the logarithms; ``settled``, whether
-    the rates are the most probable ones.
+    the search for the most probable rates ended by itself.
     """
 
     network: Network
