@@ -382,16 +382,20 @@ class NetworkPosterior:
 def _relative_move(precision: FloatArray, slope: FloatArray) -> FloatArray:
     """Return the Newton step [k] in rates, relative to them, each within limits.
 
-    A rate that vanishes has far to go, and must not hold up the others: these adapt to it.
+    A rate that vanishes has far to go, and must not hold up the others: it goes as far as it may,
+    the one that would go furthest first, and they adapt to that.
     """
-    move = _solved(precision, slope)
-    cut = (move < _LEAST_MOVE) | (move > _LARGEST_MOVE)
-    if cut.any() and not cut.all():
-        kept = np.flatnonzero(~cut)
-        ends = np.clip(move[cut], _LEAST_MOVE, _LARGEST_MOVE)
-        pull = slope[kept] - precision[np.ix_(kept, np.flatnonzero(cut))] @ ends
-        move[kept] = _solved(precision[np.ix_(kept, kept)], pull)
-    return np.clip(move, _LEAST_MOVE, _LARGEST_MOVE)
+    move, free = _solved(precision, slope), np.ones(len(slope), bool)
+    for _ in range(len(slope)):
+        beyond = np.where(free, np.abs(move - np.clip(move, _LEAST_MOVE, _LARGEST_MOVE)), 0.0)
+        worst = int(np.argmax(beyond))
+        if not beyond[worst] > 0:
+            break
+        free[worst] = False
+        move[worst] = np.clip(move[worst], _LEAST_MOVE, _LARGEST_MOVE)
+        pull = slope[free] - precision[np.ix_(free, ~free)] @ move[~free]
+        move[free] = _solved(precision[np.ix_(free, free)], pull)
+    return move
 
 
 def _positive(matrix: FloatArray, least: float) -> FloatArray:
