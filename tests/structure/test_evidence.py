@@ -5,7 +5,7 @@ import pytest
 
 import tumble as tb
 from tumble.structure import NetworkLikelihood, NetworkPosterior, NetworkPrior
-from tumble.structure._posterior import _relative_move
+from tumble.structure._newton import relative_move
 
 SPREAD = 2.5
 
@@ -53,14 +53,14 @@ def test_rates_that_data_only_bound_are_integrated_over(extra):
 def test_steps_are_newtons_where_they_are_short():
     precision, slope = np.array([[4.0, 1.0], [1.0, 3.0]]), np.array([0.5, -0.3])
     np.testing.assert_allclose(
-        _relative_move(precision, slope), np.linalg.solve(precision, slope), rtol=1e-8
+        relative_move(precision, slope), np.linalg.solve(precision, slope), rtol=1e-8
     )
 
 
 def test_a_rate_that_vanishes_does_not_hold_up_the_others():
     precision = np.array([[0.16, 0.1, 0.0], [0.1, 9.0, 2.0], [0.0, 2.0, 5.0]])
     slope = np.array([-8.0, 3.0, 1.0])  # 50 standard steps down for the first
-    move = _relative_move(precision, slope)
+    move = relative_move(precision, slope)
     assert move[0] == pytest.approx(np.expm1(-2))
     # What is best for the others, given where the first goes.
     left = slope[1:] - precision[1:, :1] @ move[:1]

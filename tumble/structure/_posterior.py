@@ -17,13 +17,13 @@ from tumble.models import ReactionNetwork
 from tumble.structure._known_steps import KnownSteps
 from tumble.structure._library import ReactionLibrary
 from tumble.structure._likelihood import LogLikelihood, NetworkLikelihood
+from tumble.structure._newton import log_det, positive, relative_move, solved
 
 Network = frozenset[int]
 """Positions of the candidates that a network has."""
 
 ITERATIONS = 60
 _LEAST, _MOST_DAMPING = 1e-2, 1e6  # of Levenberg and Marquardt
-_LEAST_MOVE, _LARGEST_MOVE = math.expm1(-2.0), math.expm1(2.0)  # of a rate, relative to it
 _RECOUNTS, _SAME = 3, 0.05  # times that few firings are counted anew, unless rates are the same
 _RETREATS = 8
 _HOPE = 10.0  # times what the next step is to gain, or, after a few, what the last one gained
@@ -236,7 +236,7 @@ class NetworkPosterior:
             members: list[int], u: FloatArray
         ) -> tuple[float, FloatArray, FloatArray, float]:
             joint = self._joint(members, u, lambda rates, _: steps.evaluate(rates))
-            return joint[0], joint[1], _positive(joint[2], 0.5 / self.prior.spread**2), joint[3]
+            return joint[0], joint[1], positive(joint[2], 0.5 / self.prior.spread**2), joint[3]
 
         return density
 
@@ -254,7 +254,7 @@ class NetworkPosterior:
         damping, gained, settled, stalled = 0.0, np.inf, not members, 0
         for count in range(iterations if np.isfinite(here[0]) else 0):
             value, slope, precision, _ = here
-            ahead = float(_solved(precision, slope) @ slope) / 2
+            ahead = float(solved(precision, slope) @ slope) / 2
             settled = ahead < _TOLERANCE or damping > _MOST_DAMPING or stalled == _STALLS
             if settled:
                 break
@@ -263,12 +263,13 @@ class NetworkPosterior:
             stiff = precision.copy()
             stiff[np.diag_indices(len(u))] *= 1 + damping
             # In rates, not in their logarithms, what the data tell of sums of them is straight.
-            move = np.log1p(_relative_move(stiff, slope))
+            move = np.log1p(relative_move(stiff, slope))
             there = density(members, u + move)
             if there[0] > value:
                 gained = there[0] - value
                 # Short steps that gain little: along the edge of what can be followed.
-                stalled = stalled + 1 if damping > 0 and gained < _LITTLE else 0
+                is_short = damping > 0 and gained < _LITTLE and ahead < _HOPE
+                stalled = stalled + 1 if is_short else 0
                 u, here, damping = u + move, there, damping / 10 if damping > _LEAST else 0.0
             else:
                 damping = max(10 * damping, _LEAST)
@@ -294,12 +295,12 @@ class NetworkPosterior:
         information = found.information * np.outer(steep[:k], steep)
         inner = information[:k, :k] + np.eye(k) / self.prior.spread**2
         across = information[:k, k:]
-        solved = _solved(inner, across)
+        adapting = solved(inner, across)
         away = (weighed.log_rates - self.centers[members]) / self.prior.spread
         uphill = found.slope[:k] * rates[members] - away / self.prior.spread
-        settling = _solved(inner, uphill)  # where the members' rates are not yet the best ones
+        settling = solved(inner, uphill)  # where the members' rates are not yet the best ones
         slope = found.slope[k:] - settling @ across
-        left = found.curvature[k:] - np.einsum("ij,ij->j", across, solved)
+        left = found.curvature[k:] - np.einsum("ij,ij->j", across, adapting)
         left = np.maximum(left, 1e-12 * np.maximum(found.curvature[k:], 1e-300))
         step = self.log_prior(weighed.network | {others[0]}) - self.log_prior(weighed.network)
         alone = np.zeros(size)
@@ -358,7 +359,7 @@ class NetworkPosterior:
         value, _, precision, log_likelihood = joint
         evidence = -np.inf
         if np.isfinite(value):
-            evidence = value + 0.5 * (len(u) * math.log(2 * math.pi) - _log_det(precision))
+            evidence = value + 0.5 * (len(u) * math.log(2 * math.pi) - log_det(precision))
         return Weighed(
             network, u, log_likelihood, evidence, evidence + self.log_prior(network), precision
         )
@@ -377,47 +378,3 @@ class NetworkPosterior:
         top = values.max(1)
         width = (_GRID[1] - _GRID[0]) / math.sqrt(2 * math.pi)
         return np.asarray(top + np.log(np.exp(values - top[:, None]).sum(1) * width))
-
-
-def _relative_move(precision: FloatArray, slope: FloatArray) -> FloatArray:
-    """Return the Newton step [k] in rates, relative to them, each within limits.
-
-    A rate that vanishes has far to go, and must not hold up the others: it goes as far as it may,
-    the one that would go furthest first, and they adapt to that.
-    """
-    move, free = _solved(precision, slope), np.ones(len(slope), bool)
-    for _ in range(len(slope)):
-        beyond = np.where(free, np.abs(move - np.clip(move, _LEAST_MOVE, _LARGEST_MOVE)), 0.0)
-        worst = int(np.argmax(beyond))
-        if not beyond[worst] > 0:
-            break
-        free[worst] = False
-        move[worst] = np.clip(move[worst], _LEAST_MOVE, _LARGEST_MOVE)
-        pull = slope[free] - precision[np.ix_(free, ~free)] @ move[~free]
-        move[free] = _solved(precision[np.ix_(free, free)], pull)
-    return move
-
-
-def _positive(matrix: FloatArray, least: float) -> FloatArray:
-    """Return a symmetric matrix without eigenvalues below ``least``."""
-    if not len(matrix) or not np.isfinite(matrix).all():
-        return matrix
-    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
-    return np.asarray((vectors * np.maximum(values, least)) @ vectors.T)
-
-
-def _solved(matrix: FloatArray, right: FloatArray) -> FloatArray:
-    """Solve for a positive matrix [k, k], which may have been rounded to a singular one."""
-    if not len(matrix):
-        return right
-    scale = np.sqrt(np.diag(matrix))
-    even = matrix / np.outer(scale, scale) + 1e-10 * np.eye(len(matrix))
-    wide = scale[:, None] if right.ndim == 2 else scale
-    return np.asarray(np.linalg.solve(even, right / wide) / wide)
-
-
-def _log_det(matrix: FloatArray) -> float:
-    """Return log |matrix| of a positive matrix [k, k], which may have been rounded as above."""
-    scale = np.sqrt(np.diag(matrix))
-    even = matrix / np.outer(scale, scale) + 1e-10 * np.eye(len(matrix))
-    return float(np.linalg.slogdet(even)[1] + 2 * np.log(scale).sum())
