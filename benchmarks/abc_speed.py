@@ -111,8 +111,8 @@ def main() -> None:
     text = ""
     if ratios:
         local, wide = np.median(ratios, axis=0)
-        text = f"""pyABC takes {local:.0f} and {wide:.0f} times as long as tumble with the one and the
-        other kernel (medians)."""
+        text = f"""pyABC takes {local:.0f} and {wide:.0f} times as long as tumble with the local and
+        the global kernel (medians)."""
     flat = "; ".join(", ".join(f"{m:.0f}" for m in ms) for ms in memory)
     page.text(
         f"""{text} Most memory of tumble's process after each
