@@ -11,7 +11,7 @@ import numpy as np
 from tumble._errors import RunFolderError
 from tumble.io._atomic import replacing
 from tumble.io._problem_record import constant_data, observed_data
-from tumble.io._result_file import root_attributes
+from tumble.io._result_file import open_tree, root_attributes
 from tumble.io._run_folder import to_json
 from tumble.posteriors import Posterior
 
@@ -32,17 +32,8 @@ def save_posterior(posterior: Posterior, path: str | os.PathLike[str]) -> Path:
 
 def load_posterior(path: str | os.PathLike[str]) -> xr.DataTree:
     """Read what `save_posterior` wrote, into memory. Raises `RunFolderError`."""
-    import xarray as xr
-
     path = Path(path)
-    if not path.is_file():
-        raise RunFolderError(f"there is no file '{path}'; check the path.")
-    try:
-        with xr.open_datatree(path, engine="h5netcdf") as file:
-            tree = file.load()
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise RunFolderError(f"'{path}' is not a netCDF file: {reason[:200]}.") from None
+    tree = open_tree(path, "a posterior")
     if "weighted_posterior" not in tree.children:
         raise RunFolderError(
             f"'{path}' holds no posterior of tumble, expected a file of `save_posterior`."

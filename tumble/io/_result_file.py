@@ -47,19 +47,24 @@ def save_fit(
     return path
 
 
-def load_fit(path: str | os.PathLike[str]) -> xr.DataTree:
-    """Read what `save_fit` wrote, into memory. Raises `RunFolderError`."""
+def open_tree(path: Path, what: str) -> xr.DataTree:
+    """Read a netCDF file of ``what`` into memory. Raises `RunFolderError`."""
     import xarray as xr
 
-    path = Path(path)
     if not path.is_file():
         raise RunFolderError(f"there is no file '{path}'; check the path.")
     try:
         with xr.open_datatree(path, engine="h5netcdf") as file:
-            tree = file.load()
+            return file.load()
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise RunFolderError(f"'{path}' is not a netCDF file of a fit: {reason[:200]}.") from None
+        raise RunFolderError(f"'{path}' is not a netCDF file of {what}: {reason[:200]}.") from None
+
+
+def load_fit(path: str | os.PathLike[str]) -> xr.DataTree:
+    """Read what `save_fit` wrote, into memory. Raises `RunFolderError`."""
+    path = Path(path)
+    tree = open_tree(path, "a fit")
     if "format" not in tree.attrs or "fit" not in tree.children:
         raise RunFolderError(f"'{path}' holds no fit of tumble, expected a file of `save_fit`.")
     if tree.attrs["format"] > FORMAT:
