@@ -29,7 +29,7 @@ class Posterior:
     - ``problem``, ``method``, ``summary_of``: what was sampled, how, and what was compared.
     - ``theta`` [N, P]: draws in the natural scale, and their ``weights`` [N], which sum to 1.
     - ``unadjusted`` [N, P] and ``unadjusted_weights`` [N]: before regression adjustment.
-    - ``distances`` [N] of their data sets, ∞-free; ``generations``: one `Generation` a round.
+    - ``distances`` [N] of their data sets, finite; ``generations``: one `Generation` a round.
     - ``result`` and ``reason``: how it ended, in a code and in words.
     - ``stats``: what it cost. ``seconds``, ``data_sets`` simulated, ``failed`` of them, and
       ``runs`` of the simulator.

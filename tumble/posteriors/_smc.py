@@ -151,7 +151,7 @@ class SMCABC(AbstractPosteriorMethod):
                     raise SimulationError(
                         "the budget was spent before the first generation was full; raise it."
                     )
-                return replace(state, num_simulated=at).ended(
+                return replace(state, num_simulated=at, num_failed=state.num_failed + failed).ended(
                     ResultCode.OUT_OF_BUDGET, "the budget is spent amid a generation, which is lost"
                 )
             if failed == at - first >= _ALL_FAIL:
@@ -160,7 +160,7 @@ class SMCABC(AbstractPosteriorMethod):
                     "the parameters."
                 )
             if state.generations and taken < (at - first) * least - 1:
-                return replace(state, num_simulated=at).ended(
+                return replace(state, num_simulated=at, num_failed=state.num_failed + failed).ended(
                     ResultCode.SUCCESS,
                     f"acceptance collapsed: of {at - first:,} data sets {taken} were nearer than "
                     f"{tolerance:.3g}; what is kept is the generation before",
