@@ -101,6 +101,7 @@ class ResultCode(enum.Enum):
     AT_BOUND = "at a bound"
     NOT_IDENTIFIED = "not identified"
     DIVERGED = "diverged"
+    NOT_MIXED = "not mixed"
     INTERRUPTED = "interrupted"
     FAILED = "failed"
 
@@ -140,6 +141,11 @@ _RESULT_ADVICE = {
     ),
     ResultCode.DIVERGED: (
         "the loss was not finite at any point tried: check the bounds and the initial state."
+    ),
+    ResultCode.NOT_MIXED: (
+        "the chains disagree, or their draws depend on each other too much: raise `max_steps`; if "
+        "that does not help, the posterior has several modes or a long ridge: give priors, fix a "
+        "parameter, or use SMCABC()."
     ),
     ResultCode.INTERRUPTED: "stopped by hand; what was computed is kept.",
     ResultCode.FAILED: "the reason says what to mend.",

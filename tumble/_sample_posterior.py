@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from tumble._budget import Budget, Spending
 from tumble._errors import ParameterError, require_member, shown
 from tumble._problem import Problem
@@ -14,14 +16,10 @@ from tumble._results import ResultCode
 from tumble.posteriors import (
     SMCABC,
     AbstractPosteriorMethod,
-    AbstractSummary,
-    Comparison,
-    DataSets,
-    Generation,
+    AbstractSampler,
+    AbstractState,
     Posterior,
     PosteriorTask,
-    State,
-    default_summary,
 )
 
 
@@ -29,33 +27,27 @@ def sample_posterior(
     problem: Problem,
     *,
     method: AbstractPosteriorMethod | None = None,
-    summary: AbstractSummary | None = None,
     seed: int = 0,
     budget: Budget | None = None,
     executor: Any = None,
     progress: Any = None,
-    callback: Callable[[Generation], None] | None = None,
+    callback: Callable[[Any], None] | None = None,
 ) -> Posterior:
-    """Return draws of the parameters given the data, by comparing simulated data with them.
+    """Return draws of the parameters given the data.
 
-    Definition: p(θ | data) ∝ p(data | θ) p(θ), with data sets simulated in the shape of the
-    observed ones, measurement noise and missing entries included, and accepted where a summary of
-    them is near. The prior of a parameter is its own, cut at its bounds; of a parameter without
-    one, uniform within the bounds on its scale.
+    Definition: p(θ | data) ∝ p(data | θ) p(θ). The prior of a parameter is its own, cut at its
+    bounds; of a parameter without one, uniform within the bounds on its scale. Whether the data
+    are compared with simulated ones or their likelihood is computed is what methods differ in.
 
     Arguments, most used first:
 
     - ``problem``: a `Problem`.
     - ``method``: how it is sampled, a member of `tumble.posteriors`. Default `SMCABC()`.
-    - ``summary``: what of a data set is compared. Default: every datum of a single series or of
-      averages (`AllData`), means and standard deviations of replicates (`ReplicateMoments`),
-      quantiles of snapshots (`Quantiles`).
     - ``seed``; ``budget``, of which simulations are runs of the simulator; ``executor``;
       ``progress`` (``True``, ``False``, ``None``: a bar on a terminal); ``callback``, called with
-      each `Generation`.
+      what each round did (`Generation` or `ChainRound`).
 
-    Guarantee: that of ``method``, for the posterior given that the summary is near, not given the
-    data. Data sets whose runs fail count as infinitely far.
+    Guarantee: that of ``method``.
 
     Returns a `Posterior`; its ``result`` says how it ended. Ctrl-C ends it with the last complete
     round (`ResultCode.INTERRUPTED`). Raises `CapabilityError`, `ParameterError` or `DataError`
@@ -64,8 +56,6 @@ def sample_posterior(
     require_member("problem", problem, Problem, "a Problem")
     method = SMCABC() if method is None else method
     require_member("method", method, AbstractPosteriorMethod, "such as posteriors.SMCABC()")
-    summary = default_summary(problem) if summary is None else summary
-    require_member("summary", summary, AbstractSummary, "such as posteriors.AllData()")
     if problem.space.size == 0:
         raise ParameterError("`parameters` holds no Parameter, so there is nothing to sample.")
     if budget is not None:
@@ -73,52 +63,46 @@ def sample_posterior(
     if callback is not None and not callable(callback):
         raise ParameterError(f"`callback` is {shown(callback)}, expected a function or None.")
     stream = Stream.from_seed(seed).child("posterior")
-    comparison = Comparison.of(summary, [b.observed.values for b in problem.bindings])
-    task = PosteriorTask(
-        problem, comparison, stream, Spending(budget),
-        DataSets(problem, stream.child("data"), executor),
-    )  # fmt: skip
+    task = PosteriorTask(problem, stream, Spending(budget), executor)
+    sampler = method.bind(task)
     with showing(progress, "sample_posterior") as bar:
-        state = _followed(task, method, bar, callback)
-    return _posterior(task, method, state)
+        state = _followed(task, sampler, bar, callback)
+    return _posterior(task, method, sampler, state)
 
 
 def _followed(
     task: PosteriorTask,
-    method: AbstractPosteriorMethod,
+    sampler: AbstractSampler,
     bar: Any,
-    callback: Callable[[Generation], None] | None,
-) -> State:
+    callback: Callable[[Any], None] | None,
+) -> AbstractState:
     """Return the last state."""
-    state = method.init(task)
+    state = sampler.init()
     try:
         while state.code is None:
-            if callback is not None and state.generations:
-                callback(state.generations[-1])
-            bar.update(method.progress(state), f"{state.num_simulated:,} data sets")
-            if task.spending.exhausted and state.generations:
+            if callback is not None and state.rounds:
+                callback(state.rounds[-1])
+            bar.update(sampler.progress(state), state.news)
+            if task.spending.exhausted and state.has_draws:
                 return state.ended(ResultCode.OUT_OF_BUDGET, "the budget is spent")
-            state = method.step(task, state)
+            state = sampler.step(state)
     except KeyboardInterrupt:
-        if not state.generations:
+        if not state.has_draws:
             raise
         return state.ended(ResultCode.INTERRUPTED, "stopped by hand after the last whole round")
     return state
 
 
-def _posterior(task: PosteriorTask, method: AbstractPosteriorMethod, state: State) -> Posterior:
-    particles, space = state.particles, task.problem.space
-    z, weights = particles.z, particles.weights
-    if method.adjustment is not None:
-        z, weights = method.adjustment.adjusted(
-            z, weights, particles.summaries, particles.distances, task.comparison, state.scale,
-            (space.lower, space.upper),
-        )  # fmt: skip
+def _posterior(
+    task: PosteriorTask,
+    method: AbstractPosteriorMethod,
+    sampler: AbstractSampler,
+    state: AbstractState,
+) -> Posterior:
+    draws = sampler.draws(state)
     assert state.code is not None
+    spent = {"seconds": task.spending.seconds, "runs": float(task.spending.simulations)}
     return Posterior(
-        task.problem, method, task.comparison.summary, space.from_fit(z), weights,
-        space.from_fit(particles.z), particles.weights, particles.distances, state.generations,
-        state.code, state.reason,
-        {"seconds": task.spending.seconds, "data_sets": float(state.num_simulated),
-         "failed": float(state.num_failed), "runs": float(task.spending.simulations)},
+        task.problem, method, np.asarray(task.problem.space.from_fit(draws.z)), draws.weights,
+        draws.basis, state.rounds, state.code, state.reason, spent | state.costs,
     )  # fmt: skip

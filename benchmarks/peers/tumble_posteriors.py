@@ -39,8 +39,8 @@ def sample(question: dict[str, Any]) -> Iterator[dict[str, Any]]:
         "sd": np.sqrt(found.weights @ (logs - mean) ** 2).tolist(),
         "data_sets": int(found.stats["data_sets"]),
         "seconds": found.stats["seconds"],
-        "tolerances": [g.tolerance for g in found.generations],
-        "each": [g.num_simulated for g in found.generations],
+        "tolerances": [g.tolerance for g in found.rounds],
+        "each": [g.num_simulated for g in found.rounds],
         "memory": memory,
         "mebibytes": peak_mebibytes(),
     }

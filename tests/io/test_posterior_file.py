@@ -23,16 +23,16 @@ def test_a_file_holds_the_posterior(posterior, tmp_path):
     tree = load_posterior(path)
     assert set(tree.children) == {
         "posterior", "observed_data", "constant_data", "weighted_posterior",
-        "unadjusted_posterior", "generations",
+        "unadjusted_posterior", "rounds",
     }  # fmt: skip
     weighted = tree["weighted_posterior"]
     np.testing.assert_array_equal(weighted["gamma"].values, posterior.theta[:, 1])
     np.testing.assert_array_equal(weighted["weight"].values, posterior.weights)
     np.testing.assert_array_equal(
-        tree["unadjusted_posterior"]["k"].values, posterior.unadjusted[:, 0]
+        tree["unadjusted_posterior"]["k"].values, posterior.basis.unadjusted[:, 0]
     )
     assert weighted.attrs["result"] == posterior.result.value
-    assert tree["generations"]["tolerance"].values[0] == np.inf
+    assert tree["rounds"]["tolerance"].values[0] == np.inf
     assert tree["observed_data"]["X"].values.tolist() == [[7.0, 9.0]]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from tumble.io._atomic import replacing
 from tumble.io._problem_record import constant_data, observed_data
 from tumble.io._result_file import open_tree, root_attributes
 from tumble.io._run_folder import to_json
-from tumble.posteriors import Posterior
+from tumble.posteriors import NearDataSets, Posterior
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -46,48 +47,57 @@ def posterior_tree(posterior: Posterior) -> xr.DataTree:
 
     Groups, of which ArviZ knows the first three:
 
-    - ``posterior``: *even* draws, one variable a parameter with dimensions (chain, draw, …), as
-      many as there are weighted ones; drawn from these, always the same.
+    - ``posterior``: *even* draws, one variable a parameter with dimensions (chain, draw, …): the
+      chains as they are, or as many as there are weighted ones, drawn from these.
     - ``observed_data``: one variable an observable, dimensions (replicate, time).
     - ``constant_data``: the model, initial states and known parameters.
-    - ``weighted_posterior``: the draws as they are, with their ``weight`` and the ``distance`` of
-      their data sets, dimension (particle, …); its attributes say how they were made.
-    - ``unadjusted_posterior``: the same before regression adjustment.
-    - ``generations``: one entry a round.
+    - ``weighted_posterior``: the draws as they are, with their ``weight``, dimension (particle, …),
+      and, where data sets were compared, the ``distance`` of theirs; its attributes say how they
+      were made.
+    - ``unadjusted_posterior``: the same before regression adjustment, where there was one.
+    - ``rounds``: one entry a round.
     """
     import xarray as xr
 
-    count = len(posterior.theta)
-    rounds = posterior.generations
-    return xr.DataTree.from_dict(
+    basis = posterior.basis
+    weighted = _draws(posterior, posterior.theta, ("particle",)).assign(
+        weight=("particle", posterior.weights)
+    )
+    attributes = {
+        "method": str(posterior.method),
+        "result": posterior.result.value,
+        "reason": posterior.reason,
+        "stats": to_json(dict(posterior.stats)),
+    }
+    groups = {"/": xr.Dataset(attrs=root_attributes())}
+    if isinstance(basis, NearDataSets):
+        even = posterior.sample(len(posterior.theta))[None]
+        weighted = weighted.assign(distance=("particle", basis.distances))
+        attributes["summary"] = str(basis.summary)
+        groups["/unadjusted_posterior"] = _draws(posterior, basis.unadjusted, ("particle",)).assign(
+            weight=("particle", basis.unadjusted_weights)
+        )
+    else:
+        even = np.asarray(posterior.problem.space.from_fit(basis.z))
+    groups["/posterior"] = _draws(posterior, even, ("chain", "draw"))
+    groups["/observed_data"] = observed_data(posterior.problem)
+    groups["/constant_data"] = constant_data(posterior.problem)
+    groups["/weighted_posterior"] = weighted.assign_attrs(attributes)
+    groups["/rounds"] = _rounds(posterior)
+    return xr.DataTree.from_dict(groups)
+
+
+def _rounds(posterior: Posterior) -> xr.Dataset:
+    """Return what each round did, one variable a figure."""
+    import xarray as xr
+
+    names = [f.name for f in fields(posterior.rounds[0])]
+    return xr.Dataset(
         {
-            "/": xr.Dataset(attrs=root_attributes()),
-            "/posterior": _draws(posterior, posterior.sample(count)[None], ("chain", "draw")),
-            "/observed_data": observed_data(posterior.problem),
-            "/constant_data": constant_data(posterior.problem),
-            "/weighted_posterior": _draws(posterior, posterior.theta, ("particle",)).assign(
-                weight=("particle", posterior.weights),
-                distance=("particle", posterior.distances),
-            ).assign_attrs(
-                method=str(posterior.method),
-                summary_of=str(posterior.summary_of),
-                result=posterior.result.value,
-                reason=posterior.reason,
-                stats=to_json(dict(posterior.stats)),
-            ),
-            "/unadjusted_posterior": _draws(
-                posterior, posterior.unadjusted, ("particle",)
-            ).assign(weight=("particle", posterior.unadjusted_weights)),
-            "/generations": xr.Dataset(
-                {
-                    name: ("generation", np.array([getattr(r, name) for r in rounds], dtype=float))
-                    for name in (
-                        "tolerance", "num_simulated", "acceptance", "effective_sample_size"
-                    )
-                }
-            ),
+            name: ("round", np.array([getattr(r, name) for r in posterior.rounds], dtype=float))
+            for name in names
         }
-    )  # fmt: skip
+    )
 
 
 def _draws(posterior: Posterior, theta: np.ndarray, dims: tuple[str, ...]) -> xr.Dataset:

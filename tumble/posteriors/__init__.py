@@ -1,17 +1,23 @@
 """Ways to sample a posterior (``method=`` of `sample_posterior`), and what they are made of."""
 
+from tumble.posteriors._abc import AbstractABC, Generation, NearDataSets
+from tumble.posteriors._abc_mcmc import ABCMCMC
 from tumble.posteriors._adjustment import LocalLinear
 from tumble.posteriors._base import (
     AbstractPosteriorMethod,
-    Generation,
-    Particles,
+    AbstractSampler,
+    AbstractState,
+    Draws,
     PosteriorTask,
-    State,
 )
+from tumble.posteriors._chain_sampler import AbstractChains
+from tumble.posteriors._chains import ChainRound, Chains
 from tumble.posteriors._comparison import Comparison
 from tumble.posteriors._data_sets import DataSets
 from tumble.posteriors._joint_prior import JointPrior
 from tumble.posteriors._kernels import AbstractKernel, GlobalNormal, LocalNormal
+from tumble.posteriors._metropolis import AdaptiveMetropolis
+from tumble.posteriors._particle_mcmc import ParticleMCMC
 from tumble.posteriors._posterior import Posterior
 from tumble.posteriors._rejection import RejectionABC
 from tumble.posteriors._smc import SMCABC
@@ -23,27 +29,38 @@ from tumble.posteriors._summaries import (
     Summary,
     default_summary,
 )
+from tumble.posteriors._synthetic import SyntheticLikelihood
 
 __all__ = [
+    "ABCMCMC",
     "SMCABC",
+    "AbstractABC",
+    "AbstractChains",
     "AbstractKernel",
     "AbstractPosteriorMethod",
+    "AbstractSampler",
+    "AbstractState",
     "AbstractSummary",
+    "AdaptiveMetropolis",
     "AllData",
+    "ChainRound",
+    "Chains",
     "Comparison",
     "DataSets",
+    "Draws",
     "Generation",
     "GlobalNormal",
     "JointPrior",
     "LocalLinear",
     "LocalNormal",
-    "Particles",
+    "NearDataSets",
+    "ParticleMCMC",
     "Posterior",
     "PosteriorTask",
     "Quantiles",
     "RejectionABC",
     "ReplicateMoments",
-    "State",
     "Summary",
+    "SyntheticLikelihood",
     "default_summary",
 ]

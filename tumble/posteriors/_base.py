@@ -1,136 +1,104 @@
-"""What every way to sample a posterior by simulation shares."""
+"""What every way to sample a posterior shares."""
 
 from __future__ import annotations
 
 import abc
 from dataclasses import dataclass, field, replace
-
-import numpy as np
+from typing import Any, Self
 
 from tumble._budget import Spending
 from tumble._problem import Problem
 from tumble._random import Stream
 from tumble._results import ResultCode
 from tumble._typing import FloatArray
-from tumble.posteriors._adjustment import LocalLinear
-from tumble.posteriors._comparison import Comparison
-from tumble.posteriors._data_sets import DataSets
 from tumble.posteriors._joint_prior import JointPrior
 
 
 @dataclass(frozen=True)
-class Generation:
-    """What one round of a method did.
-
-    ``tolerance``, the largest distance of an accepted data set; ``num_simulated`` data sets;
-    ``acceptance``, the share of them that was accepted; ``effective_sample_size`` of the weights.
-    """
-
-    tolerance: float
-    num_simulated: int
-    acceptance: float
-    effective_sample_size: float
-
-
-@dataclass(frozen=True)
-class Particles:
-    """Accepted parameters ``z`` [N, P] on the fit scale, with their ``weights`` [N] (sum 1).
-
-    ``summaries`` [N, K] of their data sets and ``distances`` [N] of these.
-    """
-
-    z: FloatArray
-    weights: FloatArray
-    summaries: FloatArray
-    distances: FloatArray
-
-    @property
-    def effective_sample_size(self) -> float:
-        """(Σ w)² / Σ w²."""
-        return float(1 / (self.weights**2).sum()) if len(self.weights) else 0.0
-
-    def nearest(self, count: int) -> Particles:
-        """Return those ``count`` whose data sets are nearest, evenly weighted."""
-        first = np.argsort(self.distances, kind="stable")[:count]
-        even = np.full(len(first), 1 / max(len(first), 1))
-        return Particles(self.z[first], even, self.summaries[first], self.distances[first])
-
-    def joined(self, other: Particles) -> Particles:
-        """Return both, evenly weighted."""
-        z = np.concatenate([self.z, other.z])
-        return Particles(
-            z, np.full(len(z), 1 / max(len(z), 1)),
-            np.concatenate([self.summaries, other.summaries]),
-            np.concatenate([self.distances, other.distances]),
-        )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class State:
-    """What the next round needs: where the last one has got.
-
-    ``scale`` [K] of summaries; ``num_simulated`` data sets so far; ``num_failed`` of them; how the
-    method ended, ``code`` and ``reason``, while it goes on None.
-    """
-
-    particles: Particles
-    scale: FloatArray
-    generations: tuple[Generation, ...] = ()
-    num_simulated: int = 0
-    num_failed: int = 0
-    code: ResultCode | None = None
-    reason: str = ""
-
-    def ended(self, code: ResultCode, reason: str) -> State:
-        """Return the state with an end."""
-        return replace(self, code=code, reason=reason)
-
-
-@dataclass(frozen=True)
 class PosteriorTask:
-    """What is to be sampled, and what may be spent."""
+    """What is to be sampled, and what may be spent. Final."""
 
     problem: Problem
-    comparison: Comparison
     stream: Stream
     spending: Spending
-    data_sets: DataSets
+    executor: Any = None
     prior: JointPrior = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "prior", JointPrior(self.problem.space))
 
-    def tried(self, z: FloatArray, first: int) -> tuple[FloatArray, int]:
-        """Return summaries [B, K] of data sets at z [B, P], and how many failed: NaN rows."""
-        data, well = self.data_sets.simulate(z, first)
-        self.spending.simulations += len(z) * self.data_sets.runs_each
-        summaries = self.comparison.summaries(data)
-        summaries[~well] = np.nan
-        return summaries, int((~well).sum())
-
-    def affordable(self, count: int) -> int:
-        """Return how many of ``count`` data sets the budget allows, at least one."""
-        left = self.spending.simulations_left / self.data_sets.runs_each
-        return int(max(min(count, left), 1))
+    def affordable(self, count: int, runs_each: int) -> int:
+        """Return for how many of ``count`` times ``runs_each`` runs the budget is, at least 1."""
+        return int(max(min(count, self.spending.simulations_left / max(runs_each, 1)), 1))
 
 
-class AbstractPosteriorMethod(abc.ABC):
-    """A way to sample a posterior by comparing simulated data sets with the observed one.
+@dataclass(frozen=True)
+class AbstractState(abc.ABC):
+    """What the next round needs: where the last one has got.
 
-    Members are frozen dataclasses. `init` and `step` make rounds, `Posterior` is made of the last
-    state.
+    ``rounds``, what each did; how the sampling ended, ``code`` and ``reason``, while it goes on
+    None.
     """
 
-    adjustment: LocalLinear | None
+    rounds: tuple[Any, ...] = ()
+    code: ResultCode | None = None
+    reason: str = ""
+
+    def ended(self, code: ResultCode, reason: str) -> Self:
+        """Return the state with an end."""
+        return replace(self, code=code, reason=reason)
+
+    @property
+    @abc.abstractmethod
+    def has_draws(self) -> bool:
+        """Whether it is worth anything yet."""
+
+    @property
+    @abc.abstractmethod
+    def costs(self) -> dict[str, float]:
+        """What it has cost, by name."""
+
+    @property
+    @abc.abstractmethod
+    def news(self) -> str:
+        """How far it is, in a few words."""
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What came out: parameters ``z`` [N, P] on the fit scale, with ``weights`` [N] (sum 1).
+
+    ``basis``: what they rest on, `NearDataSets` or `Chains`.
+    """
+
+    z: FloatArray
+    weights: FloatArray
+    basis: Any
+
+
+class AbstractSampler(abc.ABC):
+    """A way to sample a posterior that has met its problem."""
 
     @abc.abstractmethod
-    def init(self, task: PosteriorTask) -> State:
-        """Return the first state."""
+    def init(self) -> Any:
+        """Return the first state, an `AbstractState`."""
 
     @abc.abstractmethod
-    def step(self, task: PosteriorTask, state: State) -> State:
+    def step(self, state: Any) -> Any:
         """Make one round. A state with a ``code`` is the last."""
 
     @abc.abstractmethod
-    def progress(self, state: State) -> float:
+    def progress(self, state: Any) -> float:
         """Return about how much of the work is done, 0 to 1."""
+
+    @abc.abstractmethod
+    def draws(self, state: Any) -> Draws:
+        """Return what a state that has draws is worth."""
+
+
+class AbstractPosteriorMethod(abc.ABC):
+    """A way to sample a posterior. Members are frozen dataclasses: what to do, and no data."""
+
+    @abc.abstractmethod
+    def bind(self, task: PosteriorTask) -> AbstractSampler:
+        """Return the sampler of a task. Raises `DataError` or `CapabilityError`."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from tumble._errors import ParameterError
 from tumble._parameters import ParameterSpace
-from tumble._typing import FloatArray
+from tumble._typing import BoolArray, FloatArray
 from tumble.priors import AbstractPrior
 
 _BLOCK = 1024
@@ -50,16 +50,28 @@ class JointPrior:
         """Return log p(z) [n] at points z [n, P], but for a constant; -∞ outside the bounds."""
         space = self.space
         inside = np.all((z >= space.lower) & (z <= space.upper), axis=1)
-        total = np.where(inside, 0.0, -np.inf)
-        theta = np.asarray(space.from_fit(space.clip(z)), dtype=float)
-        stretch = np.log(np.abs(space.slope(space.clip(z))))
+        z = space.clip(z)
+        stretch = np.log(np.abs(space.slope(z)))[:, self._has_prior].sum(1)
+        return np.asarray(np.where(inside, self.log_natural(z) + stretch, -np.inf))
+
+    def log_natural(self, z: FloatArray) -> FloatArray:
+        """Return Σ log p(θ) [n] over the parameters with a prior, in their natural scale."""
+        theta = np.asarray(self.space.from_fit(z), dtype=float)
+        total = np.zeros(len(z))
         at = 0
-        for parameter in space.parameters.values():
+        for parameter in self.space.parameters.values():
             for _ in range(int(np.prod(parameter.shape, dtype=int))):
                 if parameter.prior is not None:
-                    total = total + _log_prob(parameter.prior, theta[:, at]) + stretch[:, at]
+                    total = total + _log_prob(parameter.prior, theta[:, at])
                 at += 1
-        return np.asarray(total)
+        return total
+
+    @property
+    def _has_prior(self) -> BoolArray:
+        """Whether each entry has a prior of its own, [P]."""
+        parameters = self.space.parameters.values()
+        each = [(p.prior is not None, int(np.prod(p.shape, dtype=int))) for p in parameters]
+        return np.repeat([known for known, _ in each], [count for _, count in each])
 
     def _to_fit(self, values: FloatArray, at: int) -> FloatArray:
         """Return values of one entry on the fit scale."""

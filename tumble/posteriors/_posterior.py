@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +14,9 @@ from tumble._problem import Problem
 from tumble._random import Stream
 from tumble._results import ResultCode
 from tumble._typing import FloatArray
-from tumble.posteriors._base import Generation
+from tumble.posteriors._abc import Generation, NearDataSets
+from tumble.posteriors._base import AbstractPosteriorMethod
+from tumble.posteriors._chains import ChainRound, Chains
 
 _FEW = 100  # effective draws, below which quantiles are rough
 
@@ -26,24 +27,22 @@ class Posterior:
 
     Attributes:
 
-    - ``problem``, ``method``, ``summary_of``: what was sampled, how, and what was compared.
+    - ``problem`` and ``method``: what was sampled, and how.
     - ``theta`` [N, P]: draws in the natural scale, and their ``weights`` [N], which sum to 1.
-    - ``unadjusted`` [N, P] and ``unadjusted_weights`` [N]: before regression adjustment.
-    - ``distances`` [N] of their data sets, finite; ``generations``: one `Generation` a round.
+    - ``basis``: what they rest on: `NearDataSets` with what was compared and the draws before
+      adjustment, or `Chains` with their R̂.
+    - ``rounds``: one `Generation` or `ChainRound` each.
     - ``result`` and ``reason``: how it ended, in a code and in words.
-    - ``stats``: what it cost. ``seconds``, ``data_sets`` simulated, ``failed`` of them, and
-      ``runs`` of the simulator.
+    - ``stats``: what it cost. ``seconds`` and ``runs`` of the simulator; of comparisons
+      ``data_sets`` simulated and ``failed`` of them, of chains ``evaluations`` of the likelihood.
     """
 
     problem: Problem
-    method: Any
-    summary_of: Any
+    method: AbstractPosteriorMethod
     theta: FloatArray
     weights: FloatArray
-    unadjusted: FloatArray = field(repr=False)
-    unadjusted_weights: FloatArray = field(repr=False)
-    distances: FloatArray = field(repr=False)
-    generations: tuple[Generation, ...]
+    basis: NearDataSets | Chains
+    rounds: tuple[Generation | ChainRound, ...]
     result: ResultCode
     reason: str
     stats: Mapping[str, float]
@@ -55,7 +54,12 @@ class Posterior:
 
     @property
     def effective_sample_size(self) -> float:
-        """(Σ w)² / Σ w²: how many even draws the weighted ones are worth."""
+        """How many independent draws they are worth: (Σ w)² / Σ w², or the least of any parameter.
+
+        Of chains it counts that successive draws depend on each other.
+        """
+        if isinstance(self.basis, Chains):
+            return float(self.basis.effective_sample_sizes.min())
         return float(self.weights.sum() ** 2 / (self.weights**2).sum())
 
     def mean(self) -> dict[str, float]:
@@ -95,11 +99,9 @@ class Posterior:
 
     def summary(self) -> str:
         """Return the posterior on one screen."""
-        last = self.generations[-1]
         lines = [
             f"Posterior: {self.result.value} · {len(self.theta)} draws worth "
-            f"{self.effective_sample_size:.0f} · {self.stats['data_sets']:.3g} data sets · "
-            f"{self.stats['seconds']:.2g} s",
+            f"{self.effective_sample_size:.0f} · {self._cost} · {self.stats['seconds']:.2g} s",
             f"  {self.reason}",
         ]
         if not self.result.ok:
@@ -112,13 +114,10 @@ class Posterior:
             )
             lines.append(f"  {name:<{width}}  {middle:.4g}  [{low:.4g}, {high:.4g}]")
         lines.append("  medians, with intervals that hold 95 % of the draws")
-        lines.append(
-            f"  {type(self.method).__name__}, {len(self.generations)} rounds · tolerance "
-            f"{last.tolerance:.3g} of {self.summary_of}"
-        )
+        lines.append(f"  {type(self.method).__name__}, {len(self.rounds)} rounds · {self._basis}")
         if self.effective_sample_size < _FEW:
             lines.append("  warning: so few effective draws tell quantiles roughly; ask for more")
-        if self.stats["failed"]:
+        if self.stats.get("failed"):
             lines.append(f"  warning: {self.stats['failed']:.0f} data sets failed and count as far")
         return "\n".join(lines)
 
@@ -128,6 +127,21 @@ class Posterior:
         import html
 
         return f"<pre>{html.escape(self.summary())}</pre>"
+
+    # -- private -----------------------------------------------------
+
+    @property
+    def _cost(self) -> str:
+        if isinstance(self.basis, Chains):
+            return f"{self.stats['evaluations']:.3g} likelihoods"
+        return f"{self.stats['data_sets']:.3g} data sets"
+
+    @property
+    def _basis(self) -> str:
+        if isinstance(self.basis, Chains):
+            return f"{len(self.basis.z)} chains, largest R-hat {self.basis.r_hats.max():.3f}"
+        tolerance = self.basis.distances.max(initial=0.0)
+        return f"tolerance {tolerance:.3g} of {self.basis.summary}"
 
 
 def weighted_quantile(values: FloatArray, weights: FloatArray, level: float) -> float:

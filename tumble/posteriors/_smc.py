@@ -1,4 +1,4 @@
-"""Sequential Monte Carlo: ever nearer, generation by generation."""
+"""Sequential Monte Carlo ABC."""
 
 from __future__ import annotations
 
@@ -16,25 +16,29 @@ from tumble._errors import (
 )
 from tumble._results import ResultCode
 from tumble._typing import FloatArray
-from tumble.posteriors._adjustment import LocalLinear
-from tumble.posteriors._base import (
-    AbstractPosteriorMethod,
+from tumble.posteriors._abc import (
+    ABCState,
+    AbstractABC,
+    AbstractABCSampler,
     Generation,
     Particles,
-    PosteriorTask,
-    State,
+    require_at_least,
+    require_some,
 )
+from tumble.posteriors._adjustment import LocalLinear
+from tumble.posteriors._base import PosteriorTask
+from tumble.posteriors._joint_prior import JointPrior
 from tumble.posteriors._kernels import AbstractKernel, LocalNormal, Mixture
+from tumble.posteriors._summaries import AbstractSummary
 
-_FOR_SCALE = 10_000  # summaries of a generation that are kept to take the scale from
+_FOR_SCALE = 20_000  # data sets, at most about, to take the scale from
 _SAFETY = 1.2  # times the data sets that are expected to be needed, in a batch
 _SHRINKS = 1e-4  # by which share a tolerance has to fall
 _COLLAPSED = 0.1  # of the acceptance that ends it, where a generation is given up
-_ALL_FAIL = 2000  # data sets of which one has to be well
 
 
 @dataclass(frozen=True)
-class SMCABC(AbstractPosteriorMethod):
+class SMCABC(AbstractABC):
     """Sequential Monte Carlo ABC, with tolerances and distances that adapt.
 
     Definition: the first generation are draws from the prior. Every later one accepts data sets
@@ -51,7 +55,8 @@ class SMCABC(AbstractPosteriorMethod):
     Arguments: ``num_particles``, default 1,000; ``quantile`` in (0, 1), default 0.5;
     ``min_acceptance``, default 0.02; ``tolerance`` at which to stop, default 0;
     ``max_generations``, default 50; ``adapts_distance``, default True, else the scale of summaries
-    stays that of the first generation; ``kernel``, default `LocalNormal`; ``adjustment``, default
+    stays that of the first generation; ``kernel``, default `LocalNormal`; ``summary`` of a data set
+    that is compared, default by the data, see `default_summary`; ``adjustment``, default
     `LocalLinear`, or None.
 
     References: Toni et al., J. R. Soc. Interface 6 (2009), doi:10.1098/rsif.2008.0172; Beaumont et
@@ -67,13 +72,14 @@ class SMCABC(AbstractPosteriorMethod):
     max_generations: int = 50
     adapts_distance: bool = True
     kernel: AbstractKernel = field(default_factory=LocalNormal)
+    summary: AbstractSummary | None = None
     adjustment: LocalLinear | None = field(default_factory=LocalLinear)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("num_particles", "max_generations"):
             require_whole(name, getattr(self, name))
-        if self.num_particles < 10:
-            raise ParameterError(f"`num_particles` is {self.num_particles}, expected at least 10.")
+        require_at_least("num_particles", self.num_particles, 10)
         for name in ("quantile", "min_acceptance"):
             value = getattr(self, name)
             if not (isinstance(value, (int, float)) and 0 < value < 1):
@@ -83,117 +89,181 @@ class SMCABC(AbstractPosteriorMethod):
         require_flag("adapts_distance", self.adapts_distance)
         require_member("kernel", self.kernel, AbstractKernel, "such as LocalNormal()")
 
-    def init(self, task: PosteriorTask) -> State:
-        """See `AbstractPosteriorMethod.init`: particles from the prior."""
-        width = len(task.comparison.observed)
-        nothing = Particles(
-            np.empty((0, task.problem.space.size)), np.empty(0), np.empty((0, width)), np.empty(0)
-        )
-        proposals = _FromPrior(task)
-        state = State(nothing, np.ones(width))
-        return self._generation(task, state, proposals, np.inf, 1.0)
+    def bind(self, task: PosteriorTask) -> SMCSampler:
+        """See `AbstractPosteriorMethod.bind`."""
+        return SMCSampler(self, task)
 
-    def step(self, task: PosteriorTask, state: State) -> State:
-        """See `AbstractPosteriorMethod.step`: one generation."""
-        last, particles = state.generations[-1], state.particles
-        distances = particles.distances
-        if distances.max() <= self.tolerance:
-            return state.ended(ResultCode.SUCCESS, f"the tolerance is {distances.max():.3g}")
-        if len(state.generations) > self.max_generations:
-            return state.ended(ResultCode.MAX_STEPS, f"{self.max_generations} generations are over")
-        if last.acceptance < self.min_acceptance:
+
+class SMCSampler(AbstractABCSampler):
+    """`SMCABC` of one problem. Final."""
+
+    def __init__(self, method: SMCABC, task: PosteriorTask) -> None:
+        super().__init__(method, task)
+        self._method = method
+
+    def init(self) -> ABCState:
+        """See `AbstractSampler.init`: particles from the prior."""
+        return self._generation(self.nothing(), _FromPrior(self.task.prior), np.inf, 1.0)
+
+    def step(self, state: ABCState) -> ABCState:
+        """See `AbstractSampler.step`: one generation."""
+        reason = self._done(state)
+        if reason:
+            return state.ended(ResultCode.SUCCESS, reason)
+        if len(state.rounds) > self._method.max_generations:
+            return state.ended(
+                ResultCode.MAX_STEPS, f"{self._method.max_generations} generations are over"
+            )
+        particles, last = state.particles, state.rounds[-1]
+        tolerance = self._next_tolerance(particles)
+        if tolerance is None:
             return state.ended(
                 ResultCode.SUCCESS,
-                f"of {last.num_simulated:,} data sets {100 * last.acceptance:.2g} % were accepted "
-                f"at the tolerance {last.tolerance:.3g}; nearer ones would cost more",
+                f"all data sets are at the same distance, {particles.distances.max():.3g}",
             )
-        tolerance = _quantile(distances, particles.weights, self.quantile)
-        below = distances[distances < distances.max() * (1 - _SHRINKS)]
-        if not len(below):
-            return state.ended(
-                ResultCode.SUCCESS, f"all data sets are at the same distance, {tolerance:.3g}"
-            )
-        # Of counts, half and more may be at the largest distance that there is.
-        tolerance = max(min(tolerance, float(below.max())), self.tolerance)
-        near = distances <= tolerance
+        near = particles.distances <= tolerance
         mixture = Mixture(
             particles.z, particles.weights,
-            self.kernel.covariances(particles.z, particles.weights, near),
+            self._method.kernel.covariances(particles.z, particles.weights, near),
         )  # fmt: skip
-        acceptance = last.acceptance * self.quantile if np.isfinite(last.tolerance) else 1.0
-        return self._generation(task, state, _FromParticles(task, mixture), tolerance, acceptance)
+        expected = last.acceptance * self._method.quantile if np.isfinite(last.tolerance) else 1.0
+        proposals = _FromParticles(self.task.prior, mixture)
+        return self._generation(state, proposals, tolerance, expected)
 
-    def progress(self, state: State) -> float:
-        """See `AbstractPosteriorMethod.progress`: on the scale of logarithms of acceptance."""
-        last = state.generations[-1].acceptance if state.generations else 1.0
-        return min(np.log(max(last, 1e-12)) / np.log(self.min_acceptance), 1.0)
+    def progress(self, state: ABCState) -> float:
+        """See `AbstractSampler.progress`: on the scale of logarithms of acceptance."""
+        last = state.rounds[-1].acceptance if state.rounds else 1.0
+        return min(np.log(max(last, 1e-12)) / np.log(self._method.min_acceptance), 1.0)
 
     # -- private -----------------------------------------------------
 
+    def _done(self, state: ABCState) -> str:
+        """Return why nothing more is to be gained, empty where something is."""
+        last, top = state.rounds[-1], state.particles.distances.max()
+        if top <= self._method.tolerance:
+            return f"the tolerance is {top:.3g}"
+        if last.acceptance < self._method.min_acceptance:
+            return (
+                f"of {last.num_simulated:,} data sets {100 * last.acceptance:.2g} % were accepted "
+                f"at the tolerance {last.tolerance:.3g}; nearer ones would cost more"
+            )
+        return ""
+
+    def _next_tolerance(self, particles: Particles) -> float | None:
+        """Return the tolerance of the next generation, None where it cannot fall."""
+        distances = particles.distances
+        below = distances[distances < distances.max() * (1 - _SHRINKS)]
+        if not len(below):
+            return None
+        # Of counts, half and more may be at the largest distance that there is.
+        wanted = _quantile(distances, particles.weights, self._method.quantile)
+        return max(min(wanted, float(below.max())), self._method.tolerance)
+
     def _generation(
-        self,
-        task: PosteriorTask,
-        state: State,
-        proposals: _FromPrior | _FromParticles,
-        tolerance: float,
-        acceptance: float,
-    ) -> State:
-        """Return the state after one generation; the old one, ended, where it is given up."""
-        wanted, first = self.num_particles, state.num_simulated
-        at, failed, taken = first, 0, 0
-        z_kept: list[FloatArray] = []
-        s_kept: list[FloatArray] = []
-        seen: list[FloatArray] = []
-        least = self.min_acceptance * _COLLAPSED
-        while taken < wanted:
-            if task.spending.exhausted:
-                if not state.generations:
-                    raise SimulationError(
-                        "the budget was spent before the first generation was full; raise it."
-                    )
-                return replace(state, num_simulated=at, num_failed=state.num_failed + failed).ended(
-                    ResultCode.OUT_OF_BUDGET, "the budget is spent amid a generation, which is lost"
-                )
-            if failed == at - first >= _ALL_FAIL:
-                raise SimulationError(
-                    f"all of the first {failed:,} data sets failed; check the bounds and priors of "
-                    "the parameters."
-                )
-            if state.generations and taken < (at - first) * least - 1:
-                return replace(state, num_simulated=at, num_failed=state.num_failed + failed).ended(
-                    ResultCode.SUCCESS,
-                    f"acceptance collapsed: of {at - first:,} data sets {taken} were nearer than "
-                    f"{tolerance:.3g}; what is kept is the generation before",
-                )
-            count = int(np.ceil(_SAFETY * (wanted - taken) / max(acceptance, 1e-3)))
-            count = task.affordable(int(np.clip(count, 100, task.data_sets.at_once)))
-            z = proposals.drawn(count, task.stream.child("generation", at).numpy())
-            summaries, num_failed = task.tried(z, at)
-            distances = task.comparison.distances(summaries, state.scale)
-            well = np.isfinite(distances)
-            near = np.flatnonzero(well & (distances <= tolerance))
-            z_kept.append(z[near])
-            s_kept.append(summaries[near])
-            if sum(len(some) for some in seen) < _FOR_SCALE:
-                seen.append(summaries[well])
-            at, failed, taken = at + len(z), failed + num_failed, taken + len(near)
-            acceptance = max(taken / (at - first), 1e-4)
+        self, state: ABCState, proposals: _FromPrior | _FromParticles, tolerance: float,
+        expected: float,
+    ) -> ABCState:  # fmt: skip
+        """Return the state after one generation; the old one, ended, where it is given up.
+
+        ``expected``: what share of data sets are thought to be accepted.
+        """
+        wanted = self._method.num_particles
+        batch = _Accepted(state.num_simulated)
+        while batch.taken < wanted:
+            end = self._given_up(state, batch, tolerance)
+            if end is not None:
+                return replace(
+                    state, num_simulated=batch.at, num_failed=state.num_failed + batch.failed
+                ).ended(*end)
+            share = max(batch.acceptance if batch.tried else expected, 1e-3)
+            count = int(np.ceil(_SAFETY * (wanted - batch.taken) / share))
+            self._try(batch, max(count, 100), proposals, tolerance, state.scale)
         scale = state.scale
-        if self.adapts_distance or not state.generations:
-            scale = task.comparison.scale(np.concatenate(seen)[:_FOR_SCALE])
-        z, summaries = np.concatenate(z_kept)[:wanted], np.concatenate(s_kept)[:wanted]
-        weights = proposals.weights(z)
-        particles = Particles(z, weights, summaries, task.comparison.distances(summaries, scale))
-        done = Generation(tolerance, at - first, taken / (at - first),
-                          particles.effective_sample_size)  # fmt: skip
-        return State(particles, scale, (*state.generations, done), at, state.num_failed + failed)
+        if self._method.adapts_distance or not state.rounds:
+            scale = self.comparison.scale(np.concatenate(batch.seen)[:_FOR_SCALE])
+        z = np.concatenate(batch.z)[:wanted]
+        summaries = np.concatenate(batch.summaries)[:wanted]
+        particles = Particles(
+            z, proposals.weights(z), summaries, self.comparison.distances(summaries, scale)
+        )
+        done = Generation(tolerance, batch.tried, batch.acceptance, particles.effective_sample_size)
+        return ABCState(
+            particles=particles, scale=scale, rounds=(*state.rounds, done),
+            num_simulated=batch.at, num_failed=state.num_failed + batch.failed,
+        )  # fmt: skip
+
+    def _given_up(
+        self, state: ABCState, batch: _Accepted, tolerance: float
+    ) -> tuple[ResultCode, str] | None:
+        """Return how it ends amid a generation, or None. Raises `SimulationError` in the first."""
+        require_some(batch.failed, batch.tried)
+        if self.task.spending.exhausted:
+            if not state.rounds:
+                raise SimulationError(
+                    "the budget was spent before the first generation was full; raise it."
+                )
+            return ResultCode.OUT_OF_BUDGET, "the budget is spent amid a generation, which is lost"
+        least = self._method.min_acceptance * _COLLAPSED
+        if state.rounds and batch.taken < batch.tried * least - 1:
+            return ResultCode.SUCCESS, (
+                f"acceptance collapsed: of {batch.tried:,} data sets {batch.taken} were nearer "
+                f"than {tolerance:.3g}; what is kept is the generation before"
+            )
+        return None
+
+    def _try(
+        self, batch: _Accepted, count: int, proposals: _FromPrior | _FromParticles,
+        tolerance: float, scale: FloatArray,
+    ) -> None:  # fmt: skip
+        """Simulate data sets, and add those that are near."""
+        rng = self.task.stream.child("generation", batch.at).numpy()
+        z = proposals.drawn(self.simulated.affordable(count), rng)
+        summaries, failed = self.simulated.tried(z, batch.at)
+        distances = self.comparison.distances(summaries, scale)
+        well = np.isfinite(distances)
+        near = np.flatnonzero(well & (distances <= tolerance))
+        batch.z.append(z[near])
+        batch.summaries.append(summaries[near])
+        if sum(len(some) for some in batch.seen) < _FOR_SCALE:
+            batch.seen.append(summaries[well])
+        batch.at, batch.failed = batch.at + len(z), batch.failed + failed
+        batch.taken += len(near)
+
+
+@dataclass
+class _Accepted:
+    """What a generation has so far. Final.
+
+    Parameters ``z`` and ``summaries`` that were accepted, ``seen`` of all; the number ``at`` of the
+    next data set; ``failed`` and ``taken``.
+    """
+
+    at: int
+    failed: int = 0
+    taken: int = 0
+    z: list[FloatArray] = field(default_factory=list)
+    summaries: list[FloatArray] = field(default_factory=list)
+    seen: list[FloatArray] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._first = self.at
+
+    @property
+    def tried(self) -> int:
+        """Data sets of this generation."""
+        return self.at - self._first
+
+    @property
+    def acceptance(self) -> float:
+        """The share of data sets that was accepted; 0 before there are any."""
+        return self.taken / self.tried if self.tried else 0.0
 
 
 class _FromPrior:
     """Proposals of the first generation. Final."""
 
-    def __init__(self, task: PosteriorTask) -> None:
-        self._prior = task.prior
+    def __init__(self, prior: JointPrior) -> None:
+        self._prior = prior
 
     def drawn(self, count: int, rng: np.random.Generator) -> FloatArray:
         return self._prior.sample(count, rng)
@@ -205,8 +275,8 @@ class _FromPrior:
 class _FromParticles:
     """Proposals of later generations: around particles, where the prior allows any. Final."""
 
-    def __init__(self, task: PosteriorTask, mixture: Mixture) -> None:
-        self._prior, self._mixture = task.prior, mixture
+    def __init__(self, prior: JointPrior, mixture: Mixture) -> None:
+        self._prior, self._mixture = prior, mixture
 
     def drawn(self, count: int, rng: np.random.Generator) -> FloatArray:
         kept: list[FloatArray] = []

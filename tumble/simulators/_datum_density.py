@@ -49,14 +49,20 @@ class DatumDensity:
         """
         import jax
 
-        # Padding to powers of two keeps the number of shapes, hence of compilations, small.
         count = len(states)
-        missing = max(_SMALLEST_BATCH, 1 << max(count - 1, 0).bit_length()) - count
-        padded = np.pad(np.asarray(states, dtype=float), ((0, missing), (0, 0)), mode="edge")
-        given = np.pad(data, ((0, missing), (0, 0)), constant_values=np.nan)
+        padded, given = _padded(np.asarray(states, dtype=float)), _padded(data)
         with jax.enable_x64(True):
             value, jacobian = self._compiled[2](theta, padded, given)
             return np.asarray(value)[:count], np.asarray(jacobian)[:count]
+
+    def log_prob_of_rows(self, theta: FloatArray, states: IntArray, data: FloatArray) -> FloatArray:
+        """Return log p(data | states) [B] at θ [B, P], states [B, S], data [B, O]."""
+        import jax
+
+        rows = [np.asarray(a, dtype=float) for a in (theta, states, data)]
+        with jax.enable_x64(True):
+            value = self._compiled_rows(*(_padded(a) for a in rows))
+            return np.asarray(value)[: len(data)]
 
     def _with_jacobian(self, which: int, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
         import jax
@@ -71,12 +77,6 @@ class DatumDensity:
         import jax.numpy as jnp
 
         binding, used = self.binding, self.used
-
-        def log_prob(theta: JaxArray, states: JaxArray, data: JaxArray) -> JaxArray:
-            present = jnp.isfinite(data)
-            observed = binding.observe(states, theta, jnp)
-            densities = binding.log_prob(jnp.where(present, data, 0.0), observed, theta)
-            return jnp.where(present, densities, 0.0).sum(axis=-1)
 
         def with_jacobian(function: Any) -> Any:
             def both(theta: JaxArray, *rest: Any) -> tuple[JaxArray, JaxArray]:
@@ -96,5 +96,30 @@ class DatumDensity:
         return (
             with_jacobian(binding.model_params),
             with_jacobian(binding.initial_mean),
-            with_jacobian(log_prob),
+            with_jacobian(self._log_prob),
         )
+
+    @cached_property
+    def _compiled_rows(self) -> Any:
+        def rows(theta: JaxArray, states: JaxArray, data: JaxArray) -> JaxArray:
+            return self._log_prob(theta, states[:, None], data[:, None])[:, 0]
+
+        return jit_equations(rows)
+
+    def _log_prob(self, theta: JaxArray, states: JaxArray, data: JaxArray) -> JaxArray:
+        """Return log p(data | states) [...], at θ [P] or [B, P], in JAX."""
+        import jax.numpy as jnp
+
+        present = jnp.isfinite(data)
+        observed = self.binding.observe(states, theta, jnp)
+        densities = self.binding.log_prob(jnp.where(present, data, 0.0), observed, theta)
+        return jnp.where(present, densities, 0.0).sum(axis=-1)
+
+
+def _padded(rows: FloatArray) -> FloatArray:
+    """Return rows [B, ...] with the last one repeated until there are a power of two of them.
+
+    That keeps the number of shapes, hence of compilations, small.
+    """
+    missing = max(_SMALLEST_BATCH, 1 << max(len(rows) - 1, 0).bit_length()) - len(rows)
+    return np.pad(rows, ((0, missing), (0, 0)), mode="edge")

@@ -108,6 +108,67 @@ class ParticleLikelihood:
         gradients[np.isnan(values)] = np.nan
         return values, gradients
 
+    def values(self, theta: FloatArray, stream: Stream, *, executor: Any = None) -> FloatArray:
+        """Return one estimate of the log likelihood [M] at each row of θ [M, P], without scores.
+
+        -∞ where a filter collapsed. Arguments as for `estimate`.
+        """
+        theta = np.asarray(theta, dtype=float)
+        total = np.zeros(len(theta))
+        for i, density in enumerate(self._plain_densities):
+            possible = np.flatnonzero(np.isfinite(total))
+            if not len(possible):
+                break
+            total[possible] += self._values_of_experiment(
+                density, theta[possible], stream.child("experiment", i), executor
+            )
+        return total
+
+    @cached_property
+    def _plain_densities(self) -> tuple[DatumDensity, ...]:
+        return tuple(DatumDensity(b, slopes=False) for b in self.problem.bindings)
+
+    def _values_of_experiment(
+        self, density: DatumDensity, theta: FloatArray, stream: Stream, executor: Any
+    ) -> FloatArray:
+        """Filter the replicates of one experiment side by side, at each θ [M, P]."""
+        binding, size = density.binding, self.method.num_particles
+        data = binding.observed.values
+        seen = np.flatnonzero(np.isfinite(data).any(axis=(0, 2)))
+        each = np.repeat(np.arange(len(theta)), len(data))
+        data = np.tile(data, (len(theta), 1, 1))
+        value = np.zeros(len(each))
+        going = np.arange(len(each))  # filters that have not collapsed
+        states, _ = binding.sample_initial(
+            np.repeat(theta[each], size, axis=0), stream.child("initial"), run_ids(len(each) * size)
+        )
+        particles = _evenly(states.reshape(len(each), size, -1))
+        now = binding.experiment.start
+        for t in seen:
+            if t != seen[0]:
+                particles = _resample(particles, stream.child("resample", int(t)))
+            rows = np.repeat(theta[each[going]], size, axis=0)
+            batch = Batch(
+                np.asarray(binding.model_params(rows), dtype=float),
+                particles.states.reshape(len(rows), -1), binding.times[t : t + 1],
+                stream.child("events", int(t)), run_ids(len(rows)), now,
+            )  # fmt: skip
+            run = self.method.simulator.sample(binding.model, batch, executor=executor)
+            now = binding.times[t]
+            _require_sound(run, binding.model)
+            datum = np.repeat(data[going, t], size, axis=0)
+            log_density = density.log_prob_of_rows(rows, run.states[:, 0], datum)
+            log_density = np.where(run.codes == 0, log_density, -np.inf).reshape(-1, size)
+            increment, log_weights = _normalize(particles.log_weights + log_density)
+            value[going] += np.where(np.isnan(increment), -np.inf, increment)
+            kept = np.isfinite(increment)
+            going = going[kept]
+            states = run.states.reshape(len(kept), size, -1)[kept]
+            particles = _Particles(states, np.empty((*states.shape[:2], 0)), log_weights[kept])
+            if not len(going):
+                break
+        return value.reshape(len(theta), -1).sum(axis=1)
+
     @cached_property
     def _densities(self) -> tuple[DatumDensity, ...]:
         return tuple(DatumDensity(binding) for binding in self.problem.bindings)
@@ -140,9 +201,7 @@ class ParticleLikelihood:
             )  # fmt: skip
             run = self.method.simulator.sample_with_score(binding.model, batch, executor=executor)
             now = binding.times[t]
-            if np.any(run.codes == SampleCode.NEGATIVE_COUNT):  # no matter of weight: a wrong model
-                failed = describe_codes(run.codes, run.culprits, binding.model.reactions)
-                raise SimulationError(f"the particle filter cannot go on, since {failed}.")
+            _require_sound(run, binding.model)
             datum = np.repeat(data[:, t], size, axis=0)
             log_density, slope = density.log_prob(theta, run.states[:, 0], datum)
             # A run that failed, or that cannot have made the datum, has no weight.
@@ -175,6 +234,20 @@ class ParticleLikelihood:
             (score @ jacobian).reshape(count, size, -1),
             np.full((count, size), -np.log(size)),
         )
+
+
+def _require_sound(run: Any, model: Any) -> None:
+    """Raise `SimulationError` for a wrong model, however much or little its runs weigh."""
+    if np.any(run.codes == SampleCode.NEGATIVE_COUNT):
+        failed = describe_codes(run.codes, run.culprits, model.reactions)
+        raise SimulationError(f"the particle filter cannot go on, since {failed}.")
+
+
+def _evenly(states: IntArray) -> _Particles:
+    """Return filters of particles [F, N, S], evenly weighted, without scores."""
+    count, size, _ = states.shape
+    weights = np.full((count, size), -np.log(size))
+    return _Particles(states, np.empty((count, size, 0)), weights)
 
 
 def _normalize(log_weights: FloatArray) -> tuple[FloatArray, FloatArray]:
