@@ -10,13 +10,13 @@ from tumble.posteriors._base import (
     Draws,
     PosteriorTask,
 )
-from tumble.posteriors._chain_sampler import AbstractChains
 from tumble.posteriors._chains import ChainRound, Chains
 from tumble.posteriors._comparison import Comparison
 from tumble.posteriors._data_sets import DataSets
 from tumble.posteriors._joint_prior import JointPrior
 from tumble.posteriors._kernels import AbstractKernel, GlobalNormal, LocalNormal
 from tumble.posteriors._metropolis import AdaptiveMetropolis
+from tumble.posteriors._nuts import NUTS
 from tumble.posteriors._particle_mcmc import ParticleMCMC
 from tumble.posteriors._posterior import Posterior
 from tumble.posteriors._rejection import RejectionABC
@@ -30,9 +30,11 @@ from tumble.posteriors._summaries import (
     default_summary,
 )
 from tumble.posteriors._synthetic import SyntheticLikelihood
+from tumble.posteriors._walk import AbstractChains
 
 __all__ = [
     "ABCMCMC",
+    "NUTS",
     "SMCABC",
     "AbstractABC",
     "AbstractChains",

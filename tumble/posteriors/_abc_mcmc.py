@@ -11,10 +11,11 @@ from tumble._random import Stream
 from tumble._typing import FloatArray
 from tumble.posteriors._abc import Simulated
 from tumble.posteriors._base import PosteriorTask
-from tumble.posteriors._chain_sampler import AbstractChains, ChainSampler
 from tumble.posteriors._log_likelihoods import AbstractLogLikelihood
+from tumble.posteriors._random_walk import RandomWalk
 from tumble.posteriors._summaries import AbstractSummary
 from tumble.posteriors._tempering import Population
+from tumble.posteriors._walk import AbstractChains
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class ABCMCMC(AbstractChains):
     Arguments: ``num_pilot``, default 20,000; ``quantile``, default 0.005, or ``tolerance`` itself,
     default None; ``summary`` of a data set, default by the data, see `default_summary`;
     ``num_draws``, effective draws of every parameter at which it stops, if R̂ is below 1.01, default
-    1,000; ``num_chains``, default 100, as data sets are simulated many at once; ``max_steps`` of
+    1,000; ``num_chains``, default 20, as data sets are simulated many at once; ``max_steps`` of
     each chain, default 20,000.
 
     When: to compare with published results. `SMCABC` finds its tolerance itself, and gets nearer
@@ -60,17 +61,17 @@ class ABCMCMC(AbstractChains):
         if self.summary is not None:
             require_member("summary", self.summary, AbstractSummary, "such as AllData()")
 
-    def bind(self, task: PosteriorTask) -> ChainSampler:
+    def bind(self, task: PosteriorTask) -> RandomWalk:
         """See `AbstractPosteriorMethod.bind`."""
         target = NearEnough(self, task)
-        return ChainSampler(self, task, target, start=target.pilot)
+        return RandomWalk(self, task, target, start=target.pilot)
 
 
 class NearEnough(AbstractLogLikelihood):
     """Whether a simulated data set is within the tolerance: 0 if so, else -∞. Final."""
 
     noisy = True
-    width = 100
+    width = 20
 
     def __init__(self, method: ABCMCMC, task: PosteriorTask) -> None:
         self._method, self._task = method, task

@@ -10,6 +10,8 @@ from scipy import stats
 
 from tumble._typing import FloatArray
 
+_GROUPS = 4  # of chains, as which many are judged
+
 
 @dataclass(frozen=True)
 class ChainRound:
@@ -37,15 +39,17 @@ class Chains:
         """Split R̂ of normalized ranks, and of distances from the median; the larger one, [P].
 
         Near 1 where chains agree with each other and with their own other half; above 1.01 they
-        have not mixed.
+        have not mixed. Many chains are put together to four, so that many short ones are judged as
+        few long ones are; a single one that stands apart shows in the effective sample size.
 
-        Reference: Vehtari, Gelman, Simpson, Carpenter, Bürkner, Bayesian Analysis 16 (2021),
-        doi:10.1214/20-BA1221.
+        References: Vehtari, Gelman, Simpson, Carpenter, Bürkner, Bayesian Analysis 16 (2021),
+        doi:10.1214/20-BA1221; Margossian et al., Bayesian Analysis 20 (2025), doi:10.1214/24-BA1453
+        (many short chains).
         """
         found = []
         for column in np.moveaxis(self.z, 2, 0):
             folded = np.abs(column - np.median(column))
-            found.append(max(_r_hat(_normal(_split(c))) for c in (column, folded)))
+            found.append(max(_r_hat(_grouped(_normal(_split(c)))) for c in (column, folded)))
         return np.array(found)
 
     @cached_property
@@ -63,6 +67,16 @@ def _split(chains: FloatArray) -> FloatArray:
     """Return halves of chains, [2C, n // 2]."""
     half = chains.shape[1] // 2
     return np.concatenate([chains[:, :half], chains[:, chains.shape[1] - half :]])
+
+
+def _grouped(halves: FloatArray) -> FloatArray:
+    """Return halves of chains [2C, n] put together to at most 2 × 4, the first ones apart."""
+    count = len(halves) // 2
+    if count <= _GROUPS:
+        return halves
+    each = count // _GROUPS
+    used = [part[: each * _GROUPS] for part in (halves[:count], halves[count:])]
+    return np.concatenate([part.reshape(_GROUPS, -1) for part in used])
 
 
 def _normal(chains: FloatArray) -> FloatArray:

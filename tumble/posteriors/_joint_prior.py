@@ -8,7 +8,7 @@ import numpy as np
 
 from tumble._errors import ParameterError
 from tumble._parameters import ParameterSpace
-from tumble._typing import BoolArray, FloatArray
+from tumble._typing import BoolArray, FloatArray, JaxArray
 from tumble.priors import AbstractPrior
 
 _BLOCK = 1024
@@ -53,6 +53,16 @@ class JointPrior:
         z = space.clip(z)
         stretch = np.log(np.abs(space.slope(z)))[:, self._has_prior].sum(1)
         return np.asarray(np.where(inside, self.log_natural(z) + stretch, -np.inf))
+
+    def log_density_at(self, z: JaxArray) -> JaxArray:
+        """Return log p(z) at one point [P] within the bounds, in JAX; as `log_density`."""
+        import jax
+        import jax.numpy as jnp
+
+        # Each entry is mapped by itself, so that one tangent has all slopes.
+        theta, slope = jax.jvp(lambda x: self.space.from_fit(x, jnp), (z,), (jnp.ones_like(z),))
+        stretch = jnp.where(self._has_prior, jnp.log(jnp.abs(slope)), 0.0).sum()
+        return jnp.asarray(self.space.log_prior(theta)) + stretch
 
     def log_natural(self, z: FloatArray) -> FloatArray:
         """Return Σ log p(θ) [n] over the parameters with a prior, in their natural scale."""

@@ -49,7 +49,7 @@ class ComputedLikelihood(AbstractLogLikelihood):
     def __init__(self, task: PosteriorTask, through: Any) -> None:
         self._bound = PathLikelihood(through).bind(task.problem)
         self._prior = task.prior
-        self.width = 32 if isinstance(through, LinearNoise) else 4
+        self.width = 16 if isinstance(through, LinearNoise) else 4
 
     def values(self, z: FloatArray, stream: Stream) -> FloatArray:
         """See `AbstractLogLikelihood.values`."""

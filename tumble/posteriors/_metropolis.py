@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 from tumble._errors import require_member
 from tumble.posteriors._base import PosteriorTask
-from tumble.posteriors._chain_sampler import AbstractChains, ChainSampler
 from tumble.posteriors._log_likelihoods import ComputedLikelihood
+from tumble.posteriors._random_walk import RandomWalk
+from tumble.posteriors._walk import AbstractChains
 from tumble.simulators import LinearNoise, SupportsLikelihood
 
 
@@ -22,18 +23,21 @@ class AdaptiveMetropolis(AbstractChains):
     Guarantee: draws from the posterior of the likelihood ``through``, in the limit of long chains;
     exact for `FiniteStateProjection` and `TransitionLikelihood`, approximate for `LinearNoise`.
 
-    Arguments: ``through``, what computes the likelihood, default `LinearNoise()`; ``num_draws``,
-    effective draws of every parameter at which it stops, if R̂ is below 1.01, default 1,000;
-    ``num_chains``, default 32 for `LinearNoise`, which takes as many at once, and 4 for others;
-    ``max_steps`` of each chain, default 20,000.
+    Arguments: ``through``, what computes the likelihood, default `LinearNoise()`; ``screen``, a
+    cheaper likelihood that a proposal has to pass first (delayed acceptance), which also leads the
+    chains to where they start, default None; ``num_draws``, effective draws of every parameter at
+    which it stops, if R̂ is below 1.01, default 1,000; ``num_chains``, default 16 for `LinearNoise`,
+    which takes as many at once, and 4 for others; ``max_steps`` of each chain, default 20,000.
 
     When: the likelihood is at hand, which beats every comparison of data sets. `NUTS` takes fewer
     steps where there are more than about five parameters.
 
-    Reference: Haario, Saksman, Tamminen, Bernoulli 7 (2001), doi:10.2307/3318737.
+    References: Haario, Saksman, Tamminen, Bernoulli 7 (2001), doi:10.2307/3318737; Christen, Fox,
+    J. Comput. Graph. Stat. 14 (2005), doi:10.1198/106186005X76983 (delayed acceptance).
     """
 
     through: SupportsLikelihood = field(default_factory=LinearNoise)
+    screen: SupportsLikelihood | None = None
     num_draws: int = 1000
     num_chains: int | None = None
     max_steps: int = 20_000
@@ -41,7 +45,10 @@ class AdaptiveMetropolis(AbstractChains):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_member("through", self.through, SupportsLikelihood, "such as LinearNoise()")
+        if self.screen is not None:
+            require_member("screen", self.screen, SupportsLikelihood, "LinearNoise() or None")
 
-    def bind(self, task: PosteriorTask) -> ChainSampler:
+    def bind(self, task: PosteriorTask) -> RandomWalk:
         """See `AbstractPosteriorMethod.bind`."""
-        return ChainSampler(self, task, ComputedLikelihood(task, self.through))
+        screen = None if self.screen is None else ComputedLikelihood(task, self.screen)
+        return RandomWalk(self, task, ComputedLikelihood(task, self.through), screen)

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 from tumble._errors import require_member, require_whole
 from tumble.posteriors._base import PosteriorTask
-from tumble.posteriors._chain_sampler import AbstractChains, ChainSampler
 from tumble.posteriors._log_likelihoods import ComputedLikelihood, FilteredLikelihood
+from tumble.posteriors._random_walk import RandomWalk
+from tumble.posteriors._walk import AbstractChains
 from tumble.simulators import LinearNoise, SupportsLikelihood
 
 
@@ -51,8 +52,8 @@ class ParticleMCMC(AbstractChains):
         if self.screen is not None:
             require_member("screen", self.screen, SupportsLikelihood, "LinearNoise() or None")
 
-    def bind(self, task: PosteriorTask) -> ChainSampler:
+    def bind(self, task: PosteriorTask) -> RandomWalk:
         """See `AbstractPosteriorMethod.bind`."""
         screen = None if self.screen is None else ComputedLikelihood(task, self.screen)
         target = FilteredLikelihood(task, self.num_particles)
-        return ChainSampler(self, task, target, screen)
+        return RandomWalk(self, task, target, screen)

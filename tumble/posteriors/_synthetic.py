@@ -11,9 +11,10 @@ from tumble._random import Stream
 from tumble._typing import FloatArray
 from tumble.posteriors._abc import Simulated
 from tumble.posteriors._base import PosteriorTask
-from tumble.posteriors._chain_sampler import AbstractChains, ChainSampler
 from tumble.posteriors._log_likelihoods import AbstractLogLikelihood
+from tumble.posteriors._random_walk import RandomWalk
 from tumble.posteriors._summaries import AbstractSummary
+from tumble.posteriors._walk import AbstractChains
 
 _FEWEST = 200  # data sets at a point
 _PER_SUMMARY = 4  # of them, for each number that is compared
@@ -56,7 +57,7 @@ class SyntheticLikelihood(AbstractChains):
         if self.num_data_sets is not None:
             require_whole("num_data_sets", self.num_data_sets)
 
-    def bind(self, task: PosteriorTask) -> ChainSampler:
+    def bind(self, task: PosteriorTask) -> RandomWalk:
         """See `AbstractPosteriorMethod.bind`."""
         simulated = Simulated(task, self.summary)
         width = len(simulated.comparison.observed)
@@ -66,7 +67,7 @@ class SyntheticLikelihood(AbstractChains):
                 f"`num_data_sets` is {count}, expected at least {width + 4} for the {width} "
                 "numbers that are compared."
             )
-        return ChainSampler(self, task, NormalSummaries(simulated, count))
+        return RandomWalk(self, task, NormalSummaries(simulated, count))
 
 
 class NormalSummaries(AbstractLogLikelihood):

@@ -29,11 +29,6 @@ class Population:
     log_likelihoods: FloatArray
     evaluations: int
 
-    @property
-    def covariance(self) -> FloatArray:
-        """Their covariance [P, P], never singular."""
-        return covariance(self.z)
-
 
 def population(task: PosteriorTask, target: AbstractLogLikelihood, count: int) -> Population:
     """Return parameters led from the prior to the posterior.
