@@ -11,6 +11,7 @@ from scipy import stats
 from tumble._typing import FloatArray
 
 _GROUPS = 4  # of chains, as which many are judged
+_STILL = 1e-12  # of the variance between chains, that within them: they do not move
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def _r_hat(chains: FloatArray) -> float:
         return np.inf
     between = length * chains.mean(1).var(ddof=1)
     within = chains.var(axis=1, ddof=1).mean()
-    if not within > 0:
+    if not within > _STILL * between:
         return 1.0 if between == 0 else np.inf
     return float(np.sqrt((length - 1) / length + between / within / length))
 

@@ -42,7 +42,8 @@ class NUTS(AbstractChains):
 
     When: more than about five parameters. With fewer `AdaptiveMetropolis` needs less time.
 
-    References: Hoffman, Gelman, J. Mach. Learn. Res. 15 (2014), 1593-1623; Cabezas et al., BlackJAX (2024), arXiv:2402.10797; Komorowski et al., BMC Bioinformatics 10 (2009),
+    References: Hoffman, Gelman, J. Mach. Learn. Res. 15 (2014), 1593-1623; Cabezas et al., BlackJAX
+    (2024), arXiv:2402.10797; Komorowski et al., BMC Bioinformatics 10 (2009),
     doi:10.1186/1471-2105-10-343 (the likelihood).
     """
 
