@@ -81,6 +81,7 @@ def learn_structure(
     found = method.run(NetworkPosterior(likelihood, prior, among))
     if likelihood.known_steps is not None and not found.interrupted:
         found = method.look_closely(found)
+    method.look_beyond(found)
     ranked = found.ranked()
     choices = tuple(
         NetworkChoice(

@@ -8,6 +8,7 @@ from tumble.diagnostics._posterior_predictive import (
     PredictiveBand,
     posterior_predictive,
 )
+from tumble.diagnostics._two_samples import c2st
 
 __all__ = [
     "AuditRow",
@@ -17,6 +18,7 @@ __all__ = [
     "PredictiveBand",
     "audit_fit",
     "audit_gradient",
+    "c2st",
     "check_calibration",
     "dice",
     "jaccard",

@@ -18,6 +18,7 @@ _FEWEST, _MOST = 200, 102_400  # particles that are tried
 _SD = 1.2  # of an estimated log likelihood
 _FILTERS, _PLACES = 8, 4  # that measure it, at each of some places
 _RANGE = 2.847  # of 8 normal draws, in standard deviations
+_GROWTH = 3.0  # of the number of particles, at most, in one attempt
 
 
 class AbstractLogLikelihood(abc.ABC):
@@ -92,13 +93,10 @@ class FilteredLikelihood(AbstractLogLikelihood):
         for attempt in itertools.count():
             found = self.values(places, stream.child("tune", attempt)).reshape(-1, _FILTERS)
             spent += found.size
-            well = np.isfinite(found).all(1)
-            spreads = np.full(len(found), np.inf)
-            spreads[well] = np.ptp(found[well], axis=1) / _RANGE
-            spread = float(np.median(spreads))
+            spread = float(np.median([_spread(each) for each in found]))
             if spread <= _SD or self.num_particles >= _MOST:
                 return spent
-            more = np.clip((spread / _SD) ** 2, 2, 8) if np.isfinite(spread) else 8
+            more = np.clip((spread / _SD) ** 2, 1.5, _GROWTH)
             self._use(min(int(more * self.num_particles), _MOST))
         raise AssertionError
 
@@ -109,3 +107,9 @@ class FilteredLikelihood(AbstractLogLikelihood):
     @property
     def _series(self) -> int:
         return sum(b.observed.num_replicates for b in self._task.problem.bindings)
+
+
+def _spread(values: FloatArray) -> float:
+    """Return the standard deviation of estimates, of which one may have collapsed."""
+    left = values[np.isfinite(values)]
+    return float(np.ptp(left)) / _RANGE if len(left) >= len(values) - 1 else np.inf

@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from tumble._typing import FloatArray
+from tumble.structure._beyond import Beyond, look_beyond
 from tumble.structure._descent import Descent
 from tumble.structure._posterior import ITERATIONS, Gains, Network, NetworkPosterior, Weighed
 
@@ -42,6 +43,10 @@ class AbstractSearch(ABC):
             again.pass_over_rest(found)
         return again
 
+    def look_beyond(self, found: Found) -> None:
+        """Estimate how probable networks are that it has not come to. Default: not at all."""
+        found.beyond = None
+
 
 @dataclass
 class Found:
@@ -60,6 +65,7 @@ class Found:
     interrupted: bool = False
     descents: list[Descent] = field(default_factory=list)
     rough: Found | None = None
+    beyond: Beyond | None = None
     _best: Weighed | None = None
     _within: dict[Network, float] = field(default_factory=dict)
     _estimates: dict[Network, float] = field(default_factory=dict)
@@ -172,12 +178,26 @@ class Found:
         total = np.zeros(len(self.posterior.library))
         for network, share in self._shares().items():
             total[sorted(network)] += share
+        if self.beyond is not None:
+            total += self.beyond.inclusion / self._whole
         return np.minimum(total, 1.0)
 
     @property
     def share_passed_over(self) -> float:
         """The probability of networks that were not weighed, as estimated."""
-        return sum(p for network, p in self._shares().items() if network not in self.weighed)
+        told = sum(p for network, p in self._shares().items() if network not in self.weighed)
+        return told + (self.beyond.weight / self._whole if self.beyond is not None else 0.0)
+
+    def look_beyond(self, window: float) -> None:
+        """Estimate how probable networks are together that were neither weighed nor estimated.
+
+        They are thought to extend those that are at most ``window`` worse than the best.
+        """
+        least = self.best.log_posterior - window
+        bases = [w for w in self.weighed.values() if w.log_posterior > least]
+        bases.sort(key=lambda w: -w.log_posterior)
+        if np.isfinite(least):
+            self.beyond = look_beyond(self.posterior, bases, self._logs(), self.gains)
 
     def _keep(self, weighed: Weighed) -> None:
         """Keep a network that was weighed, perhaps anew."""
@@ -226,7 +246,12 @@ class Found:
         return logs
 
     def _shares(self) -> dict[Network, float]:
-        logs = self._logs()
-        values = np.array(list(logs.values()))
-        shares = np.exp(values - values.max())
-        return dict(zip(logs, (shares / shares.sum()).tolist(), strict=True))
+        best, whole = self.best.log_posterior, self._whole
+        return {n: float(np.exp(log - best)) / whole for n, log in self._logs().items()}
+
+    @property
+    def _whole(self) -> float:
+        """The probability of all networks, relative to the best that was weighed."""
+        logs = np.array(list(self._logs().values()))
+        beyond = 0.0 if self.beyond is None else self.beyond.weight
+        return float(np.exp(logs - self.best.log_posterior).sum()) + beyond

@@ -35,12 +35,13 @@ class WindowSearch(AbstractSearch):
     one candidate less, one more, one for another, or what a quadratic model of the log likelihood
     finds best when up to two are exchanged for up to two. Of each network within ``window`` of the
     best log posterior it then weighs the neighbors. Additions whose estimated posterior is further
-    off are passed over; the estimate counts in the probabilities. It ends where no network within
-    the window has neighbors that were not looked at, or those that have none hold 95 % of the
-    probability. So candidates that were left out may come back. What seems sure is doubted once:
-    without each candidate of a probability of 0.9 or more it climbs again, from the best network
-    that has none of it, if that is within reach (20 from the best log posterior). Where there are
-    many series, one of each experiment goes first, and rules out what is hopeless.
+    off are passed over; the estimate counts in the probabilities, as does one of all networks that
+    have several of these. It ends where no network within the window has neighbors that were not
+    looked at, or those that have none hold 95 % of the probability. So candidates that were left
+    out may come back. What seems sure is doubted once: without each candidate of a probability of
+    0.9 or more it climbs again, from the best network that has none of it, if that is within reach
+    (20 from the best log posterior). Where there are many series, one of each experiment goes
+    first, and rules out what is hopeless.
 
     Guarantee: none that no network far from all others is missed; it agrees with full enumeration
     where that is possible (tests).
@@ -90,6 +91,12 @@ class WindowSearch(AbstractSearch):
             with again.keeping():
                 again.complete = self._close(again) and found.complete
         return again
+
+    def look_beyond(self, found: Found) -> None:
+        """See `AbstractSearch.look_beyond`."""
+        if not found.interrupted:
+            with found.keeping():
+                found.look_beyond(self.window)
 
     # -- private -----------------------------------------------------
 
