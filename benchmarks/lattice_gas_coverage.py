@@ -40,12 +40,12 @@ def main() -> None:
         "--rows", type=Path, help="a file of rows, from which a stopped run goes on"
     )
     options = parser.parse_args()
+    page = Page("lattice_gas_coverage", "Coverage for a lattice gas")
     kept = Rows(options.rows)
     rows = [
         kept.get(("coverage", seed), lambda seed=seed: fitted(seed, options.size))
         for seed in range(options.repeats)
     ]
-    page = Page("lattice_gas_coverage", "Coverage for a lattice gas")
     page.text(
         f"""{len(rows)} movies of {options.size} × {options.size} sites, 20 frames 500 steps apart
         after a stripe, at the published parameters, by a simulator that shares no code with the
