@@ -7,7 +7,7 @@ from scipy import stats
 import tumble as tb
 from tests.helpers import arrival
 from tumble.diagnostics import check_calibration
-from tumble.posteriors import SMCABC, Posterior
+from tumble.posteriors import SMCABC, AllData, NearDataSets, Posterior
 
 LOW, HIGH = np.log(0.5), np.log(500)
 
@@ -17,6 +17,12 @@ def arrivals():
         arrival(), data={"time": [2.0], "X": [37]}, initial={"X": 0},
         parameters={"k": tb.Parameter(0.5, 500)},
     )  # fmt: skip
+
+
+def drawn(problem, theta, weights):
+    """Return a posterior of these draws."""
+    basis = NearDataSets(AllData(), theta, weights, np.zeros(len(theta)))
+    return Posterior(problem, SMCABC(), theta, weights, basis, (), tb.ResultCode.SUCCESS, "", {})
 
 
 def told(shift=0.0, stretch=1.0, weighted=False):
@@ -41,11 +47,7 @@ def told(shift=0.0, stretch=1.0, weighted=False):
         middle = weights @ z
         sd = np.sqrt(weights @ (z - middle) ** 2)
         theta = np.exp(middle + stretch * (z - middle) + shift * sd)[:, None]
-        nothing = np.zeros(len(theta))
-        return Posterior(
-            problem, "exact", "all", theta, weights, theta, weights, nothing, (),
-            tb.ResultCode.SUCCESS, "", {},
-        )  # fmt: skip
+        return drawn(problem, theta, weights)
 
     return method
 
@@ -96,10 +98,7 @@ def test_what_parameters_have_to_do_with_each_other_is_seen_jointly():
         chosen = rng.choice(8_000, 500, p=weights / weights.sum())
         z = np.stack([a[chosen], b[rng.permutation(chosen) if forget else chosen]], axis=1)
         even = np.full(500, 1 / 500)
-        return Posterior(
-            problem, "", "", np.exp(z), even, np.exp(z), even, np.zeros(500), (),
-            tb.ResultCode.SUCCESS, "", {},
-        )  # fmt: skip
+        return drawn(problem, np.exp(z), even)
 
     right = check_calibration(problem, method=lambda p: method(p, False), num_repeats=2000)
     wrong = check_calibration(problem, method=lambda p: method(p, True), num_repeats=2000)

@@ -95,6 +95,14 @@ def tumble(
     """Fit stochastic, discrete simulators to data, and say how far each answer can be trusted."""
 
 
+_OUTPUTS = typer.Option(
+    "--output",
+    "-o",
+    help="A file that ends in .json, or .png, .svg, .pdf; can be given again.",
+    show_default=False,
+)
+
+
 @app.command()
 @_guarded
 def fit(
@@ -209,15 +217,7 @@ def compare(
     run: Annotated[
         Path, typer.Argument(metavar="RUN", help="A run file with `models`.", show_default=False)
     ],
-    output: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="A file that ends in .json, or .png, .svg, .pdf; can be given again.",
-            show_default=False,
-        ),
-    ] = None,
+    output: Annotated[list[Path] | None, _OUTPUTS] = None,
     seed: Annotated[int | None, _SEED] = None,
     quiet: Annotated[bool, _QUIET] = False,
     json: Annotated[bool, _JSON] = False,
@@ -226,6 +226,28 @@ def compare(
     from tumble.cli._compare_command import run_compare
 
     run_compare(run, output or [], seed, quiet, json)
+
+
+@app.command("check-posterior")
+@_guarded
+def check_posterior(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run file.", show_default=False)],
+    by: Annotated[
+        str,
+        typer.Option(
+            "--by", help="`fit`, as the file has it, or a way to sample, such as `smc_abc`."
+        ),
+    ] = "fit",
+    repeats: Annotated[int, typer.Option("--repeats", help="Data sets that are simulated.")] = 200,
+    output: Annotated[list[Path] | None, _OUTPUTS] = None,
+    seed: Annotated[int | None, _SEED] = None,
+    quiet: Annotated[bool, _QUIET] = False,
+    json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Ask whether intervals hold the truth as often as they say, on simulated data."""
+    from tumble.cli._check_posterior_command import run_check_posterior
+
+    run_check_posterior(run, by, repeats, output or [], seed, quiet, json)
 
 
 @app.command()

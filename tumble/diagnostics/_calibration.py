@@ -18,6 +18,7 @@ from tumble._errors import (
     require_whole,
 )
 from tumble._fit_result import FitResult
+from tumble._late import call_late
 from tumble._problem import Problem
 from tumble._progress import showing
 from tumble._random import Stream
@@ -77,6 +78,32 @@ class Calibration:
         return {
             n: _verdict(c, len(self.names)) for n, c in zip(self.names, self.ranks.T, strict=True)
         }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain data."""
+        covered = {level: self.coverage(level) for level in LEVELS}
+        p_values, verdicts = self.p_values, self.verdicts
+        return {
+            "what": self.what,
+            "repeats": self.num_repeats,
+            "failed": list(self.failed),
+            "calibrated": self.is_calibrated,
+            "p_value_jointly": p_values["jointly"],
+            "parameters": [
+                {
+                    "name": name,
+                    "verdict": verdicts[name],
+                    "p_value": p_values[name],
+                    "coverage": {f"{level:g}": covered[level][name] for level in LEVELS},
+                    "ranks": column.tolist(),
+                }
+                for name, column in zip(self.names, self.ranks.T, strict=True)
+            ],
+        }
+
+    def plot(self, *, ax: Any = None) -> Any:
+        """Draw the ranks; see `tumble.plot.ranks`."""
+        return call_late("tumble.plot", "ranks", self, ax=ax)
 
     def summary(self) -> str:
         """Return coverage and verdicts, a line a parameter."""

@@ -65,6 +65,15 @@ ALGORITHMS: Mapping[str, Mapping[str, str]] = {
         "finite_state_projection": "tumble.simulators:FiniteStateProjection",
         "particle_filter": "tumble.simulators:ParticleFilter",
     },
+    "posterior": {
+        "smc_abc": "tumble.posteriors:SMCABC",
+        "rejection_abc": "tumble.posteriors:RejectionABC",
+        "abc_mcmc": "tumble.posteriors:ABCMCMC",
+        "synthetic_likelihood": "tumble.posteriors:SyntheticLikelihood",
+        "adaptive_metropolis": "tumble.posteriors:AdaptiveMetropolis",
+        "particle_mcmc": "tumble.posteriors:ParticleMCMC",
+        "nuts": "tumble.posteriors:NUTS",
+    },
     "criterion": {
         "evidence": "tumble.structure:Evidence",
         "held_out": "tumble.structure:HeldOut",

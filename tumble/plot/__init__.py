@@ -8,6 +8,7 @@ from tumble.plot._fit_band import fit_band
 from tumble.plot._models import model_fits, model_probabilities
 from tumble.plot._parameters import parameters
 from tumble.plot._player import Player, play
+from tumble.plot._posteriors import posteriors, ranks
 from tumble.plot._segmentation import segmentation
 from tumble.plot._selection import gates, selection
 from tumble.plot._structure import inclusion, network_picture, runners_up
@@ -27,6 +28,8 @@ __all__ = [
     "network_picture",
     "parameters",
     "play",
+    "posteriors",
+    "ranks",
     "render",
     "response_surface",
     "runners_up",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -96,6 +97,10 @@ class Posterior:
     def save(self, path: str | Path) -> Path:
         """Write the posterior to a netCDF file (groups as ArviZ names them) and return its path."""
         return call_late("tumble.io", "save_posterior", self, path)
+
+    def plot(self, *, seed: int = 0) -> Any:
+        """Draw it; see `tumble.plot.posteriors`, which also draws several over each other."""
+        return call_late("tumble.plot", "posteriors", self, seed=seed)
 
     def summary(self) -> str:
         """Return the posterior on one screen."""
