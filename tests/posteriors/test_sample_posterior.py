@@ -221,6 +221,8 @@ def test_it_is_told_on_one_screen():
     text = found.summary()
     assert "k " in text and "twice" in text and "SMCABC, 4 rounds" in text
     assert len(text.splitlines()) < 15
+    cited = " ".join(found.citations())
+    assert "10.1098/rsif.2008.0172" in cited and "10.1021/j100540a008" in cited
     low, high = found.intervals()["k"]
     assert low < found.quantile(0.5)["k"] < high
     np.testing.assert_allclose(found.derived()["twice"], 2 * found.theta[:, 0])

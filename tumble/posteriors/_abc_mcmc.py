@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -41,6 +42,9 @@ class ABCMCMC(AbstractChains):
     Reference: Marjoram, Molitor, Plagnol, Tavaré, PNAS 100 (2003), doi:10.1073/pnas.0306899100.
     """
 
+    citations: ClassVar[tuple[str, ...]] = (
+        "Marjoram, Molitor, Plagnol, Tavaré, PNAS 100 (2003), doi:10.1073/pnas.0306899100",
+    )
     num_pilot: int = 20_000
     quantile: float = 0.005
     tolerance: float | None = None

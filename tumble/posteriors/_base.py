@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from tumble._budget import Spending
 from tumble._problem import Problem
@@ -98,6 +98,9 @@ class AbstractSampler(abc.ABC):
 
 class AbstractPosteriorMethod(abc.ABC):
     """A way to sample a posterior. Members are frozen dataclasses: what to do, and no data."""
+
+    citations: ClassVar[tuple[str, ...]]
+    """What to cite."""
 
     @abc.abstractmethod
     def bind(self, task: PosteriorTask) -> AbstractSampler:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from tumble._errors import require_member
 from tumble.posteriors._base import PosteriorTask
@@ -36,6 +37,9 @@ class AdaptiveMetropolis(AbstractChains):
     J. Comput. Graph. Stat. 14 (2005), doi:10.1198/106186005X76983 (delayed acceptance).
     """
 
+    citations: ClassVar[tuple[str, ...]] = (
+        "Haario, Saksman, Tamminen, Bernoulli 7 (2001), doi:10.2307/3318737",
+    )
     through: SupportsLikelihood = field(default_factory=LinearNoise)
     screen: SupportsLikelihood | None = None
     num_draws: int = 1000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -47,6 +47,10 @@ class NUTS(AbstractChains):
     doi:10.1186/1471-2105-10-343 (the likelihood).
     """
 
+    citations: ClassVar[tuple[str, ...]] = (
+        "Hoffman, Gelman, J. Mach. Learn. Res. 15 (2014), 1593-1623",
+        "Cabezas et al., BlackJAX (2024), arXiv:2402.10797",
+    )
     through: LinearNoise = field(default_factory=LinearNoise)
     num_draws: int = 1000
     num_chains: int | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from tumble._errors import require_member, require_whole
 from tumble.posteriors._base import PosteriorTask
@@ -39,6 +40,9 @@ class ParticleMCMC(AbstractChains):
     Kohn, Biometrika 102 (2015), doi:10.1093/biomet/asu075 (how many particles).
     """
 
+    citations: ClassVar[tuple[str, ...]] = (
+        "Andrieu, Doucet, Holenstein, J. R. Stat. Soc. B 72 (2010), doi:10.1111/j.1467-9868.2009.00736.x",
+    )
     num_particles: int | None = None
     screen: SupportsLikelihood | None = field(default_factory=LinearNoise)
     num_draws: int = 1000

@@ -98,6 +98,11 @@ class Posterior:
         """Write the posterior to a netCDF file (groups as ArviZ names them) and return its path."""
         return call_late("tumble.io", "save_posterior", self, path)
 
+    def citations(self) -> tuple[str, ...]:
+        """What to cite for the methods that made this result."""
+        simulator = self.problem.simulator.citations if self.stats.get("runs") else ()
+        return tuple(dict.fromkeys([*self.method.citations, *simulator]))
+
     def plot(self, *, seed: int = 0) -> Any:
         """Draw it; see `tumble.plot.posteriors`, which also draws several over each other."""
         return call_late("tumble.plot", "posteriors", self, seed=seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -42,6 +43,9 @@ class RejectionABC(AbstractABC):
     doi:10.1093/oxfordjournals.molbev.a026091.
     """
 
+    citations: ClassVar[tuple[str, ...]] = (
+        "Pritchard et al., Mol. Biol. Evol. 16 (1999), doi:10.1093/oxfordjournals.molbev.a026091",
+    )
     num_particles: int = 1000
     num_simulations: int = 100_000
     summary: AbstractSummary | None = None

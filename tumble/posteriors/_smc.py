@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -65,6 +66,10 @@ class SMCABC(AbstractABC):
     Analysis 12 (2017), doi:10.1214/16-BA1002 (adaptive distances).
     """
 
+    citations: ClassVar[tuple[str, ...]] = (
+        "Toni et al., J. R. Soc. Interface 6 (2009), doi:10.1098/rsif.2008.0172",
+        "Del Moral, Doucet, Jasra, Stat. Comput. 22 (2012), doi:10.1007/s11222-011-9271-y",
+    )
     num_particles: int = 1000
     quantile: float = 0.5
     min_acceptance: float = 0.02

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -44,6 +45,10 @@ class SyntheticLikelihood(AbstractChains):
     and Olkin).
     """
 
+    citations: ClassVar[tuple[str, ...]] = (
+        "Wood, Nature 466 (2010), doi:10.1038/nature09319",
+        "Price, Drovandi, Lee, Nott, J. Comput. Graph. Stat. 27 (2018), doi:10.1080/10618600.2017.1302882",
+    )
     summary: AbstractSummary | None = None
     num_data_sets: int | None = None
     num_draws: int = 1000
