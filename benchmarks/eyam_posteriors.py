@@ -94,12 +94,12 @@ def main() -> None:
     page = Page("eyam_posteriors", "Posteriors of the plague in Eyam")
     page.text(
         f"""The SIR model and data of [Eyam](eyam.md), β and γ log-uniform within bounds of three
-        and two decades; default settings, seed {options.seed}. Medians with 95 % intervals. *C2ST*: how
-        often a perceptron tells {_DRAWS:,} draws from as many of the exact posterior, 0.5 where it
-        cannot; in the first row halves of the exact draws. Data sets, or evaluations of the
-        likelihood, until it ended by itself; how many independent draws they are worth; seconds
-        with compilation. The exact likelihood is that of finite state projection over 34,000
-        states, on {_SIDE} × {_SIDE} points, between which its logarithm is interpolated."""
+        and two decades; default settings, seed {options.seed}. Medians with 95 % intervals.
+        *C2ST*: how often a perceptron tells {_DRAWS:,} draws from as many of the exact posterior,
+        0.5 where it cannot; in the first row halves of the exact draws. Data sets, or evaluations
+        of the likelihood, until it ended by itself; how many independent draws they are worth;
+        seconds with compilation. The exact likelihood is that of finite state projection over
+        34,000 states, on {_SIDE} × {_SIDE} points, between which its logarithm is interpolated."""
     )
     head = ["posterior by", "β", "γ", "C2ST", "data sets or likelihoods", "draws worth", "seconds"]
     page.table(head, rows)

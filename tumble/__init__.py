@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     )
     from tumble._bootstrap import bootstrap
     from tumble._budget import Budget
+    from tumble._compare import compare
     from tumble._compare_models import compare_models
     from tumble._errors import TumbleError
     from tumble._experiment import Experiment
@@ -87,6 +88,7 @@ _HOMES = {
     "FitResult": "tumble._fit_result",
     "audit_gradient": "tumble.diagnostics",
     "bootstrap": "tumble._bootstrap",
+    "compare": "tumble._compare",
     "compare_models": "tumble._compare_models",
     "diagnostics": "tumble.diagnostics",
     "distances": "tumble.distances",
@@ -139,6 +141,7 @@ __all__ = [
     "audit_gradient",
     "bootstrap",
     "choices",
+    "compare",
     "compare_models",
     "diagnostics",
     "distances",

@@ -41,7 +41,8 @@ class ParticleMCMC(AbstractChains):
     """
 
     citations: ClassVar[tuple[str, ...]] = (
-        "Andrieu, Doucet, Holenstein, J. R. Stat. Soc. B 72 (2010), doi:10.1111/j.1467-9868.2009.00736.x",
+        "Andrieu, Doucet, Holenstein, J. R. Stat. Soc. B 72 (2010), "
+        "doi:10.1111/j.1467-9868.2009.00736.x",
     )
     num_particles: int | None = None
     screen: SupportsLikelihood | None = field(default_factory=LinearNoise)

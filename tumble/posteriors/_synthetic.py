@@ -47,7 +47,8 @@ class SyntheticLikelihood(AbstractChains):
 
     citations: ClassVar[tuple[str, ...]] = (
         "Wood, Nature 466 (2010), doi:10.1038/nature09319",
-        "Price, Drovandi, Lee, Nott, J. Comput. Graph. Stat. 27 (2018), doi:10.1080/10618600.2017.1302882",
+        "Price, Drovandi, Lee, Nott, J. Comput. Graph. Stat. 27 (2018), "
+        "doi:10.1080/10618600.2017.1302882",
     )
     summary: AbstractSummary | None = None
     num_data_sets: int | None = None
