@@ -105,12 +105,14 @@ def _table(page: Page, trials: list[Trial]) -> None:
         away = (share - mean) / max(sd, 1e-300)
         sums = np.bincount(of_network[inside], (right - given)[inside])
         whole = sums.sum() / max(np.sqrt(np.sum(sums**2)), 1e-300)
+        surprises = min(given[inside].sum(), (1 - given[inside]).sum())
+        by_networks = f"{whole:+.1f}" if surprises >= 1 else "–"
         gap += size * abs(share - mean) / len(given)
         if sharp[inside].all():
             sharp_gap += size * abs(share - mean) / max(sharp.sum(), 1)
         rows.append([
             f"{low:.2f} – {high:.2f}", size, f"{mean:.4f}", f"{share:.4f}",
-            *((f"{away:+.1f}", f"{whole:+.1f}") if size >= 30 else ("(few)", "(few)")),
+            *((f"{away:+.1f}", by_networks) if size >= 30 else ("(few)", "(few)")),
         ])  # fmt: skip
     page.table(
         ["probability given", "candidates", "mean", "share in the network", "sd off the diagonal",
@@ -122,13 +124,14 @@ def _table(page: Page, trials: list[Trial]) -> None:
         f"""*sd off the diagonal* takes candidates for independent, as binomial numbers are; *by
         networks* lets those of a network depend on each other, as they do: a network of nine
         reactions that data tell three of is improbable, and where it is true it brings six
-        surprises at once. Expected calibration error {gap:.4f} over all {len(given):,} candidates;
-        {sharp_gap:.3f} over the {int(sharp.sum())} whose probability is neither below {_SLIGHT} nor
-        above {1 - _SLIGHT}. The most probable network was the true one in
-        {sum(t.exact for t in trials)} of {len(trials)}. Of the probability,
-        {np.mean([t.passed_over for t in trials]):.3f} was of networks that were estimated and not
-        weighed (mean). The search was complete in {sum(t.complete for t in trials)}. Processor
-        seconds a network: median {np.median(seconds):.1f}, most {max(seconds):.1f}."""
+        surprises at once; where less than one surprise is expected it says nothing. Expected
+        calibration error {gap:.4f} over all {len(given):,} candidates; {sharp_gap:.3f} over the
+        {int(sharp.sum())} whose probability is neither below {_SLIGHT} nor above {1 - _SLIGHT}. The
+        most probable network was the true one in {sum(t.exact for t in trials)} of {len(trials)}.
+        Of the probability, {np.mean([t.passed_over for t in trials]):.3f} was of networks that were
+        estimated and not weighed (mean). The search was complete in
+        {sum(t.complete for t in trials)}. Processor seconds a network: median
+        {np.median(seconds):.1f}, most {max(seconds):.1f}."""
     )
 
 
