@@ -19,7 +19,7 @@ from tumble.posteriors import (
     RejectionABC,
     SyntheticLikelihood,
 )
-from tumble.simulators import FiniteStateProjection, LinearNoise
+from tumble.simulators import FiniteStateProjection
 
 _EXACT = FiniteStateProjection(max_states=60_000)
 _DRAWS = 10_000
@@ -31,7 +31,6 @@ _WAYS = {
     "synthetic likelihood": SyntheticLikelihood(),
     "linear noise": AdaptiveMetropolis(),
     "particles, screened by linear noise": ParticleMCMC(),
-    "exact likelihood, screened by linear noise": AdaptiveMetropolis(_EXACT, LinearNoise()),
 }
 
 
