@@ -76,6 +76,7 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    page = Page("eyam_posteriors", "Posteriors of the plague in Eyam")
     problem = make_problem()
     found = {}
     for name, method in _WAYS.items():
@@ -90,7 +91,6 @@ def main() -> None:
         cost = [f"{made:,.0f}", f"{posterior.effective_sample_size:.0f}", stats["seconds"]]
         z = np.log(posterior.sample(_DRAWS))
         rows.append(row_of(name, z, exact, cost))
-    page = Page("eyam_posteriors", "Posteriors of the plague in Eyam")
     page.text(
         f"""The SIR model and data of [Eyam](eyam.md), β and γ log-uniform within bounds of three
         and two decades; default settings, seed {options.seed}. Medians with 95 % intervals.
