@@ -28,6 +28,7 @@ def run_audit(run: Path, param: Sequence[str], seed: int | None, quiet: bool, js
 
 
 def _audit_folder(run: Path, given: dict[str, float], seed: int | None, silent: bool) -> Any:
+    from tumble.cli._terminal import noting
     from tumble.diagnostics import audit_fit
     from tumble.io import RunFolder, load_fit, restore_fit, save_fit
     from tumble.objectives import default_objective
@@ -45,7 +46,7 @@ def _audit_folder(run: Path, given: dict[str, float], seed: int | None, silent: 
             "simulated gradient to audit."
         )
     config = folder.config()
-    problem = config.problem(say=_ignore)
+    problem = config.problem(say=noting(silent=True))
     fit = restore_fit(tree, problem, config.objective or default_objective(problem))
     seed = int(folder.environment.get("seed", 0)) if seed is None else seed
     audited = audit_fit(
@@ -58,12 +59,12 @@ def _audit_folder(run: Path, given: dict[str, float], seed: int | None, silent: 
 
 def _audit_file(run: Path, given: dict[str, float], seed: int | None, silent: bool) -> Any:
     from tumble._random import Stream
-    from tumble.cli._terminal import note
+    from tumble.cli._terminal import note, noting
     from tumble.diagnostics import audit_gradient
     from tumble.io import load_run_config
 
     config = load_run_config(run)
-    problem = config.problem(say=_ignore if silent else note)
+    problem = config.problem(say=noting(silent))
     space = problem.space
     require_known(given, space.parameters, what="`--param` names parameter", owner="the run file",
                   error=ParameterError)  # fmt: skip
@@ -81,7 +82,3 @@ def _audit_file(run: Path, given: dict[str, float], seed: int | None, silent: bo
         seed=config.fit.seed if seed is None else seed,
         progress=False if silent else None,
     )
-
-
-def _ignore(line: str) -> None:
-    pass

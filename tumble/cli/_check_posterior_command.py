@@ -5,10 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tumble._errors import ParameterError
-
 _FIT = "fit"
-_PICTURES = (".png", ".svg", ".pdf")
 
 
 def run_check_posterior(
@@ -18,35 +15,19 @@ def run_check_posterior(
     from tumble.cli._setup import prepare_process
 
     prepare_process()
-    from tumble.cli._terminal import make_console, note
+    from tumble.cli._outcome import require_writable_kinds, tell
+    from tumble.cli._terminal import noting
     from tumble.diagnostics import check_calibration
-    from tumble.io import load_run_config, to_json
+    from tumble.io import load_run_config
 
-    for file in output:
-        if file.suffix not in (".json", *_PICTURES):
-            raise ParameterError(
-                f"`--output` is '{file}', expected a name that ends in .json, or for a picture in "
-                f"{', '.join(_PICTURES)}."
-            )
+    require_writable_kinds(output)
     config = load_run_config(run)
     silent = quiet or json
-    problem = config.problem(say=_ignore if silent else note)
     found = check_calibration(
-        problem, method=_method(by, config), num_repeats=repeats,
+        config.problem(say=noting(silent)), method=_method(by, config), num_repeats=repeats,
         seed=config.fit.seed if seed is None else seed, progress=False if silent else None,
     )  # fmt: skip
-    for file in output:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        if file.suffix == ".json":
-            file.write_text(to_json(found.to_dict(), indent=2) + "\n", encoding="utf-8")
-        else:
-            _draw(found, file)
-    if json:
-        print(to_json({"title": config.title, **found.to_dict()}, indent=2))
-    elif not quiet:
-        console = make_console()
-        console.print(f"\n{config.title}", style="bold", markup=False)
-        console.print(found.summary(), markup=False)
+    tell(found, config.title, output, _draw, quiet=quiet, json=json)
 
 
 def _method(by: str, config: Any) -> Any:
@@ -65,17 +46,7 @@ def _method(by: str, config: Any) -> Any:
     return fitted
 
 
-def _draw(found: Any, file: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
+def _draw(found: Any) -> Any:
     from tumble.plot import ranks
 
-    ranks(found).figure.savefig(file, dpi=150)
-    plt.close("all")
-
-
-def _ignore(line: str) -> None:
-    pass
+    return ranks(found).figure

@@ -27,7 +27,7 @@ def run_fit(
     """Fit, check, write, print."""
     from tumble.cli._movie_command import run_movie_fit
     from tumble.cli._setup import prepare_process
-    from tumble.cli._terminal import note, show_fit
+    from tumble.cli._terminal import noting, show_fit
 
     prepare_process()
     silent = quiet or json
@@ -40,7 +40,7 @@ def run_fit(
     if config.cells is not None:
         run_movie_fit(config, output, overwrite, resume, seed, quiet, json)
         return
-    problem = config.problem(say=_ignore if silent else note)
+    problem = config.problem(say=noting(silent))
     options = config.fit_options | ({} if seed is None else {"seed": seed})
     folder = _folder(config, run, output, overwrite, resume)
     try:
@@ -180,10 +180,6 @@ def _interrupted(folder: RunFolder) -> typer.Exit:
         file=sys.stderr,
     )
     return typer.Exit(130)
-
-
-def _ignore(line: str) -> None:
-    pass
 
 
 def _print_json(

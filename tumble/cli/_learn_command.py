@@ -26,14 +26,14 @@ def run_learn(
 ) -> None:
     """Learn, check, write, print."""
     from tumble.cli._setup import prepare_process
-    from tumble.cli._terminal import note, show_structure
+    from tumble.cli._terminal import noting, show_structure
     from tumble.io import RunFolder, load_run_config
     from tumble.io._structure_entry import StructureEntry
 
     prepare_process()
     silent = quiet or json
     config = load_run_config(run)
-    problem = config.problem(say=_ignore if silent else note)
+    problem = config.problem(say=noting(silent))
     seed = config.fit.seed if seed is None else seed
     library = (config.structure or StructureEntry()).candidates(config.model)
     folder = RunFolder.create(config.output if output is None else output, overwrite=overwrite)
@@ -144,10 +144,6 @@ def _interrupted(folder: RunFolder) -> typer.Exit:
         file=sys.stderr,
     )
     return typer.Exit(130)
-
-
-def _ignore(line: str) -> None:
-    pass
 
 
 def _print_json(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from tumble.report._numbers import to_digits
@@ -25,6 +26,11 @@ def note(text: str) -> None:
     from rich.markup import escape
 
     make_console(error=True).print(f"[dim]{escape(text)}[/]")
+
+
+def noting(silent: bool) -> Callable[[str], None]:
+    """Return `note`, or what says nothing."""
+    return _ignore if silent else note
 
 
 def show_fit(
@@ -195,3 +201,7 @@ def _pairs_table(lines: list[tuple[str, str]]) -> Any:
     for name, text in lines:
         table.add_row(name, text)
     return table
+
+
+def _ignore(line: str) -> None:
+    pass
