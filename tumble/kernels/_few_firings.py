@@ -1,9 +1,9 @@
 """The likelihood of steps between known states, in which some reactions fire but a few times.
 
-Each number of firings of those, n, is taken into account by itself, with its probability by
-Poisson's law; what the others do given n is normal, with mean and covariance by the linear noise
-approximation. Their changes span a lattice, and the normal law is one of its coordinates: a step
-which they cannot make, whatever the numbers of their firings, has probability 0.
+Each number of firings of those, n, is taken into account by itself, with its probability, about
+that of Poisson's law; what the others do given n is normal, with mean and covariance by the linear
+noise approximation. Their changes span a lattice, and the normal law is one of its coordinates: a
+step which they cannot make, whatever the numbers of their firings, has probability 0.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LOG_FACTORIALS = np.array([math.lgamma(n + 1) for n in range(64)])
 @kernel
 def add_steps(
     reactants, change, rates, active, wanted, before, after, spans, coordinates, few, firings,
-    first, numbers, shifts, place, work, value, slope, information, curvature,
+    ready, first, numbers, shifts, place, work, value, slope, information, curvature,
 ):  # fmt: skip
     """Add up the log probability of steps [M] between states, with slopes and information.
 
@@ -35,9 +35,10 @@ def add_steps(
     and what is added to: see `filter_series`. ``active``, the reactions with many firings;
     ``before``, ``after`` [M, S], ``spans`` [M]; ``coordinates`` [G, S], how a change that these
     make is written in their lattice. ``few`` [F], places in ``wanted`` of the reactions with few
-    firings, and ``firings`` [M, F], how often those fire on average; ``numbers`` [N, F], of which
-    step m looks at those from ``first`` [M + 1] on; ``shifts`` [M, F, S], the mean displacement
-    that one firing leaves at the end of a step.
+    firings, ``firings`` [M, F], how often those fire on average, and ``ready`` [M, F], the same by
+    the states before firings; ``numbers`` [N, F], of which step m looks at those from ``first``
+    [M + 1] on; ``shifts`` [M, F, S], the mean displacement that one firing leaves at the end of a
+    step.
     """
     num_few, num_lattice = few.shape[0], coordinates.shape[0]
     mean, square = np.empty(num_few), np.empty((num_few, num_few))
@@ -55,7 +56,7 @@ def add_steps(
             return
         _whiten(shifts[t], work, falls, steps, y)
         for f in range(num_few):
-            logs[f] = np.log(firings[t, f])
+            logs[f] = np.log(ready[t, f])
         log_sum = _sum_over_few(
             firings[t], logs, numbers[first[t] : first[t + 1]], steps, y, mean, square
         )
@@ -75,7 +76,7 @@ def add_steps(
 @kernel
 def list_numbers(
     reactants, change, rates, active, wanted, before, after, spans, coordinates, rest, few,
-    firings, most, shifts, place, work, first, numbers,
+    ready, most, shifts, place, work, first, numbers,
 ):  # fmt: skip
     """Fill the numbers of firings [N, F] that matter in each step, and ``first`` [M + 1] of them.
 
@@ -102,7 +103,7 @@ def list_numbers(
             continue
         _whiten(shifts[t], work, falls, steps, y)
         count = _possible_numbers(
-            before[t], after[t], change, wanted, coordinates, rest, few, firings[t], most, steps,
+            before[t], after[t], change, wanted, coordinates, rest, few, ready[t], most, steps,
             y, possible, weights,
         )  # fmt: skip
         top = -np.inf
@@ -118,7 +119,7 @@ def list_numbers(
 
 @part
 def _possible_numbers(
-    before, after, change, wanted, coordinates, rest, few, firings, most, steps, y, possible,
+    before, after, change, wanted, coordinates, rest, few, ready, most, steps, y, possible,
     weights,
 ):  # fmt: skip
     """Fill numbers of firings after which the others can make the step, and logs of weights.
@@ -148,7 +149,7 @@ def _possible_numbers(
             for a in range(num_lattice):
                 y[a] -= up * steps[f, a]
             if up == 1:
-                logs[f] += np.log(firings[f] / number[f])
+                logs[f] += np.log(ready[f] / number[f])
                 break
             logs[f] = 0.0
             f += 1

@@ -14,6 +14,7 @@ from tumble.structure._library import ReactionLibrary
 from tumble.structure._likelihood import LogLikelihood, NetworkLikelihood, Steps
 
 _FEW = 4.0  # firings in a step, on average, up to which each number of them is looked at
+_TOO_MANY = 2.0  # times as many, by what was seen after the step, for which that would take long
 _ROOM = 100  # numbers that matter in a step, for a start
 _MOST_NUMBERS = 8000  # of firings of several reactions at once
 _WIDTHS = (5, 4, 3, 2)  # standard deviations beyond which no number is looked at
@@ -24,17 +25,18 @@ class KnownSteps:
     """log p(data | rates) where all species are seen exactly, at all times.
 
     Definition: each step between two observations is by itself, as in a Markov chain. A reaction of
-    which at most 4 firings are expected in a step has few there, and each number n of firings is
-    taken into account with its probability by Poisson's law; the others are normal given n, with
-    the moments of `LinearNoise`, on the lattice of changes that they can make. Expected numbers of
-    few firings are rate × ∫h dt by the trapezoidal rule, between the states that were seen. Which
-    firings are few is decided at ``about``, rates [R], so that the likelihood is smooth in rates.
+    which at most 4 firings are expected, as a step begins, has few there, and each number n of
+    firings is taken into account with its probability, (rate a)ⁿ exp(−rate b) / n!; the others are
+    normal given n, with the moments of `LinearNoise`, on the lattice of changes that they can make.
+    Of few firings b = ∫h dt by the trapezoidal rule, between the states that were seen; a is that
+    of h as it was before each firing, the last of which led to the state seen after. Which firings
+    are few is decided at ``about``, rates [R], so that the likelihood is smooth in rates.
 
-    Guarantee: exact up to order 1 / n in the counts of reactants where all firings are few;
-    otherwise that of `LinearNoise`. -∞ where a network cannot make a step: what is not on the
-    lattice of its changes, or would take few firings backward; the normal law of many allows any
-    direction. Slopes are exact derivatives but for the relaxation after few firings, which is that
-    at ``about``.
+    Guarantee: exact up to order 1 / n² in the counts of reactants where one reaction fires and its
+    firings are few; otherwise that of `LinearNoise`. -∞ where a network cannot make a step: what is
+    not on the lattice of its changes, or would take few firings backward; the normal law of many
+    allows any direction. Slopes are exact derivatives but for the relaxation after few firings,
+    which is that at ``about``.
 
     Arguments: ``likelihood``; ``about`` [R], rates near those at which it is to be evaluated;
     ``members``, the candidates in the network. Raises `CapabilityError` where states are not known.
@@ -79,13 +81,27 @@ class KnownSteps:
         for steps in self.likelihood.known_steps or ():
             about = self.about.copy()
             about[list(steps.given)] = list(steps.given.values())
-            h = self.library.combinations(np.concatenate([steps.before, steps.after]))[:, members]
-            integrals = (h[: len(steps.before)] + h[len(steps.before) :]) / 2 * steps.spans[:, None]
-            few = _few(integrals * about[members])
+            exposure = _exposure(self.library, steps, members)
+            few = _few(exposure.early * about[members], exposure.lasting * about[members])
             for pattern in np.unique(few, axis=0):
                 rows = np.flatnonzero((few == pattern).all(1))
-                groups.append(_group(self, steps, about, integrals, pattern, rows))
+                groups.append(_group(self, steps, about, exposure, pattern, rows))
         return groups
+
+
+class _Exposure(NamedTuple):
+    """∫h dt of reactions in steps [M, F], as if h were as it is at some times.
+
+    ``lasting``, over all the step; ``ready``, before firings; ``early``, at its beginning.
+    """
+
+    lasting: FloatArray
+    ready: FloatArray
+    early: FloatArray
+
+    def of(self, rows: IntArray, reactions: IntArray) -> _Exposure:
+        """Return those of some steps and some reactions."""
+        return _Exposure(*(np.ascontiguousarray(part[rows][:, reactions]) for part in self))
 
 
 class _Group(NamedTuple):
@@ -95,7 +111,7 @@ class _Group(NamedTuple):
     members: IntArray
     few: IntArray
     many: IntArray
-    integrals: FloatArray  # [M, F], ∫h dt
+    exposure: _Exposure  # [M, F]
     first: IntArray  # [M + 1]
     numbers: IntArray  # [N, F], of firings that matter
     shifts: FloatArray  # [M, F, S]
@@ -121,25 +137,47 @@ class _Group(NamedTuple):
         own_slope, own_curvature = np.zeros_like(slope), np.zeros_like(curvature)
         own_information = np.zeros_like(information)
         work = workspace(len(library.species), len(self.coordinates), len(self.members))
+        seldom = own[self.members[self.few]]
         add_steps(
             library.reactants, library.change, own, self.members[self.many], self.members,
             self.steps.before, self.steps.after, self.steps.spans, self.coordinates, self.few,
-            self.integrals * own[self.members[self.few]], self.first, self.numbers, self.shifts,
-            self.place, work, value, own_slope, own_information, own_curvature,
+            self.exposure.lasting * seldom, self.exposure.ready * seldom, self.first, self.numbers,
+            self.shifts, self.place, work, value, own_slope, own_information, own_curvature,
         )  # fmt: skip
         slope += own_slope * free
         curvature += own_curvature * free
         information += own_information * np.outer(free, free)
 
 
-def _few(firings: FloatArray) -> BoolArray:
-    """Return which of the firings expected [M, k] are few, so that not too many numbers are."""
+def _exposure(library: ReactionLibrary, steps: Steps, members: IntArray) -> _Exposure:
+    """Return that of the members [M, k], by the trapezoidal rule.
+
+    Before the last of its firings a reaction had not yet made the change that it makes: were h as
+    it is at the end counted, one that uses up its reactants would seem to be slower than it is.
+    """
+    before = library.combinations(steps.before)[:, members]
+    after = library.combinations(steps.after)[:, members]
+    last = np.empty_like(after)
+    for place, r in enumerate(members):
+        state = np.maximum(steps.after - library.change[r], 0.0)
+        last[:, place] = library.combinations(state)[:, r]
+    half = steps.spans[:, None] / 2
+    return _Exposure((before + after) * half, (before + last) * half, 2 * before * half)
+
+
+def _few(early: FloatArray, lasting: FloatArray) -> BoolArray:
+    """Return which of the firings expected [M, k] are few, so that not too many numbers are.
+
+    That is for the state before a step to say: where what came of it decided which law it gets,
+    neither would be a law.
+    """
+    firings = np.maximum(early, lasting)
     order = np.argsort(firings, axis=1)
     numbers = _most(firings, _WIDTHS[-1]) + 1.0
     products = np.cumprod(np.take_along_axis(numbers, order, 1), 1)
     looked_at = np.empty(firings.shape, bool)
     np.put_along_axis(looked_at, order, products <= _MOST_NUMBERS, 1)
-    return looked_at & (firings <= _FEW)
+    return looked_at & (early <= _FEW) & (firings <= _TOO_MANY * _FEW)
 
 
 def _limits(firings: FloatArray) -> IntArray:
@@ -154,7 +192,7 @@ def _most(firings: FloatArray, width: float) -> IntArray:
 
 
 def _group(
-    known: KnownSteps, steps: Steps, about: FloatArray, integrals: FloatArray, pattern: BoolArray,
+    known: KnownSteps, steps: Steps, about: FloatArray, exposure: _Exposure, pattern: BoolArray,
     rows: IntArray,
 ) -> _Group:  # fmt: skip
     from tumble.kernels._few_firings import list_numbers
@@ -163,26 +201,26 @@ def _group(
     library, members = known.library, np.array(known.members, np.int64)
     few, many = np.flatnonzero(pattern), np.flatnonzero(~pattern)
     some = Steps(steps.before[rows], steps.after[rows], steps.spans[rows], steps.given)
-    fire = np.ascontiguousarray(integrals[rows][:, few])
+    own = exposure.of(rows, few)
     shifts = _shifts(library, some, about, members[many], members[few])
     changes = tuple(tuple(change) for change in library.change[members[many]].tolist())
     coordinates, rest = _lattice(changes, len(library.species))
     first = np.zeros(len(rows) + 1, np.int64)
-    expected = fire * about[members[few]]
+    expected, ready = own.lasting * about[members[few]], own.ready * about[members[few]]
     work = workspace(len(library.species), len(coordinates), len(members))
     room = _ROOM * len(rows)
     while True:
         numbers = np.zeros((room, len(few)), np.int64)
         list_numbers(
             library.reactants, library.change, about, members[many], members, some.before,
-            some.after, some.spans, coordinates, rest, few, expected, _limits(expected), shifts,
+            some.after, some.spans, coordinates, rest, few, ready, _limits(expected), shifts,
             known.likelihood.place, work, first, numbers,
         )  # fmt: skip
         if first[-1] <= room:
             break
         room = first[-1]
     return _Group(
-        some, members, few, many, fire, first, numbers[: first[-1]], shifts, coordinates,
+        some, members, few, many, own, first, numbers[: first[-1]], shifts, coordinates,
         known.likelihood.place,
     )  # fmt: skip
 
