@@ -102,6 +102,9 @@ class ResultCode(enum.Enum):
     NOT_IDENTIFIED = "not identified"
     DIVERGED = "diverged"
     NOT_MIXED = "not mixed"
+    MULTIMODAL = "several modes"
+    MISSPECIFIED = "unlike the model"
+    EXTINCT = "extinct"
     INTERRUPTED = "interrupted"
     FAILED = "failed"
 
@@ -133,7 +136,7 @@ _RESULT_ADVICE = {
     ResultCode.OUT_OF_BUDGET: "raise the budget, or accept the precision that was reached.",
     ResultCode.AT_BOUND: (
         "the data want a parameter beyond its bounds: widen them, fix the parameter, or give it "
-        "a prior. The intervals hold that parameter fixed."
+        "a prior. The intervals of a fit hold that parameter fixed."
     ),
     ResultCode.NOT_IDENTIFIED: (
         "the data leave a direction of the parameters free: fix a parameter, give it a prior, or "
@@ -146,6 +149,18 @@ _RESULT_ADVICE = {
         "the chains disagree, or their draws depend on each other too much: raise `max_steps`; if "
         "that does not help, the posterior has several modes or a long ridge: give priors, fix a "
         "parameter, or use SMCABC()."
+    ),
+    ResultCode.MULTIMODAL: (
+        "means and single intervals mislead: look at `plot()`, and say by a prior, a bound or "
+        "another observation which mode is meant."
+    ),
+    ResultCode.MISSPECIFIED: (
+        "no parameters make such data: change the model or its measurement noise, for what the "
+        "posterior says is about the least bad ones."
+    ),
+    ResultCode.EXTINCT: (
+        "what died out says nothing about what would have come: start at a larger number, give "
+        "more replicates, or data from before; the prior decides much of this posterior."
     ),
     ResultCode.INTERRUPTED: "stopped by hand; what was computed is kept.",
     ResultCode.FAILED: "the reason says what to mend.",

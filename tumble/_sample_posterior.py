@@ -21,6 +21,7 @@ from tumble.posteriors import (
     Posterior,
     PosteriorTask,
 )
+from tumble.posteriors._findings import findings
 
 
 def sample_posterior(
@@ -49,9 +50,11 @@ def sample_posterior(
 
     Guarantee: that of ``method``.
 
-    Returns a `Posterior`; its ``result`` says how it ended. Ctrl-C ends it with the last complete
-    round (`ResultCode.INTERRUPTED`). Raises `CapabilityError`, `ParameterError` or `DataError`
-    before anything runs, `SimulationError` where no data set can be simulated.
+    Returns a `Posterior`; its ``result`` says how it ended, and else what is wrong with it: a
+    parameter at a bound or not identified, several modes, data that no parameters would make, or
+    of what died out. For this 200 more data sets are simulated. Ctrl-C ends it with the last
+    complete round (`ResultCode.INTERRUPTED`). Raises `CapabilityError`, `ParameterError` or
+    `DataError` before anything runs, `SimulationError` where no data set can be simulated.
     """
     require_member("problem", problem, Problem, "a Problem")
     method = SMCABC() if method is None else method
@@ -101,8 +104,14 @@ def _posterior(
 ) -> Posterior:
     draws = sampler.draws(state)
     assert state.code is not None
+    found = findings(task, draws.z, draws.weights, simulates=state.code.ok)
+    code, reason = state.code, state.reason
+    grave = next((f for f in found if f.code is not None), None)
+    if code.ok and grave is not None and grave.code is not None:
+        code, reason = grave.code, f"{grave.words}; {reason}"
     spent = {"seconds": task.spending.seconds, "runs": float(task.spending.simulations)}
     return Posterior(
         task.problem, method, np.asarray(task.problem.space.from_fit(draws.z)), draws.weights,
-        draws.basis, state.rounds, state.code, state.reason, spent | state.costs,
+        draws.basis, state.rounds, code, reason, spent | state.costs,
+        tuple(f.words for f in found),
     )  # fmt: skip

@@ -38,7 +38,7 @@ def jit(function: Callable[..., Any]) -> Callable[..., Any]:
 def _jit(function: Callable[..., Any], options: tuple[tuple[str, Any], ...]) -> Callable[..., Any]:
     import jax
 
-    _keep_programs()
+    keep_programs()
     return jax.jit(function, compiler_options=_known(options))
 
 
@@ -57,7 +57,7 @@ def _known(options: tuple[tuple[str, Any], ...]) -> dict[str, Any] | None:
 
 
 @cache
-def _keep_programs() -> None:
+def keep_programs() -> None:
     """Have JAX keep on disk what takes it long to compile, unless somebody said where to.
 
     This holds for all programs of the process, of which there are others only in scripts of users.

@@ -121,7 +121,7 @@ def test_particle_chains_draw_from_the_exact_posterior(screen):
 def test_a_poor_screen_and_few_particles_cost_draws_and_not_exactness():
     problem = few_arrivals(2, tb.noise.Poisson())  # where linear noise is far off
     found = tb.sample_posterior(problem, method=ParticleMCMC(num_particles=10), seed=4)
-    assert found.result.ok
+    assert found.result is tb.ResultCode.AT_BOUND and "R-hat" in found.reason  # it has mixed
     assert off_from(found, *noisy_truth(2)) < 4
 
 

@@ -47,6 +47,12 @@ def test_log_prob_is_that_of_scipy(prior, reference):
     np.testing.assert_allclose(log_prob(prior, x), exact, rtol=1e-11, atol=1e-11)
 
 
+@each
+def test_cdf_is_that_of_scipy(prior, reference):
+    x = np.concatenate([[-5.0], reference.ppf(np.linspace(0.01, 0.99, 21)), [300.0]])
+    np.testing.assert_allclose(prior.cdf(x), reference.cdf(x), rtol=1e-11, atol=1e-14)
+
+
 @each_continuous
 def test_densities_integrate_to_one_with_the_stated_mean_and_variance(prior, reference):
     lower, upper = np.clip(prior.support, -40, 200)

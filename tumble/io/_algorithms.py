@@ -73,6 +73,7 @@ ALGORITHMS: Mapping[str, Mapping[str, str]] = {
         "adaptive_metropolis": "tumble.posteriors:AdaptiveMetropolis",
         "particle_mcmc": "tumble.posteriors:ParticleMCMC",
         "nuts": "tumble.posteriors:NUTS",
+        "tsnpe": "tumble.posteriors:TSNPE",
     },
     "criterion": {
         "evidence": "tumble.structure:Evidence",

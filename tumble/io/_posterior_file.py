@@ -14,7 +14,7 @@ from tumble.io._atomic import replacing
 from tumble.io._problem_record import constant_data, observed_data
 from tumble.io._result_file import open_tree, root_attributes
 from tumble.io._run_folder import to_json
-from tumble.posteriors import NearDataSets, Posterior
+from tumble.posteriors import Chains, NearDataSets, Posterior
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -70,14 +70,14 @@ def posterior_tree(posterior: Posterior) -> xr.DataTree:
         "stats": to_json(dict(posterior.stats)),
     }
     groups = {"/": xr.Dataset(attrs=root_attributes())}
+    even = posterior.sample(len(posterior.theta))[None]
     if isinstance(basis, NearDataSets):
-        even = posterior.sample(len(posterior.theta))[None]
         weighted = weighted.assign(distance=("particle", basis.distances))
         attributes["summary"] = str(basis.summary)
         groups["/unadjusted_posterior"] = _draws(posterior, basis.unadjusted, ("particle",)).assign(
             weight=("particle", basis.unadjusted_weights)
         )
-    else:
+    elif isinstance(basis, Chains):
         even = np.asarray(posterior.problem.space.from_fit(basis.z))
     groups["/posterior"] = _draws(posterior, even, ("chain", "draw"))
     groups["/observed_data"] = observed_data(posterior.problem)

@@ -4,6 +4,7 @@ from tumble.posteriors._abc import AbstractABC, Generation, NearDataSets
 from tumble.posteriors._abc_mcmc import ABCMCMC
 from tumble.posteriors._adjustment import LocalLinear
 from tumble.posteriors._base import (
+    AbstractBasis,
     AbstractPosteriorMethod,
     AbstractSampler,
     AbstractState,
@@ -30,13 +31,16 @@ from tumble.posteriors._summaries import (
     default_summary,
 )
 from tumble.posteriors._synthetic import SyntheticLikelihood
+from tumble.posteriors._tsnpe import TSNPE, LearningRound, LearntDensity
 from tumble.posteriors._walk import AbstractChains
 
 __all__ = [
     "ABCMCMC",
     "NUTS",
     "SMCABC",
+    "TSNPE",
     "AbstractABC",
+    "AbstractBasis",
     "AbstractChains",
     "AbstractKernel",
     "AbstractPosteriorMethod",
@@ -53,6 +57,8 @@ __all__ = [
     "Generation",
     "GlobalNormal",
     "JointPrior",
+    "LearningRound",
+    "LearntDensity",
     "LocalLinear",
     "LocalNormal",
     "NearDataSets",

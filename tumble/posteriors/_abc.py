@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from tumble._errors import ParameterError, SimulationError, require_member
 from tumble._typing import FloatArray
 from tumble.posteriors._adjustment import LocalLinear
 from tumble.posteriors._base import (
+    AbstractBasis,
     AbstractPosteriorMethod,
     AbstractSampler,
     AbstractState,
@@ -76,17 +78,23 @@ class Particles:
 
 
 @dataclass(frozen=True)
-class NearDataSets:
+class NearDataSets(AbstractBasis):
     """What draws by comparison rest on.
 
     ``summary``, what was compared; ``unadjusted`` [N, P] draws in the natural scale and
     ``unadjusted_weights`` [N], before regression adjustment; ``distances`` [N] of their data sets.
     """
 
+    cost: ClassVar[str] = "data_sets"
     summary: AbstractSummary
     unadjusted: FloatArray
     unadjusted_weights: FloatArray
     distances: FloatArray
+
+    @property
+    def words(self) -> str:
+        """See `AbstractBasis.words`."""
+        return f"tolerance {self.distances.max(initial=0.0):.3g} of {self.summary}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,10 +129,12 @@ class ABCState(AbstractState):
 class Simulated:
     """Data sets at parameters, compared with the observed one; what they cost is charged. Final."""
 
-    def __init__(self, task: PosteriorTask, summary: AbstractSummary | None) -> None:
+    def __init__(
+        self, task: PosteriorTask, summary: AbstractSummary | None, name: str = "data"
+    ) -> None:
         problem = task.problem
         self.task = task
-        self.sets = DataSets(problem, task.stream.child("data"), task.executor)
+        self.sets = DataSets(problem, task.stream.child(name), task.executor)
         self.comparison = Comparison.of(
             default_summary(problem) if summary is None else summary,
             [b.observed.values for b in problem.bindings],

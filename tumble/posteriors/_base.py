@@ -64,16 +64,32 @@ class AbstractState(abc.ABC):
         """How far it is, in a few words."""
 
 
+class AbstractBasis(abc.ABC):
+    """What draws rest on."""
+
+    cost: ClassVar[str]
+    """What of the ``stats`` of a posterior it cost, such as ``"data_sets"``."""
+
+    @property
+    @abc.abstractmethod
+    def words(self) -> str:
+        """What it is, in a few words."""
+
+    def effective_sample_size(self, weights: FloatArray) -> float:
+        """Return how many independent draws they are worth, by their ``weights`` [N]."""
+        return float(weights.sum() ** 2 / (weights**2).sum())
+
+
 @dataclass(frozen=True)
 class Draws:
     """What came out: parameters ``z`` [N, P] on the fit scale, with ``weights`` [N] (sum 1).
 
-    ``basis``: what they rest on, `NearDataSets` or `Chains`.
+    ``basis``: what they rest on.
     """
 
     z: FloatArray
     weights: FloatArray
-    basis: Any
+    basis: AbstractBasis
 
 
 class AbstractSampler(abc.ABC):

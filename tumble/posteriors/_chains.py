@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from scipy import stats
 
 from tumble._typing import FloatArray
+from tumble.posteriors._base import AbstractBasis
 
 _GROUPS = 4  # of chains, as which many are judged
 _STILL = 1e-12  # of the variance between chains, that within them: they do not move
@@ -30,10 +32,20 @@ class ChainRound:
 
 
 @dataclass(frozen=True)
-class Chains:
+class Chains(AbstractBasis):
     """Draws ``z`` [C, n, P] of C Markov chains on the fit scale, after the warm-up. Final."""
 
+    cost: ClassVar[str] = "evaluations"
     z: FloatArray
+
+    @property
+    def words(self) -> str:
+        """See `AbstractBasis.words`."""
+        return f"{len(self.z)} chains, largest R-hat {self.r_hats.max():.3f}"
+
+    def effective_sample_size(self, weights: FloatArray) -> float:
+        """See `AbstractBasis.effective_sample_size`: the least of any parameter."""
+        return float(self.effective_sample_sizes.min())
 
     @cached_property
     def r_hats(self) -> FloatArray:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from tumble._errors import ParameterError
-from tumble._parameters import ParameterSpace
+from tumble._parameters import Parameter, ParameterSpace
 from tumble._typing import BoolArray, FloatArray, JaxArray
 from tumble.priors import AbstractPrior
 
 _BLOCK = 1024
+_EDGE = 1e-12  # of a share, where a normal law ends
 _TRIES = 200  # rounds of draws, until those outside the bounds are replaced
 
 
@@ -46,12 +47,41 @@ class JointPrior:
                 at += 1
         return np.stack(columns, axis=1) if columns else np.zeros((count, 0))
 
+    def from_normal(self, w: FloatArray) -> FloatArray:
+        """Return z [n, P] of points w [n, P]: where these are standard normal, z is of the prior.
+
+        Coordinates in which there are no bounds, and priors of all kinds look alike.
+        """
+        from scipy.stats import norm
+
+        shares = norm.cdf(w)
+        z = np.empty_like(shares)
+        at = 0
+        for parameter in self.space.parameters.values():
+            for _ in range(int(np.prod(parameter.shape, dtype=int))):
+                z[:, at] = self._quantile(parameter, at, shares[:, at])
+                at += 1
+        return z
+
+    def to_normal(self, z: FloatArray) -> FloatArray:
+        """Return w [n, P] of points z [n, P]; see `from_normal`."""
+        from scipy.stats import norm
+
+        theta = np.asarray(self.space.from_fit(z), dtype=float)
+        shares = np.empty_like(theta)
+        at = 0
+        for parameter in self.space.parameters.values():
+            for _ in range(int(np.prod(parameter.shape, dtype=int))):
+                shares[:, at] = self._share(parameter, at, z[:, at], theta[:, at])
+                at += 1
+        return np.asarray(norm.ppf(np.clip(shares, _EDGE, 1 - _EDGE)))
+
     def log_density(self, z: FloatArray) -> FloatArray:
         """Return log p(z) [n] at points z [n, P], but for a constant; -∞ outside the bounds."""
         space = self.space
         inside = np.all((z >= space.lower) & (z <= space.upper), axis=1)
         z = space.clip(z)
-        stretch = np.log(np.abs(space.slope(z)))[:, self._has_prior].sum(1)
+        stretch = np.log(np.abs(space.slope(z)))[:, self.has_own].sum(1)
         return np.asarray(np.where(inside, self.log_natural(z) + stretch, -np.inf))
 
     def log_density_at(self, z: JaxArray) -> JaxArray:
@@ -61,7 +91,7 @@ class JointPrior:
 
         # Each entry is mapped by itself, so that one tangent has all slopes.
         theta, slope = jax.jvp(lambda x: self.space.from_fit(x, jnp), (z,), (jnp.ones_like(z),))
-        stretch = jnp.where(self._has_prior, jnp.log(jnp.abs(slope)), 0.0).sum()
+        stretch = jnp.where(self.has_own, jnp.log(jnp.abs(slope)), 0.0).sum()
         return jnp.asarray(self.space.log_prior(theta)) + stretch
 
     def log_natural(self, z: FloatArray) -> FloatArray:
@@ -76,8 +106,26 @@ class JointPrior:
                 at += 1
         return total
 
+    def _quantile(self, parameter: Parameter, at: int, shares: FloatArray) -> FloatArray:
+        """Return quantiles of one entry on the fit scale."""
+        low, high = self.space.lower[at], self.space.upper[at]
+        if parameter.prior is None:
+            return np.asarray(low + (high - low) * shares)
+        below, up_to = parameter.prior.cdf(np.array([parameter.lower, parameter.upper]))
+        theta = parameter.prior.quantile(below + (up_to - below) * shares)
+        inside = np.clip(theta, parameter.lower, parameter.upper)
+        return np.asarray(np.clip(self._to_fit(inside, at), low, high))
+
+    def _share(self, parameter: Parameter, at: int, z: FloatArray, theta: FloatArray) -> FloatArray:
+        """Return how much of the prior of one entry is below its values."""
+        low, high = self.space.lower[at], self.space.upper[at]
+        if parameter.prior is None:
+            return np.asarray((z - low) / (high - low))
+        below, up_to = parameter.prior.cdf(np.array([parameter.lower, parameter.upper]))
+        return np.asarray((parameter.prior.cdf(theta) - below) / (up_to - below))
+
     @property
-    def _has_prior(self) -> BoolArray:
+    def has_own(self) -> BoolArray:
         """Whether each entry has a prior of its own, [P]."""
         parameters = self.space.parameters.values()
         each = [(p.prior is not None, int(np.prod(p.shape, dtype=int))) for p in parameters]

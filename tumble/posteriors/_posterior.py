@@ -15,10 +15,9 @@ from tumble._problem import Problem
 from tumble._random import Stream
 from tumble._results import ResultCode
 from tumble._typing import FloatArray
-from tumble.posteriors._abc import Generation, NearDataSets
-from tumble.posteriors._base import AbstractPosteriorMethod
-from tumble.posteriors._chains import ChainRound, Chains
+from tumble.posteriors._base import AbstractBasis, AbstractPosteriorMethod
 
+_COSTS = {"data_sets": "data sets", "evaluations": "likelihoods"}
 _FEW = 100  # effective draws, below which quantiles are rough
 
 
@@ -31,9 +30,10 @@ class Posterior:
     - ``problem`` and ``method``: what was sampled, and how.
     - ``theta`` [N, P]: draws in the natural scale, and their ``weights`` [N], which sum to 1.
     - ``basis``: what they rest on: `NearDataSets` with what was compared and the draws before
-      adjustment, or `Chains` with their R̂.
-    - ``rounds``: one `Generation` or `ChainRound` each.
-    - ``result`` and ``reason``: how it ended, in a code and in words.
+      adjustment, `Chains` with their R̂, or a `LearntDensity`.
+    - ``rounds``: one `Generation`, `ChainRound` or `LearningRound` each.
+    - ``result`` and ``reason``: how it ended, in a code and in words; ``warnings``, all that was
+      found wrong with it.
     - ``stats``: what it cost. ``seconds`` and ``runs`` of the simulator; of comparisons
       ``data_sets`` simulated and ``failed`` of them, of chains ``evaluations`` of the likelihood.
     """
@@ -42,11 +42,12 @@ class Posterior:
     method: AbstractPosteriorMethod
     theta: FloatArray
     weights: FloatArray
-    basis: NearDataSets | Chains
-    rounds: tuple[Generation | ChainRound, ...]
+    basis: AbstractBasis
+    rounds: tuple[Any, ...]
     result: ResultCode
     reason: str
     stats: Mapping[str, float]
+    warnings: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -59,9 +60,7 @@ class Posterior:
 
         Of chains it counts that successive draws depend on each other.
         """
-        if isinstance(self.basis, Chains):
-            return float(self.basis.effective_sample_sizes.min())
-        return float(self.weights.sum() ** 2 / (self.weights**2).sum())
+        return self.basis.effective_sample_size(self.weights)
 
     def mean(self) -> dict[str, float]:
         """Return the posterior mean of each entry, in the natural scale."""
@@ -109,9 +108,11 @@ class Posterior:
 
     def summary(self) -> str:
         """Return the posterior on one screen."""
+        cost = self.basis.cost
         lines = [
             f"Posterior: {self.result.value} · {len(self.theta)} draws worth "
-            f"{self.effective_sample_size:.0f} · {self._cost} · {self.stats['seconds']:.2g} s",
+            f"{self.effective_sample_size:.0f} · {self.stats[cost]:.3g} {_COSTS[cost]} · "
+            f"{self.stats['seconds']:.2g} s",
             f"  {self.reason}",
         ]
         if not self.result.ok:
@@ -124,7 +125,10 @@ class Posterior:
             )
             lines.append(f"  {name:<{width}}  {middle:.4g}  [{low:.4g}, {high:.4g}]")
         lines.append("  medians, with intervals that hold 95 % of the draws")
-        lines.append(f"  {type(self.method).__name__}, {len(self.rounds)} rounds · {self._basis}")
+        lines.append(
+            f"  {type(self.method).__name__}, {len(self.rounds)} rounds · {self.basis.words}"
+        )
+        lines += [f"  warning: {words}" for words in self.warnings if words not in self.reason]
         if self.effective_sample_size < _FEW:
             lines.append("  warning: so few effective draws tell quantiles roughly; ask for more")
         if self.stats.get("failed"):
@@ -137,21 +141,6 @@ class Posterior:
         import html
 
         return f"<pre>{html.escape(self.summary())}</pre>"
-
-    # -- private -----------------------------------------------------
-
-    @property
-    def _cost(self) -> str:
-        if isinstance(self.basis, Chains):
-            return f"{self.stats['evaluations']:.3g} likelihoods"
-        return f"{self.stats['data_sets']:.3g} data sets"
-
-    @property
-    def _basis(self) -> str:
-        if isinstance(self.basis, Chains):
-            return f"{len(self.basis.z)} chains, largest R-hat {self.basis.r_hats.max():.3f}"
-        tolerance = self.basis.distances.max(initial=0.0)
-        return f"tolerance {tolerance:.3g} of {self.basis.summary}"
 
 
 def weighted_quantile(values: FloatArray, weights: FloatArray, level: float) -> float:

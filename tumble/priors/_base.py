@@ -38,6 +38,10 @@ class AbstractPrior(abc.ABC):
     def quantile(self, u: FloatArray) -> FloatArray:
         """Return the quantiles of probabilities ``u`` in (0, 1)."""
 
+    @abc.abstractmethod
+    def cdf(self, value: FloatArray) -> FloatArray:
+        """Return the probability of at most ``value``."""
+
     def sample(self, rng: np.random.Generator, size: int | tuple[int, ...]) -> FloatArray:
         """Return independent draws."""
         return self.quantile(rng.uniform(size=size))

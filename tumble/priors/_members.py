@@ -40,6 +40,9 @@ class Uniform(AbstractPrior):
     def quantile(self, u: FloatArray) -> FloatArray:
         return self.lower + u * (self.upper - self.lower)
 
+    def cdf(self, value: FloatArray) -> FloatArray:
+        return np.clip((value - self.lower) / (self.upper - self.lower), 0.0, 1.0)
+
 
 @dataclass(frozen=True)
 class LogUniform(AbstractPrior):
@@ -74,6 +77,10 @@ class LogUniform(AbstractPrior):
     def quantile(self, u: FloatArray) -> FloatArray:
         return self.lower * (self.upper / self.lower) ** u
 
+    def cdf(self, value: FloatArray) -> FloatArray:
+        inside = np.clip(value, self.lower, self.upper)
+        return np.asarray(np.log(inside / self.lower) / log(self.upper / self.lower))
+
 
 @dataclass(frozen=True)
 class Normal(AbstractPrior):
@@ -106,6 +113,11 @@ class Normal(AbstractPrior):
         from scipy import stats
 
         return stats.norm.ppf(u, self.loc, self.scale)
+
+    def cdf(self, value: FloatArray) -> FloatArray:
+        from scipy import stats
+
+        return np.asarray(stats.norm.cdf(value, self.loc, self.scale))
 
 
 @dataclass(frozen=True)
@@ -142,6 +154,11 @@ class LogNormal(AbstractPrior):
 
         return np.exp(stats.norm.ppf(u, self.loc, self.scale))
 
+    def cdf(self, value: FloatArray) -> FloatArray:
+        from scipy import stats
+
+        return np.asarray(stats.lognorm.cdf(value, self.scale, scale=exp(self.loc)))
+
 
 @dataclass(frozen=True)
 class Gamma(AbstractPrior):
@@ -174,6 +191,11 @@ class Gamma(AbstractPrior):
         from scipy import stats
 
         return stats.gamma.ppf(u, self.shape, scale=1 / self.rate)
+
+    def cdf(self, value: FloatArray) -> FloatArray:
+        from scipy import stats
+
+        return np.asarray(stats.gamma.cdf(value, self.shape, scale=1 / self.rate))
 
 
 @dataclass(frozen=True)
@@ -209,6 +231,11 @@ class Beta(AbstractPrior):
 
         return stats.beta.ppf(u, self.a, self.b)
 
+    def cdf(self, value: FloatArray) -> FloatArray:
+        from scipy import stats
+
+        return np.asarray(stats.beta.cdf(value, self.a, self.b))
+
 
 @dataclass(frozen=True)
 class Poisson(AbstractPrior):
@@ -240,6 +267,11 @@ class Poisson(AbstractPrior):
         from scipy import stats
 
         return stats.poisson.ppf(u, self.rate)
+
+    def cdf(self, value: FloatArray) -> FloatArray:
+        from scipy import stats
+
+        return np.asarray(stats.poisson.cdf(value, self.rate))
 
 
 def _inside(value: Any, support: tuple[float, float], log_density: Any) -> Any:

@@ -1,0 +1,78 @@
+"""Normalizing flows of splines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from tumble._errors import CapabilityError, ParameterError, require_whole, shown
+
+
+@dataclass(frozen=True)
+class SplineFlow:
+    """A conditional density of many shapes: a masked autoregressive flow of monotone splines.
+
+    Definition: points y [P] are standard normal after ``num_layers`` steps that can be undone. In
+    each, every entry passes a rational quadratic spline with ``num_knots`` knots within ±
+    ``interval``, beyond which it stays as it is; the spline is what a network of two layers of
+    ``width`` neurons makes of the entries before it and of what is given.
+
+    Arguments: ``num_layers``, default 5; ``width``, default 50; ``num_knots``, default 8;
+    ``interval``, default 5, in which points that are standardized mostly are. Needs
+    ``pip install "tumble[machines]"``, for flowjax.
+
+    References: Papamakarios, Pavlakou, Murray, NeurIPS (2017), arXiv:1705.07057; Durkan, Bekasov,
+    Murray, Papamakarios, NeurIPS (2019), arXiv:1906.04032.
+    """
+
+    num_layers: int = 5
+    width: int = 50
+    num_knots: int = 8
+    interval: float = 5.0
+
+    def __post_init__(self) -> None:
+        for name in ("num_layers", "width", "num_knots"):
+            require_whole(name, getattr(self, name))
+        if not (isinstance(self.interval, (int, float)) and 0 < self.interval < 1e3):
+            raise ParameterError(f"`interval` is {shown(self.interval)}, expected a number > 0.")
+
+    def build(self, size: int, num_given: int, seed: int) -> Any:
+        """Return the density of ``size`` numbers given ``num_given``, before it has learnt.
+
+        It has ``log_prob(y, given)`` and ``sample(key, shape, condition=given)``, in JAX. Raises
+        `CapabilityError` where flowjax is not installed.
+        """
+        import equinox as eqx
+
+        own = eqx.partition(_built(self, size, num_given, seed), eqx.is_array)[0]
+        # What is no array has to be the same for all, else each would be compiled for itself.
+        return eqx.combine(own, _rest(self, size, num_given))
+
+
+@cache
+def _rest(flow: SplineFlow, size: int, num_given: int) -> Any:
+    """Return what a flow is made of, but for its numbers."""
+    import equinox as eqx
+
+    return eqx.partition(_built(flow, size, num_given, 0), eqx.is_array)[1]
+
+
+def _built(flow: SplineFlow, size: int, num_given: int, seed: int) -> Any:
+    try:
+        from flowjax.bijections import RationalQuadraticSpline
+        from flowjax.distributions import Normal
+        from flowjax.flows import masked_autoregressive_flow
+    except ImportError:
+        raise CapabilityError(
+            "flows need the package flowjax, which is not installed; run: "
+            'pip install "tumble[machines]"'
+        ) from None
+    import jax
+    import jax.numpy as jnp
+
+    return masked_autoregressive_flow(
+        jax.random.key(seed), base_dist=Normal(jnp.zeros(size)), cond_dim=num_given,
+        flow_layers=flow.num_layers, nn_width=flow.width, nn_depth=2,
+        transformer=RationalQuadraticSpline(knots=flow.num_knots, interval=flow.interval),
+    )  # fmt: skip
