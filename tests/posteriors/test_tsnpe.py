@@ -59,9 +59,9 @@ def test_a_conjugate_posterior_is_learnt(observed):
 
 def test_rounds_go_where_the_posterior_is():
     method = TSNPE(num_data_sets=1500, num_rounds=3, flow=SMALL)
-    rounds = tb.sample_posterior(problem_of(), method=method, seed=2).rounds
+    rounds = tb.sample_posterior(problem_of((2.5, 0.9)), method=method, seed=2).rounds
     shares = [r.region for r in rounds]
-    assert shares[0] == 1 and shares[-1] < 0.7
+    assert shares[0] == 1 and shares[-1] < 0.4
     assert [r.num_simulated for r in rounds] == [500, 500, 500]
     assert 500 < rounds[-1].num_learnt <= 1500
 
