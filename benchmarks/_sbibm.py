@@ -9,12 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numba
 import numpy as np
-
-import tumble as tb
 
 _WEEKS = np.arange(10) * 17.0
 _TWENTIETHS = np.arange(10) * 2.1
@@ -25,7 +22,8 @@ _SIR_STEP, _LV_STEP = 0.25, 0.01  # of Runge and Kutta's method, days
 class Task:
     """A task: ``prior`` by parameter, ("uniform", low, high) or ("lognormal", mean, sd).
 
-    ``run(theta [P], rng)`` returns data [T, O] at ``times``.
+    ``run(theta [P], rng)`` returns data [T, O] at ``times``. Imports nothing of tumble, so that
+    other packages can be asked the same.
     """
 
     name: str
@@ -39,30 +37,9 @@ class Task:
         """Names of what is seen."""
         return [f"x{i}" for i in range(self.num_outputs)]
 
-    def problem(self, observed: np.ndarray) -> tb.Problem:
-        """Return the task as a problem; ``observed`` is flat, output by output."""
-        names = list(self.prior)
-
-        def function(params: dict[str, float], times: np.ndarray, rng: Any) -> np.ndarray:
-            return self.run(np.array([params[n] for n in names]), rng)
-
-        model = tb.BlackBox(function, names, self.outputs)
-        columns = observed.reshape(self.num_outputs, len(self.times))
-        data = {"time": self.times, **dict(zip(self.outputs, columns, strict=True))}
-        return tb.Problem(
-            model, data=data, parameters={n: _parameter(*law) for n, law in self.prior.items()}
-        )
-
     def flat(self, data: np.ndarray) -> np.ndarray:
-        """Return data [T, O] as sbibm orders them."""
-        return np.asarray(data).T.ravel()
-
-
-def _parameter(law: str, first: float, second: float) -> tb.Parameter:
-    if law == "uniform":
-        return tb.Parameter(first, second, scale="linear")
-    bounds = np.exp(first + 6 * second * np.array([-1, 1]))
-    return tb.Parameter(*bounds.tolist(), prior=tb.priors.LogNormal(first, second))
+        """Return data [T, O] as sbibm orders them: output by output."""
+        return np.asarray(data, dtype=float).T.ravel()
 
 
 def _two_moons(theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:

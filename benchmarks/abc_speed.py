@@ -47,18 +47,9 @@ def scale_of(asked: dict[str, Any]) -> list[float]:
             name: tb.Parameter(*pair) for name, pair in zip(_TRUTH, _BOUNDS, strict=True)
         },
     )  # fmt: skip
-
     stream = Stream.from_seed(asked["seed"]).child("posterior")
-    task = tb.posteriors.PosteriorTask(
-        problem,
-        tb.posteriors.Comparison.of(
-            tb.posteriors.AllData(), [np.array(asked["observed"])[None, :, None]]
-        ),
-        stream,
-        Spending(None),
-        tb.posteriors.DataSets(problem, stream.child("data")),
-    )
-    first = tb.posteriors.SMCABC(num_particles=asked["num_particles"]).init(task)
+    task = tb.posteriors.PosteriorTask(problem, stream, Spending(None))
+    first = tb.posteriors.SMCABC(num_particles=asked["num_particles"]).bind(task).init()
     return [float(x) for x in first.scale]
 
 
