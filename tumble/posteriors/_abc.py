@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from tumble._errors import ParameterError, SimulationError, require_member
+from tumble._errors import SimulationError, require_member
 from tumble._typing import FloatArray
 from tumble.posteriors._adjustment import LocalLinear
 from tumble.posteriors._base import (
@@ -21,8 +21,6 @@ from tumble.posteriors._base import (
 from tumble.posteriors._comparison import Comparison
 from tumble.posteriors._data_sets import DataSets
 from tumble.posteriors._summaries import AbstractSummary, default_summary
-
-_ALL_FAIL = 2000  # data sets of which one has to be well
 
 
 @dataclass(frozen=True)
@@ -208,16 +206,10 @@ class AbstractABCSampler(AbstractSampler):
         )
 
 
-def require_some(num_failed: int, num_tried: int) -> None:
+def require_some(num_well: int, num_tried: int) -> None:
     """Raise `SimulationError` where nothing can be simulated."""
-    if num_failed == num_tried >= _ALL_FAIL:
+    if not num_well:
         raise SimulationError(
-            f"all of the first {num_failed:,} data sets failed, or their summaries are no numbers; "
+            f"all of the first {num_tried:,} data sets failed, or their summaries are no numbers; "
             "check the bounds and priors of the parameters."
         )
-
-
-def require_at_least(name: str, value: int, least: int) -> None:
-    """Raise `ParameterError` for a number that is too small."""
-    if value < least:
-        raise ParameterError(f"`{name}` is {value}, expected at least {least}.")

@@ -25,8 +25,8 @@ class ParticleMCMC(AbstractChains):
     Guarantee: draws from the exact posterior in the limit of long chains, however noisy the
     estimates and however poor the screen; both cost acceptance.
 
-    Arguments: ``num_particles`` of the filter, default None: doubled from 100 until the log
-    likelihood near the posterior has a standard deviation of at most 1.2; ``screen``, default
+    Arguments: ``num_particles`` of the filter, default None: more and more from 200 on, until the
+    log likelihood near the posterior has a standard deviation of at most 1.2; ``screen``, default
     `LinearNoise()`, or None; ``num_draws``, effective draws of every parameter at which it stops,
     if R̂ is below 1.01, default 1,000; ``num_chains``, default 8; ``max_steps`` of each chain,
     default 20,000.

@@ -14,7 +14,7 @@ from tumble._typing import BoolArray, FloatArray, IntArray
 from tumble.posteriors._base import PosteriorTask
 from tumble.posteriors._chains import ChainRound
 from tumble.posteriors._log_likelihoods import AbstractLogLikelihood
-from tumble.posteriors._tempering import Population, covariance, population
+from tumble.posteriors._tempering import Population, population, root_of_steps
 from tumble.posteriors._walk import AbstractChains, AbstractWalk, AbstractWalkState
 
 _WARM_ROUNDS = (4, 20)  # of the warm-up, at least and at most
@@ -72,7 +72,7 @@ class RandomWalk(AbstractWalk):
         """See `AbstractSampler.init`: places from a population near the posterior."""
         found = self._start()
         places, spent = self._placed(found)
-        root = _root(found.z)
+        root = root_of_steps(found.z)
         return RandomWalkState(places=places, root=root, evaluations=found.evaluations + spent)
 
     # -- private -----------------------------------------------------
@@ -117,7 +117,7 @@ class RandomWalk(AbstractWalk):
         if not self._target.noisy:  # where estimates are, small steps would be refused as well
             log_scale += float(np.log(np.clip(acceptance / _ACCEPTED, 0.25, 2.0))) / 2
         return replace(
-            state, root=_root(points) if moved else state.root, log_scale=log_scale,
+            state, root=root_of_steps(points) if moved else state.root, log_scale=log_scale,
             rounds=(*state.rounds, ChainRound(_WARM_STEPS, acceptance, True)),
         )  # fmt: skip
 
@@ -166,8 +166,3 @@ class RandomWalk(AbstractWalk):
         passes = np.flatnonzero(np.log(rng.random(self._count)) < gain)
         unknown = np.full(self._count, -np.inf)
         return Places(proposed, prior, unknown, np.where(np.isfinite(screen), screen, 0.0)), passes
-
-
-def _root(z: FloatArray) -> FloatArray:
-    """Return the root [P, P] of the covariance of proposals, from points of the posterior."""
-    return np.asarray(np.linalg.cholesky(covariance(z)) * 2.38 / np.sqrt(z.shape[1]))

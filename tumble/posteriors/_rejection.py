@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from tumble._errors import ParameterError, SimulationError, require_whole
+from tumble._errors import ParameterError, require_whole
 from tumble._results import ResultCode
 from tumble._typing import FloatArray
 from tumble.posteriors._abc import (
@@ -16,6 +16,7 @@ from tumble.posteriors._abc import (
     AbstractABCSampler,
     Generation,
     Particles,
+    require_some,
 )
 from tumble.posteriors._adjustment import LocalLinear
 from tumble.posteriors._base import PosteriorTask
@@ -78,11 +79,7 @@ class RejectionSampler(AbstractABCSampler):
         state = self.nothing()
         z, summaries, failed = self._drawn(state, min(_FOR_SCALE, self._method.num_simulations))
         well = np.isfinite(summaries).all(1)
-        if not well.any():
-            raise SimulationError(
-                f"all of the first {len(z)} data sets failed, or their summaries are no numbers; "
-                "check the bounds and priors of the parameters."
-            )
+        require_some(int(well.sum()), len(z))
         state = replace(state, scale=self.comparison.scale(summaries[well]))
         return self._taken(state, z, summaries, failed)
 

@@ -23,7 +23,6 @@ from tumble.posteriors._abc import (
     AbstractABCSampler,
     Generation,
     Particles,
-    require_at_least,
     require_some,
 )
 from tumble.posteriors._adjustment import LocalLinear
@@ -35,6 +34,8 @@ from tumble.posteriors._summaries import AbstractSummary
 _FOR_SCALE = 20_000  # data sets, at most about, to take the scale from
 _SAFETY = 1.2  # times the data sets that are expected to be needed, in a batch
 _SHRINKS = 1e-4  # by which share a tolerance has to fall
+_FEWEST = 10  # particles
+_ALL_FAIL = 2000  # data sets of which one has to be well
 _COLLAPSED = 0.1  # of the acceptance that ends it, where a generation is given up
 
 
@@ -84,7 +85,10 @@ class SMCABC(AbstractABC):
         super().__post_init__()
         for name in ("num_particles", "max_generations"):
             require_whole(name, getattr(self, name))
-        require_at_least("num_particles", self.num_particles, 10)
+        if self.num_particles < _FEWEST:
+            raise ParameterError(
+                f"`num_particles` is {self.num_particles}, expected at least {_FEWEST}."
+            )
         for name in ("quantile", "min_acceptance"):
             value = getattr(self, name)
             if not (isinstance(value, (int, float)) and 0 < value < 1):
@@ -201,7 +205,8 @@ class SMCSampler(AbstractABCSampler):
         self, state: ABCState, batch: _Accepted, tolerance: float
     ) -> tuple[ResultCode, str] | None:
         """Return how it ends amid a generation, or None. Raises `SimulationError` in the first."""
-        require_some(batch.failed, batch.tried)
+        if batch.tried >= _ALL_FAIL:
+            require_some(batch.tried - batch.failed, batch.tried)
         if self.task.spending.exhausted:
             if not state.rounds:
                 raise SimulationError(

@@ -30,8 +30,8 @@ class SyntheticLikelihood(AbstractChains):
     Chains as in `AdaptiveMetropolis`.
 
     Guarantee: draws from the posterior given the summaries, if these are normal at every parameter;
-    nothing else is approximate, not even the number of data sets. Constant or exactly dependent
-    summaries make it impossible, and are refused.
+    nothing else is approximate, not even the number of data sets. Where summaries are constant, or
+    depend on each other exactly, they have no density, and the parameters are impossible.
 
     Arguments: ``summary`` of a data set, default by the data, see `default_summary`;
     ``num_data_sets``, default None: 200, or four for each number of the summary; ``num_draws``,

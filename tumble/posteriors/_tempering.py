@@ -49,7 +49,7 @@ def population(task: PosteriorTask, target: AbstractLogLikelihood, count: int) -
         rng = task.stream.child("population", step).numpy()
         z, values = _resampled(z, values, raised - power, count, rng)
         power = raised
-        root = np.linalg.cholesky(covariance(z)) * 2.38 / np.sqrt(z.shape[1])
+        root = root_of_steps(z)
         for move in range(_MOVES):
             stream = task.stream.child("population", step, "move", move)
             proposed = z + rng.standard_normal(z.shape) @ root.T
@@ -62,15 +62,24 @@ def population(task: PosteriorTask, target: AbstractLogLikelihood, count: int) -
             taken = np.log(rng.random(count)) < gain
             z, values = np.where(taken[:, None], proposed, z), np.where(taken, found, values)
         if power >= 1:
-            break
-    return Population(z, values, spent)
+            return Population(z, values, spent)
+    raise SimulationError(
+        f"after {_MOST_STEPS} steps the parameters have not come from the prior to the posterior: "
+        "the likelihood is far too steep for it; narrow the bounds or give priors."
+    )
 
 
-def covariance(z: FloatArray) -> FloatArray:
-    """Return the covariance [P, P] of points [N, P], never singular."""
+def root_of_steps(z: FloatArray) -> FloatArray:
+    """Return the root [P, P] of the covariance of proposals, from points [N, P] of the posterior.
+
+    That of the points, never singular, times 2.38² / P, at which a random walk does best.
+
+    Reference: Roberts, Gelman, Gilks, Ann. Appl. Probab. 7 (1997), doi:10.1214/aoap/1034625254.
+    """
     size = z.shape[1]
     floor = np.maximum(_LEAST * np.abs(z).max(0), 1e-12) ** 2
-    return np.asarray(np.cov(z.T).reshape(size, size) + np.eye(size) * floor)
+    spread = np.cov(z.T).reshape(size, size) + np.eye(size) * floor
+    return np.asarray(np.linalg.cholesky(spread) * 2.38 / np.sqrt(size))
 
 
 def _possible(
