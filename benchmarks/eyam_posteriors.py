@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ import tumble as tb
 from tumble.diagnostics import c2st
 from tumble.posteriors import (
     SMCABC,
+    TSNPE,
     AdaptiveMetropolis,
     ParticleMCMC,
     RejectionABC,
@@ -24,11 +27,14 @@ from tumble.simulators import FiniteStateProjection
 _EXACT = FiniteStateProjection(max_states=60_000)
 _DRAWS = 10_000
 _SIDE, _FINE, _WIDE = 25, 1000, 5.5  # points of the grid a side, of the finer one; its half-width
+_PICTURE = Path(__file__).resolve().parent.parent / "docs" / "results" / "eyam_posteriors.png"
+_DRAWN = ("SMC-ABC, adjusted (the default)", "particles, screened by linear noise", "linear noise")
 _WAYS = {
     "SMC-ABC, adjusted (the default)": SMCABC(),
     "SMC-ABC, not adjusted": SMCABC(adjustment=None),
     "rejection ABC, adjusted": RejectionABC(),
     "synthetic likelihood": SyntheticLikelihood(),
+    "a learnt density (TSNPE)": TSNPE(),
     "linear noise": AdaptiveMetropolis(),
     "particles, screened by linear noise": ParticleMCMC(),
 }
@@ -71,6 +77,17 @@ def row_of(name: str, z: np.ndarray, exact: np.ndarray, cost: list[Any]) -> list
     return [name, *cells, f"{c2st(exact, z):.3f}", *cost]
 
 
+def draw(found: dict[str, tb.Posterior], exact: np.ndarray) -> None:
+    """Write a picture of some of them over the exact one."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    first = next(iter(found.values()))
+    known = replace(first, theta=np.exp(exact), weights=np.full(len(exact), 1 / len(exact)))
+    axes = tb.plot.posteriors({"exact": known} | {name: found[name] for name in _DRAWN})
+    axes[0, 0].figure.savefig(_PICTURE, dpi=100)
+
+
 def main() -> None:
     """Print the page."""
     parser = arguments(__doc__)
@@ -102,6 +119,9 @@ def main() -> None:
     )
     head = ["posterior by", "β", "γ", "C2ST", "data sets or likelihoods", "draws worth", "seconds"]
     page.table(head, rows)
+    if options.save:
+        draw(found, exact)
+        page.text("![Densities of β and γ, and lines that hold half and 95 %](eyam_posteriors.png)")
     page.finish(options.save)
 
 

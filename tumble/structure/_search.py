@@ -22,6 +22,7 @@ _ENOUGH = 0.95  # of the probability, with networks whose neighbors are known
 _TRIED = 5  # candidates that may be taken in, before it is given up
 _TAKEN_ON = 10  # networks that a few series find most probable
 _SURE = 0.9  # from this probability on, a candidate is left out to look for another explanation
+_BEFORE_DOUBT = 0.75  # of the networks weighed at most
 _REACH = 20.0  # so far from the best log posterior such a climb may begin
 
 
@@ -79,9 +80,11 @@ class WindowSearch(AbstractSearch):
                 found.interrupted = rough.interrupted
                 if not found.interrupted:
                     self._climb(found, found.best)
-            found.complete = not found.interrupted and self._close(found)
-            if found.complete and self._doubt(found):
-                found.complete = self._close(found)
+            if not found.interrupted:
+                # Where there are too many to be done, doubting comes before the rest of them.
+                found.complete = self._close(found, int(_BEFORE_DOUBT * self.most))
+                if self._doubt(found) or not found.complete:
+                    found.complete = self._close(found, self.most)
         return found
 
     def look_closely(self, found: Found) -> Found:
@@ -89,7 +92,7 @@ class WindowSearch(AbstractSearch):
         again = found.weighed_closely()
         if again is not found and not again.interrupted:
             with again.keeping():
-                again.complete = self._close(again) and found.complete
+                again.complete = self._close(again, self.most) and found.complete
         return again
 
     def look_beyond(self, found: Found) -> None:
@@ -178,7 +181,7 @@ class WindowSearch(AbstractSearch):
                     on, here = True, there
                     break
 
-    def _close(self, found: Found) -> bool:
+    def _close(self, found: Found, most: int) -> bool:
         """Weigh the neighbors of all networks in the window; False where it is too many."""
         looked: set[Network] = set()
         while True:
@@ -198,7 +201,7 @@ class WindowSearch(AbstractSearch):
                 continue
             looked.add(here.network)
             for step in self._neighbors(found, here):
-                if len(found.weighed) >= self.most:
+                if len(found.weighed) >= most:
                     return False
                 network, start = step
                 found.weigh(network, start)
