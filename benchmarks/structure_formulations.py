@@ -226,6 +226,7 @@ def main() -> None:
         "--rows", type=Path, help="a file of rows, from which a stopped run goes on"
     )
     options = parser.parse_args()
+    page = Page("structure_formulations", "Networks by descents")
     kept, until = Rows(options.rows), time.perf_counter() + 60 * options.minutes
     ones = collected(methods(1), options.repeats, kept, until)
     others = collected(other_gradients(), options.others, kept, until)
@@ -233,7 +234,6 @@ def main() -> None:
     several = {f"{name}, {default} starts": job for name, job in methods(default).items()}
     several = {name: job for name, job in several.items() if job[0] is _SIR}
     more = collected(several, options.several, kept, until)
-    page = Page("structure_formulations", "Networks by descents")
     page.text(_WORDS)
     page.text(_PILOTS)
     page.heading("From one random start")
