@@ -75,3 +75,22 @@ def test_ranks_are_drawn_against_their_band():
     at = np.asarray(ax.lines[0].get_xdata())
     below = (ranks[:, 0] <= at[:, None]).mean(1)
     assert np.abs(right - (below - at)).max() <= 1 / 300 + 1e-12
+
+
+def test_profiles_are_drawn_with_their_intervals():
+    from tumble.diagnostics import Profile, Profiles
+
+    values = np.linspace(0.1, 10, 21)
+    found = Profiles(
+        (
+            Profile("k", values, (values - 5) ** 2, (3.6, 6.4)),
+            Profile("gamma", values, np.zeros(21), (-np.inf, np.inf)),
+        ),
+        0.95,
+    )
+    axes = tb.plot.profiles(found)
+    assert [ax.get_title() for ax in axes] == ["identified", "not identified"]
+    assert axes[1].get_xscale() == "log"
+    np.testing.assert_array_equal(axes[0].lines[0].get_ydata(), found.profiles[0].drop)
+    with pytest.raises(ParameterError, match="profile_likelihood"):
+        tb.plot.profiles(values)

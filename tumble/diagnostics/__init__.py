@@ -8,6 +8,7 @@ from tumble.diagnostics._posterior_predictive import (
     PredictiveBand,
     posterior_predictive,
 )
+from tumble.diagnostics._profile import Profile, Profiles, profile_likelihood
 from tumble.diagnostics._two_samples import c2st
 
 __all__ = [
@@ -16,6 +17,8 @@ __all__ = [
     "GradientAudit",
     "PosteriorPredictive",
     "PredictiveBand",
+    "Profile",
+    "Profiles",
     "audit_fit",
     "audit_gradient",
     "c2st",
@@ -23,4 +26,5 @@ __all__ = [
     "dice",
     "jaccard",
     "posterior_predictive",
+    "profile_likelihood",
 ]

@@ -9,6 +9,7 @@ from tumble.plot._models import model_fits, model_probabilities
 from tumble.plot._parameters import parameters
 from tumble.plot._player import Player, play
 from tumble.plot._posteriors import posteriors, ranks
+from tumble.plot._profiles import profiles
 from tumble.plot._segmentation import segmentation
 from tumble.plot._selection import gates, selection
 from tumble.plot._structure import inclusion, network_picture, runners_up
@@ -29,6 +30,7 @@ __all__ = [
     "parameters",
     "play",
     "posteriors",
+    "profiles",
     "ranks",
     "render",
     "response_surface",
