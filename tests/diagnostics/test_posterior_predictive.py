@@ -33,6 +33,23 @@ def test_band_is_that_of_the_law():
     assert check.coverage == 1.0 and "covers" in check.verdict
 
 
+def test_of_a_posterior_it_is_the_exact_predictive_law():
+    """Of Gamma(12, rate 2) for k, counts at time 2 are negative binomial."""
+    problem = tb.Problem(
+        helpers.arrival(), data={"time": [2.0], "X": [12]}, initial={"X": 0},
+        parameters={"k": tb.Parameter(0.5, 50)},
+    )  # fmt: skip
+    exact = tb.simulators.FiniteStateProjection()
+    method = tb.posteriors.AdaptiveMetropolis(exact, num_draws=400)
+    posterior = tb.sample_posterior(problem, method=method, seed=1)
+    (band,) = tb.posterior_predictive(posterior, num_samples=10_000, seed=1).experiments
+    law = stats.nbinom(12, 0.5)
+    found = band.quantiles[:, 0, 0]
+    assert np.all(np.abs(found - law.ppf(band.levels)) <= 1)
+    with pytest.raises(ParameterError, match="expected a fit or a posterior"):
+        tb.posterior_predictive(3)
+
+
 def test_extinction_is_counted():
     problem = tb.Problem(
         helpers.birth_death(),

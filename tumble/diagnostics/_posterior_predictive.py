@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from tumble._errors import ParameterError, SimulationError
+from tumble._errors import ParameterError, SimulationError, shown
 from tumble._fit_result import FitResult
+from tumble._problem import Problem
 from tumble._random import Stream, run_ids
 from tumble._results import describe_codes
 from tumble._typing import FloatArray
+from tumble.posteriors import Posterior
 from tumble.simulators import Batch
 
 LEVELS = (0.025, 0.25, 0.5, 0.75, 0.975)
@@ -72,31 +74,34 @@ class PosteriorPredictive:
 
 
 def posterior_predictive(
-    fit: FitResult, *, num_samples: int = 1000, seed: int = 0, executor: Any = None
+    answer: FitResult | Posterior, *, num_samples: int = 1000, seed: int = 0, executor: Any = None
 ) -> PosteriorPredictive:
-    """Simulate data from a fit by the problem's simulator (exact by default).
+    """Simulate data from an answer by the problem's simulator (exact by default).
 
-    Parameters are drawn from the normal approximation around the estimate, on the fit scale and
-    within the bounds; measurement noise is added. Runs that fail are an error when more than one in
-    a hundred do.
+    Parameters are drawn from the posterior; of a fit from the normal approximation around the
+    estimate, on the fit scale and within the bounds. Measurement noise is added. Runs that fail are
+    an error when more than one in a hundred do.
 
-    Arguments: ``num_samples``, runs of each experiment, default 1000; ``seed``; ``executor``.
+    Arguments: ``answer``, of `fit` or `sample_posterior`; ``num_samples``, runs of each experiment,
+    default 1000; ``seed``; ``executor``.
     """
     if num_samples < 20:
         raise ParameterError(f"`num_samples` is {num_samples}, expected at least 20.")
     stream = Stream.from_seed(seed).child("predictive")
-    thetas = fit.sample_params(num_samples, stream.child("params").numpy())
+    if not isinstance(answer, (FitResult, Posterior)):
+        raise ParameterError(f"`answer` is {shown(answer)}, expected a fit or a posterior.")
+    thetas = answer.sample_params(num_samples, stream.child("params").numpy())
+    problem = answer.problem
     bands = tuple(
-        _band(fit, e, thetas, stream.child("experiment", e), executor)
-        for e in range(len(fit.problem.bindings))
+        _band(problem, e, thetas, stream.child("experiment", e), executor)
+        for e in range(len(problem.bindings))
     )
-    return PosteriorPredictive(bands, num_samples, type(fit.problem.simulator).__name__)
+    return PosteriorPredictive(bands, num_samples, type(problem.simulator).__name__)
 
 
 def _band(
-    fit: FitResult, experiment: int, thetas: FloatArray, stream: Stream, executor: Any
+    problem: Problem, experiment: int, thetas: FloatArray, stream: Stream, executor: Any
 ) -> PredictiveBand:
-    problem = fit.problem
     binding = problem.bindings[experiment]
     runs = run_ids(len(thetas))
     params = np.stack([np.asarray(binding.model_params(t), dtype=float) for t in thetas])

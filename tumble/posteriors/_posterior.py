@@ -89,8 +89,13 @@ class Posterior:
 
     def sample(self, num_samples: int, *, seed: int = 0) -> FloatArray:
         """Return even draws θ [num_samples, P], with replacement by the weights."""
+        return self.sample_params(
+            num_samples, Stream.from_seed(seed).child("posterior", "sample").numpy()
+        )
+
+    def sample_params(self, num_samples: int, rng: np.random.Generator) -> FloatArray:
+        """Return what `sample` does, by a generator of yours."""
         require_whole("num_samples", num_samples)
-        rng = Stream.from_seed(seed).child("posterior", "sample").numpy()
         return np.asarray(self.theta[rng.choice(len(self.theta), num_samples, p=self.weights)])
 
     def save(self, path: str | Path) -> Path:
