@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tumble._errors import ParameterError, require_whole, shown
+from tumble._errors import ParameterError, SimulationError, require_whole, shown
 from tumble._random import Stream
 from tumble._typing import FloatArray
 from tumble._xla import keep_programs
@@ -67,7 +67,7 @@ class Learner:
         """Return the density that has learnt from draws y [N, P], given [N, K].
 
         ``room``, the largest number of draws that it is going to learn from: with one room, nothing
-        is compiled twice.
+        is compiled twice. Raises `SimulationError` where the loss is never finite.
         """
         import equinox as eqx
         import jax.numpy as jnp
@@ -103,6 +103,11 @@ class Learner:
                     break
                 falls, since, rate = falls + 1, 0, _FALL * rate
                 params, moments = kept, init(kept)
+        if not np.isfinite(best):
+            raise SimulationError(
+                "a density has learnt nothing: its loss was never a finite number; take a smaller "
+                "`rate`, or other summaries."
+            )
         return Learnt(eqx.combine(kept, static), best, taken)
 
 
