@@ -152,3 +152,10 @@ def test_without_flowjax_it_says_what_to_install(monkeypatch):
     task = PosteriorTask(problem_of(), Stream.from_seed(0), Spending(None))
     with pytest.raises(CapabilityError, match=r"tumble\[machines\]"):
         TSNPE(summary=Summary(lambda sets: sets[0].ravel())).bind(task)
+
+
+def test_a_flow_that_learns_nothing_says_so():
+    learner = Learner(max_steps=200)
+    nothing = np.full((100, 2), np.nan)
+    with pytest.raises(SimulationError, match="learnt nothing"):
+        learner.learn(SMALL.build(2, 2, 0), nothing, nothing, 100, Stream.from_seed(0))
