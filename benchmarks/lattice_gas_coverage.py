@@ -40,7 +40,8 @@ def main() -> None:
         "--rows", type=Path, help="a file of rows, from which a stopped run goes on"
     )
     options = parser.parse_args()
-    page = Page("lattice_gas_coverage", "Coverage for a lattice gas")
+    name = "lattice_gas_coverage" + ("" if options.size == 24 else f"_{options.size}")
+    page = Page(name, "Coverage for a lattice gas")
     kept = Rows(options.rows)
     rows = [
         kept.get(("coverage", seed), lambda seed=seed: fitted(seed, options.size))

@@ -98,6 +98,11 @@ def test_deaths_are_binomial_up_to_one_over_the_square_of_the_count(mean):
             "A + B -> 0 ; k\n0 -> A + B ; m", [0.02, 8.0], [(-1, -1), (1, 1)],
             [lambda a, b: a * b, lambda a, b: 1.0], (12, 30), (30, 48),
         ),
+        (  # what few firings change, many others have made up for by the end of the step
+            "0 -> A ; b\nA -> 0 ; d\n2 A -> 0 ; k", [2000.0, 40.0, 0.008],
+            [(1,), (-1,), (-2,)],
+            [lambda a: 1.0, lambda a: a, lambda a: a * (a - 1) / 2], (50,), (120,),
+        ),
     ],
 )  # fmt: skip
 def test_probabilities_of_few_firings_add_up_to_one(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import NamedTuple
@@ -17,6 +18,7 @@ _FEW = 4.0  # firings in a step, on average, up to which each number of them is 
 _TOO_MANY = 2.0  # times as many, by what was seen after the step, for which that would take long
 _ROOM = 100  # numbers that matter in a step, for a start
 _MOST_NUMBERS = 8000  # of firings of several reactions at once
+_SHORT = 0.25  # times the fastest rate of relaxation, for which a short formula is good
 _WIDTHS = (5, 4, 3, 2)  # standard deviations beyond which no number is looked at
 
 
@@ -29,8 +31,9 @@ class KnownSteps:
     firings is taken into account with its probability, (rate a)ⁿ exp(−rate b) / n!; the others are
     normal given n, with the moments of `LinearNoise`, on the lattice of changes that they can make.
     Of few firings b = ∫h dt by the trapezoidal rule, between the states that were seen; a is that
-    of h as it was before each firing, the last of which led to the state seen after. Which firings
-    are few is decided at ``about``, rates [R], so that the likelihood is smooth in rates.
+    of h as it was before each firing, of which the state seen after shows what the others have left
+    of its change. Which firings are few is decided at ``about``, rates [R], so that the likelihood
+    is smooth in rates.
 
     Guarantee: exact up to order 1 / n² in the counts of reactants where one reaction fires and its
     firings are few; otherwise that of `LinearNoise`. -∞ where a network cannot make a step: what is
@@ -81,27 +84,18 @@ class KnownSteps:
         for steps in self.likelihood.known_steps or ():
             about = self.about.copy()
             about[list(steps.given)] = list(steps.given.values())
-            exposure = _exposure(self.library, steps, members)
-            few = _few(exposure.early * about[members], exposure.lasting * about[members])
+            few = _few(self.library, steps, members, about[members])
             for pattern in np.unique(few, axis=0):
                 rows = np.flatnonzero((few == pattern).all(1))
-                groups.append(_group(self, steps, about, exposure, pattern, rows))
+                groups.append(_group(self, steps, about, pattern, rows))
         return groups
 
 
 class _Exposure(NamedTuple):
-    """∫h dt of reactions in steps [M, F], as if h were as it is at some times.
-
-    ``lasting``, over all the step; ``ready``, before firings; ``early``, at its beginning.
-    """
+    """∫h dt of reactions in steps [M, F]: ``lasting``, by all times; ``ready``, before firings."""
 
     lasting: FloatArray
     ready: FloatArray
-    early: FloatArray
-
-    def of(self, rows: IntArray, reactions: IntArray) -> _Exposure:
-        """Return those of some steps and some reactions."""
-        return _Exposure(*(np.ascontiguousarray(part[rows][:, reactions]) for part in self))
 
 
 class _Group(NamedTuple):
@@ -149,28 +143,36 @@ class _Group(NamedTuple):
         information += own_information * np.outer(free, free)
 
 
-def _exposure(library: ReactionLibrary, steps: Steps, members: IntArray) -> _Exposure:
-    """Return that of the members [M, k], by the trapezoidal rule.
+def _exposure(
+    library: ReactionLibrary, steps: Steps, reactions: IntArray, shifts: FloatArray
+) -> _Exposure:
+    """Return that of reactions [M, F] by the trapezoidal rule, ``shifts`` [M, F, S] as they leave.
 
-    Before the last of its firings a reaction had not yet made the change that it makes: were h as
-    it is at the end counted, one that uses up its reactants would seem to be slower than it is.
+    Before a firing a reaction had not yet made its change, so of h at the end counts what it would
+    be without what is left of that change there: were h as it is at the end counted, a reaction
+    that uses up its reactants would seem to be slower than it is; were all of the change taken off
+    where the others have long made up for it, faster.
     """
-    before = library.combinations(steps.before)[:, members]
-    after = library.combinations(steps.after)[:, members]
-    last = np.empty_like(after)
-    for place, r in enumerate(members):
-        state = np.maximum(steps.after - library.change[r], 0.0)
-        last[:, place] = library.combinations(state)[:, r]
-    half = steps.spans[:, None] / 2
-    return _Exposure((before + after) * half, (before + last) * half, 2 * before * half)
+    before, after, half = steps.before, steps.after, steps.spans[:, None] / 2
+    early = library.combinations(before)[:, reactions]
+    lasting = early + library.combinations(after)[:, reactions]
+    ready = early.copy()
+    for place, r in enumerate(reactions):
+        state = np.maximum(after - shifts[:, place], 0.0)
+        ready[:, place] += library.combinations(state)[:, r]
+    return _Exposure(lasting * half, ready * half)
 
 
-def _few(early: FloatArray, lasting: FloatArray) -> BoolArray:
-    """Return which of the firings expected [M, k] are few, so that not too many numbers are.
+def _few(library: ReactionLibrary, steps: Steps, members: IntArray, rates: FloatArray) -> BoolArray:
+    """Return which members [M, k] have few firings, so that not too many numbers are looked at.
 
     That is for the state before a step to say: where what came of it decided which law it gets,
     neither would be a law.
     """
+    before = library.combinations(steps.before)[:, members]
+    after = library.combinations(steps.after)[:, members]
+    expected = steps.spans[:, None] * rates
+    early, lasting = before * expected, (before + after) / 2 * expected
     firings = np.maximum(early, lasting)
     order = np.argsort(firings, axis=1)
     numbers = _most(firings, _WIDTHS[-1]) + 1.0
@@ -192,17 +194,16 @@ def _most(firings: FloatArray, width: float) -> IntArray:
 
 
 def _group(
-    known: KnownSteps, steps: Steps, about: FloatArray, exposure: _Exposure, pattern: BoolArray,
-    rows: IntArray,
-) -> _Group:  # fmt: skip
+    known: KnownSteps, steps: Steps, about: FloatArray, pattern: BoolArray, rows: IntArray
+) -> _Group:
     from tumble.kernels._few_firings import list_numbers
     from tumble.kernels._network_filter import workspace
 
     library, members = known.library, np.array(known.members, np.int64)
     few, many = np.flatnonzero(pattern), np.flatnonzero(~pattern)
     some = Steps(steps.before[rows], steps.after[rows], steps.spans[rows], steps.given)
-    own = exposure.of(rows, few)
     shifts = _shifts(library, some, about, members[many], members[few])
+    own = _exposure(library, some, members[few], shifts)
     changes = tuple(tuple(change) for change in library.change[members[many]].tolist())
     coordinates, rest = _lattice(changes, len(library.species))
     first = np.zeros(len(rows) + 1, np.int64)
@@ -228,10 +229,10 @@ def _group(
 def _shifts(
     library: ReactionLibrary, steps: Steps, rates: FloatArray, many: IntArray, few: IntArray
 ) -> FloatArray:
-    """Return what one firing [F] amid a step [M] comes to at its end, [M, F, S].
+    """Return what one firing [F] in a step [M] comes to at its end, on average, [M, F, S].
 
-    The others take it on by exp(J span / 2), J being their Jacobian amid the step; by the
-    approximation of Padé, which moves nothing that they conserve.
+    The others take it on by exp(J t) in the time t that is left, any as probable as another, J
+    being their Jacobian amid the step. What they conserve is not moved.
     """
     middle = (steps.before + steps.after) / 2
     slopes = np.zeros((len(middle), len(many), middle.shape[1]))
@@ -242,11 +243,21 @@ def _shifts(
         if j >= 0 and i != j:
             slopes[:, place, j] += middle[:, i]
     flow = np.einsum("r,rs,mru->msu", rates[many], library.change[many], slopes)
-    half = flow * steps.spans[:, None, None] / 4
-    one = np.eye(middle.shape[1])
-    ahead = np.broadcast_to(library.change[few].T, (len(middle), len(one), len(few)))
-    moved = np.linalg.solve(one - half, (one + half) @ ahead)
+    moved = _mean_exponential(flow * steps.spans[:, None, None]) @ library.change[few].T
     return np.ascontiguousarray(np.swapaxes(moved, 1, 2))
+
+
+def _mean_exponential(table: FloatArray) -> FloatArray:
+    """Return ∫ exp(s A) ds over 0 … 1 of matrices A [M, S, S], by doubling of a short time."""
+    one = np.eye(table.shape[1])
+    largest = np.abs(table).sum(1).max(initial=0.0)
+    doublings = max(0, math.ceil(math.log2(max(largest, 1e-300) / _SHORT)))
+    small = table / 2.0**doublings
+    mean = np.asarray(np.linalg.inv(one - small / 2 + small @ small / 12), dtype=float)
+    for _ in range(doublings):
+        mean = (2 * one + small @ mean) @ mean / 2  # exp(A) = 1 + A ∫ exp(s A) ds
+        small = 2 * small
+    return mean
 
 
 @lru_cache(maxsize=4096)
