@@ -379,14 +379,14 @@ def test_too_many_jumps():
         method.likelihood(problem).value_and_gradient([1e9])
 
 
-def test_kinds_of_data_other_than_series_are_refused():
-    experiment = Experiment(helpers.series([1.0], [4]), {"X": 9}, kind="snapshots")
+def test_averages_are_refused():
+    experiment = Experiment(helpers.series([1.0], [4]), {"X": 9}, kind="mean", num_averaged=3)
     problem = Problem(
         ReactionNetwork.from_text("X -> 0 ; gamma"),
         experiments=[experiment],
         parameters={"gamma": Parameter(0.01, 10)},
     )
-    with pytest.raises(DataError, match=r"needs time series, but the data are of kind 'snapshots'"):
+    with pytest.raises(DataError, match=r"series or snapshots, but the data are of kind 'mean'"):
         projection.likelihood(problem)
 
 

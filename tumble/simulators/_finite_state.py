@@ -4,27 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, ClassVar, NamedTuple, TypeAlias
+from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tumble._errors import DataError, ModelError, ParameterError
-from tumble._parameters import Ref
-from tumble._typing import FloatArray, IntArray
+from tumble._typing import BoolArray, FloatArray, IntArray
 from tumble.models import ReactionNetwork
-from tumble.priors import AbstractPrior
-from tumble.simulators._autonomous import require_autonomous
 from tumble.simulators._base import SupportsLikelihood
-from tumble.simulators._datum_density import DatumDensity
-from tumble.simulators._state_space import DEPTH, Flow, StateSpace, project
-
-BoolArray: TypeAlias = NDArray[np.bool_]
-
-_LARGEST_QUANTILE = 1 - 1e-12
-# Paths this much longer are followed when a datum is impossible on all shorter ones.
-_LARGE_DEPTH = 400
+from tumble.simulators._projection import check_params, seeded, too_much
+from tumble.simulators._state_likelihood import StateLikelihood
+from tumble.simulators._state_space import Flow, StateSpace, project
 
 
 @dataclass(frozen=True)
@@ -74,9 +64,10 @@ class FiniteStateProjection(SupportsLikelihood):
 
     Guarantee: exact up to rounding where no state is cut off. Otherwise `distribution` is below the
     true probabilities, by less than ``tolerance`` in total by the last time; derivatives are those
-    of the projection. `likelihood` is that of the forward filter: the projection grows until, in
-    every interval between observations, the probability that leaks, times the largest density of
-    the datum in any state, is below ``tolerance`` times the likelihood of the datum.
+    of the projection. `likelihood` is that of the forward filter, or of snapshots cell by cell: the
+    projection grows until, in every interval between observations, the probability that leaks,
+    times the largest density of the datum in any state, is below ``tolerance`` times the likelihood
+    of the datum.
 
     Arguments:
 
@@ -132,7 +123,7 @@ class FiniteStateProjection(SupportsLikelihood):
         `ParameterError` for values that do not fit the model, and `CapabilityError` for rates that
         read ``time``.
         """
-        values = _check_params(model, np.asarray(params, dtype=float))
+        values = check_params(model, np.asarray(params, dtype=float))
         seeds, weights = _check_initial(model, initial)
         grid = np.atleast_1d(np.asarray(times, dtype=float))
         if grid.ndim != 1 or not grid.size or not np.all(np.diff(grid, prepend=start) >= 0):
@@ -142,7 +133,7 @@ class FiniteStateProjection(SupportsLikelihood):
         def solve(space: StateSpace, num_slopes: int) -> FloatArray:
             flow = space.flow(model, values, jacobian[:, :num_slopes])
             self.require_affordable(flow, np.diff(grid, prepend=start))
-            table = _seeded(space, np.pad(weights[None], ((0, num_slopes), (0, 0))))
+            table = seeded(space, np.pad(weights[None], ((0, num_slopes), (0, 0))))
             rows = []
             for span in np.diff(grid, prepend=start):
                 table = flow.advance(table, float(span))
@@ -153,7 +144,7 @@ class FiniteStateProjection(SupportsLikelihood):
             n = space.num_states
             num_slopes = len(values) if sensitivities else 0
             if space.num_sinks:  # whether it is large enough shows without the derivatives
-                short = _too_much(solve(space, 0)[-1, 0, n:, None], self.tolerance)
+                short = too_much(solve(space, 0)[-1, 0, n:, None], self.tolerance)
                 if short.any():
                     return None, short
             rows = solve(space, num_slopes)
@@ -174,219 +165,14 @@ class FiniteStateProjection(SupportsLikelihood):
                 "it, or use ParticleFilter() or LinearNoise(), which do not enumerate states."
             )
 
-    def likelihood(self, problem: Any) -> ForwardFilter:
-        """Return the log likelihood of a problem's time series. Raises `DataError`."""
-        if problem.kind != "series":
+    def likelihood(self, problem: Any) -> StateLikelihood:
+        """Return the log likelihood of a problem's series or snapshots. Raises `DataError`."""
+        if problem.kind == "mean":
             raise DataError(
-                f"the finite-state likelihood needs time series, but the data are of kind "
-                f"{problem.kind!r}; use objectives.MomentMatching()."
+                "the finite-state likelihood needs time series or snapshots, but the data are of "
+                "kind 'mean'; use objectives.MomentMatching()."
             )
-        return ForwardFilter(self, problem)
-
-
-@dataclass(frozen=True)
-class ForwardFilter:
-    """log p(data | θ) by the forward algorithm. Made by `FiniteStateProjection.likelihood`.
-
-    Definition: the distribution of the state given the data so far is propagated to the next
-    observation and multiplied by the density of the datum; the sum is the likelihood of that datum.
-    Derivatives with respect to all of θ are carried along: those of the model's parameters, of the
-    noise, of the observables and of initial values. A `Ref` that stands for an initial count m is
-    the mixture of ⌊m⌋ and ⌊m⌋ + 1 of mean m; at whole m the derivative is that from above.
-
-    Reference: Rabiner, Proc. IEEE 77 (1989), doi:10.1109/5.18626.
-    """
-
-    method: FiniteStateProjection
-    problem: Any
-
-    def value_and_gradient(self, theta: FloatArray) -> tuple[float, FloatArray]:
-        """Return the log likelihood of all experiments at θ [P] (natural scale), and its gradient.
-
-        Data that are impossible at θ, or less likely than 1e-300 given those before, give -inf and
-        a gradient of NaN. Raises `ModelError` when the projection needs more than ``max_states``
-        states, and `ParameterError` for negative rates.
-        """
-        theta = np.asarray(theta, dtype=float)
-        value, gradient = 0.0, np.zeros(len(theta))
-        for density in self._densities:
-            one, slope = self._of_experiment(density, theta)
-            value += one
-            gradient[density.used] += slope
-        return value, gradient if np.isfinite(value) else np.full(len(theta), np.nan)
-
-    def value(self, theta: FloatArray) -> float:
-        """Return the log likelihood alone, without the cost of the derivatives."""
-        theta = np.asarray(theta, dtype=float)
-        return sum(self._of_experiment(density, theta)[0] for density in self._plain_densities)
-
-    @cached_property
-    def _densities(self) -> tuple[DatumDensity, ...]:
-        return tuple(DatumDensity(binding) for binding in self.problem.bindings)
-
-    @cached_property
-    def _plain_densities(self) -> tuple[DatumDensity, ...]:
-        return tuple(DatumDensity(b, slopes=False) for b in self.problem.bindings)
-
-    def _of_experiment(self, density: DatumDensity, theta: FloatArray) -> tuple[float, FloatArray]:
-        """Return the log likelihood of one experiment and its derivatives in what it uses [U]."""
-        binding = density.binding
-        model = binding.model
-        params, jacobian = density.model_params(theta)
-        params = _check_params(model, params)
-        seeds, weights = _initial_mixture(density, theta)
-        data = binding.observed.values
-        seen = np.flatnonzero(np.isfinite(data).any(axis=(0, 2)))
-        spans = np.diff(binding.times[seen], prepend=binding.experiment.start)
-        tolerance = self.method.tolerance / len(seen)
-        impossible = (-np.inf, np.full(jacobian.shape[1], np.nan))
-
-        def attempt(space: StateSpace) -> tuple[tuple[float, FloatArray] | None, BoolArray]:
-            flow = space.flow(model, params, jacobian)
-            self.method.require_affordable(flow, spans)
-            table = np.repeat(_seeded(space, weights), len(data), axis=2)
-            value, gradient = 0.0, np.zeros(jacobian.shape[1])
-            for span, datum in zip(spans, data[:, seen].swapaxes(0, 1), strict=True):
-                step = _observe(density, theta, space, flow, table, float(span), datum)
-                short = _too_much(step.leaked, tolerance * step.odds)
-                if short.any() or not np.all(step.odds):
-                    return None if np.all(step.odds) else impossible, short
-                value += step.log_likelihood
-                gradient += step.gradient
-                table = step.table
-            return (value, gradient), short
-
-        return project(model, seeds, self.method.max_states, attempt)
-
-
-class _Step(NamedTuple):
-    """One observation: the table after it, and what it says.
-
-    ``log_likelihood`` and ``gradient`` [U] are sums over the replicates; ``odds`` [N], the
-    likelihood over the largest density in any state; ``leaked`` [sinks, N].
-    """
-
-    table: FloatArray
-    log_likelihood: float
-    gradient: FloatArray
-    odds: FloatArray
-    leaked: FloatArray
-
-
-def _observe(
-    density: DatumDensity,
-    theta: FloatArray,
-    space: StateSpace,
-    flow: Flow,
-    table: FloatArray,
-    span: float,
-    datum: FloatArray,
-) -> _Step:
-    """Propagate the table [U+1, n, N] over ``span`` and condition it on the data [N, O] there."""
-    n, replicates = space.num_states, len(datum)
-    log_density, slope = density.log_prob(
-        theta, np.tile(space.states, (replicates, 1)), np.repeat(datum, n, axis=0)
-    )
-    log_density = log_density.reshape(replicates, n).T
-    slope = np.moveaxis(slope.reshape(replicates, n, slope.shape[-1]), 2, 0).swapaxes(1, 2)
-    for depth in (DEPTH, _LARGE_DEPTH):
-        ahead = flow.advance(table, span, depth)
-        before = ahead[0, :n]
-        possible = np.where(before > 0, log_density, -np.inf)
-        top = possible.max(axis=0)
-        weight = np.exp(possible - np.where(np.isneginf(top), 0.0, top))
-        odds = (before * weight).sum(axis=0)
-        if np.all(odds):
-            break
-    # Derivatives of log densities may be infinite where the density is 0.
-    safe = np.where(weight > 0, slope, 0.0)
-    joint = np.concatenate([before[None], ahead[1:, :n] + before * safe]) * weight
-    total = joint.sum(axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):  # the caller sees that odds are 0
-        change = total[1:] / odds
-        joint /= odds
-        joint[1:] -= joint[0] * change[:, None]
-        log_likelihood = float((np.log(odds) + top).sum())
-    after = np.pad(joint, ((0, 0), (0, space.num_sinks), (0, 0)))
-    return _Step(after, log_likelihood, change.sum(axis=1), odds, ahead[0, n:])
-
-
-def _too_much(leaked: FloatArray, allowed: FloatArray | float) -> BoolArray:
-    """Return which sinks [sinks] took too much of what ``leaked`` [sinks, N] in total."""
-    over = leaked.sum(axis=0) > allowed
-    return (over & (leaked > np.asarray(allowed) / max(len(leaked), 1))).any(axis=1)
-
-
-def _seeded(space: StateSpace, weights: FloatArray) -> FloatArray:
-    """Return the table [P+1, n, 1] of weights [P+1, k] of the first k states, the seeds."""
-    table = np.zeros((len(weights), space.num_states + space.num_sinks, 1))
-    table[:, : weights.shape[1], 0] = weights
-    return table
-
-
-def _initial_mixture(density: DatumDensity, theta: FloatArray) -> tuple[IntArray, FloatArray]:
-    """Return initial states [k, S], and their probabilities with derivatives [U+1, k]."""
-    binding = density.binding
-    mean, jacobian = density.initial_mean(theta)
-    states = np.zeros((1, 0), dtype=np.int64)
-    weights = np.zeros((1 + jacobian.shape[1], 1))
-    weights[0] = 1.0
-    for name, m, slope in zip(binding.model.species, mean, jacobian, strict=True):
-        source = binding.experiment.initial[name]
-        if not m >= 0:
-            raise ParameterError(
-                f"`initial[{name!r}]` is {m:g}, expected ≥ 0; set the parameter's lower bound to 0."
-            )
-        change = np.zeros(1)
-        if isinstance(source, AbstractPrior):
-            counts, chance = _rounded(source)
-            change = np.zeros(len(counts))
-        elif isinstance(source, Ref):
-            fraction = m - np.floor(m)
-            counts = int(np.floor(m)) + np.arange(2)
-            chance, change = np.array([1 - fraction, fraction]), np.array([-1.0, 1.0])
-        else:
-            counts, chance = np.array([int(m)]), np.ones(1)
-        grown = weights[:, :, None] * chance
-        grown[1:] += weights[0][:, None] * change * slope[:, None, None]
-        weights = grown.reshape(len(weights), -1)
-        left = np.repeat(states, len(counts), axis=0)
-        states = np.column_stack([left, np.tile(counts, len(states))])
-    return states, weights
-
-
-def _rounded(prior: AbstractPrior) -> tuple[IntArray, FloatArray]:
-    """Return whole numbers and the probabilities that a draw, rounded, gives them (at least 0).
-
-    The distribution function is found from the quantiles, by bisection; tails of 1e-12 are cut.
-    """
-    ends = prior.quantile(np.array([1 - _LARGEST_QUANTILE, _LARGEST_QUANTILE]))
-    first, last = np.maximum(np.rint(ends), 0).astype(np.int64)
-    counts = np.arange(first, last + 1)
-    lower, upper = np.zeros(len(counts)), np.ones(len(counts))
-    for _ in range(60):
-        middle = (lower + upper) / 2
-        below = prior.quantile(middle) <= counts + 0.5
-        lower, upper = np.where(below, middle, lower), np.where(below, upper, middle)
-    lower[-1] = 1.0
-    chance: FloatArray = np.diff(lower, prepend=0.0)
-    return counts[chance > 0], chance[chance > 0]
-
-
-def _check_params(model: ReactionNetwork, params: FloatArray) -> FloatArray:
-    expected = (len(model.parameters),)
-    if params.shape != expected:
-        raise ParameterError(
-            f"`params` has shape {params.shape}, expected {expected}, a value for each of "
-            f"{', '.join(model.parameters)}."
-        )
-    require_autonomous(model, "FiniteStateProjection")
-    for name, value in zip(model.parameters, params, strict=True):
-        if not model.allows(name, value):
-            raise ParameterError(
-                f"`params` has {name} = {value}, expected {model.expected_value(name)}."
-            )
-    return params
+        return StateLikelihood(self, problem)
 
 
 def _check_initial(model: ReactionNetwork, initial: Any) -> tuple[IntArray, FloatArray]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from tumble._errors import ModelError
 from tumble._typing import FloatArray, IntArray
+from tumble.kernels._probability_flow import add_jumps
 from tumble.models import ReactionNetwork
 from tumble.simulators._transition_rates import transition_rates, transition_slopes
 
@@ -109,11 +110,11 @@ class Flow:
         if mean == 0.0:  # no time passes, or nothing happens: derivatives grow in proportion to it
             return table + (span * (self.jumps @ term - term)).reshape(table.shape)
         weights = _poisson(mean, int(np.ceil(mean + 8 * np.sqrt(mean))) + depth)
-        total = weights[0] * term
-        for weight in weights[1:]:
-            term = self.jumps @ term
-            total += weight * term
-        return total.reshape(table.shape)
+        jumps = self.jumps
+        total = add_jumps(
+            jumps.indptr, jumps.indices, jumps.data, weights, np.ascontiguousarray(term)
+        )
+        return np.asarray(total).reshape(table.shape)
 
 
 def _poisson(mean: float, last: int) -> FloatArray:
