@@ -22,9 +22,7 @@ projection = FiniteStateProjection(tolerance=1e-12)
 
 def problem_of(cells, **changes):
     """Return arrivals and deaths from an empty cell, seen as cells [N, T]."""
-    experiment = Experiment(
-        helpers.series(TIMES, *cells), {"X": 0}, kind="snapshots"
-    )
+    experiment = Experiment(helpers.series(TIMES, *cells), {"X": 0}, kind="snapshots")
     settings = {"parameters": {"k": Parameter(0.1, 100), "gamma": Parameter(0.01, 10)}} | changes
     return Problem(helpers.immigration_death(), experiments=[experiment], **settings)
 
@@ -104,7 +102,9 @@ def test_posterior_of_arrivals_is_a_gamma_law():
     problem = Problem(
         helpers.arrival(), experiments=[experiment], parameters={"k": Parameter(0.1, 100)}
     )
-    posterior = sample_posterior(problem, method=AdaptiveMetropolis(projection, num_draws=400), seed=0)
+    posterior = sample_posterior(
+        problem, method=AdaptiveMetropolis(projection, num_draws=400), seed=0
+    )
     exact = stats.gamma(cells.sum(), scale=1 / len(cells))
     draws, error = posterior.theta[:, 0], exact.std() / np.sqrt(posterior.effective_sample_size)
     assert abs(np.average(draws, weights=posterior.weights) - exact.mean()) < 4 * error

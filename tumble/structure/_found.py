@@ -54,7 +54,7 @@ class Found:
 
     Those that are worse than the best by more than ``depth`` are not weighed to the end, nor are
     any by more than ``iterations``. Where there is a ``rough`` one, a network is weighed by that
-    first, and not here if it is hopeless there.
+    first, and not here if it is hopeless there, unless it has reactions that fire seldom.
     """
 
     posterior: NetworkPosterior
@@ -231,7 +231,8 @@ class Found:
         assert self.rough is not None
         tried = self.rough.weigh(network, start)
         behind = tried.log_posterior - self.rough.best.log_posterior
-        if self.weighed and behind < -self.rough.depth:
+        trusted = not self.posterior.seldom(network, self.posterior.start_with(tried))
+        if self.weighed and behind < -self.rough.depth and trusted:
             return start, tried._replace(
                 log_posterior=self.best.log_posterior + behind, settled=False
             )

@@ -30,6 +30,7 @@ _HOPE = 10.0  # times what the next step is to gain, or, after a few, what the l
 _PATIENCE = 5
 _TOLERANCE = 1e-3  # of the log posterior
 _LITTLE, _STALLS = 1e-2, 2  # gained by damped steps in a row, after which there are no more
+_COUNTABLE = 50.0  # firings in all of the data
 _SHARPEST = 1e200  # information in a logarithm: beyond, rates are too fast to be followed
 _Density = Callable[[list[int], FloatArray], tuple[float, FloatArray, FloatArray, float]]
 _GRID = np.linspace(-6.0, 6.0, 241)  # in standard deviations of the prior
@@ -325,6 +326,22 @@ class NetworkPosterior:
         total = sum(rates[r] * h[r] for r in group)
         guess = math.log(max(total, 1e-300) / max(h[one], 1e-300))
         return float(self._within_reach(guess, one))
+
+    def seldom(self, network: Network, log_rates: dict[int, float]) -> list[int]:
+        """Return the members that fire so rarely in all of the data that firings can be counted.
+
+        Their normal law may be off by many nats. None where not all states are known.
+        """
+        members = sorted(network)
+        expected = np.zeros(len(members))
+        for steps in self.likelihood.known_steps or ():
+            h = self.library.combinations((steps.before + steps.after) / 2)[:, members]
+            expected += steps.spans @ h
+        known = self.likelihood.known_steps is not None
+        own = [math.exp(log_rates.get(r, self.centers[r])) for r in members]
+        return [
+            r for r, n in zip(members, own * expected, strict=True) if known and n <= _COUNTABLE
+        ]
 
     def density(
         self, members: list[int], u: FloatArray

@@ -23,6 +23,7 @@ _TRIED = 5  # candidates that may be taken in, before it is given up
 _TAKEN_ON = 10  # networks that a few series find most probable
 _SURE = 0.9  # from this probability on, a candidate is left out to look for another explanation
 _BEFORE_DOUBT = 0.75  # of the networks weighed at most
+_NEAR = 3.0  # to the best log posterior, where firings that are few are looked at in detail
 _REACH = 20.0  # so far from the best log posterior such a climb may begin
 
 
@@ -41,7 +42,8 @@ class WindowSearch(AbstractSearch):
     looked at, or those that have none hold 95 % of the probability. So candidates that were left
     out may come back. What seems sure is doubted once: without each candidate of a probability of
     0.9 or more it climbs again, from the best network that has none of it, if that is within reach
-    (20 from the best log posterior). Where there are many series, one of each experiment goes
+    (20 from the best log posterior). Where steps are looked at closely, any candidate is tried in
+    the place of one that fires at most 50 times in all of the data. Where there are many series, one of each experiment goes
     first, and rules out what is hopeless.
 
     Guarantee: none that no network far from all others is missed; it agrees with full enumeration
@@ -217,6 +219,9 @@ class WindowSearch(AbstractSearch):
         for r in members:
             steps += [_less(found, here, r), self._instead(found, here, r)]
         steps += [_exchanged(found, here, r) for r in members]
+        if found.rough is not None and here.log_posterior > found.best.log_posterior - _NEAR:
+            seldom = posterior.seldom(here.network, posterior.start_with(here))
+            steps += [_exchanged_for_any(found, here, r) for r in seldom if r in free]
         for network, start in chain.from_iterable(steps):
             if not found.knows(network, within):
                 yield network, start
@@ -270,6 +275,20 @@ def _exchanged(
     alike = (library.reactants == library.reactants[member]).all(1)
     alike |= (library.change == library.change[member]).all(1)
     for r in np.flatnonzero(alike).tolist():
+        if r not in here.network:
+            network = (here.network - library.units[member]) | library.units[r]
+            yield network, {**start, r: found.posterior.matched(here, [member], r)}
+
+
+def _exchanged_for_any(
+    found: Found, here: Weighed, member: int
+) -> Iterator[tuple[Network, dict[int, float]]]:
+    """Put any candidate in the place of a member that fires seldom.
+
+    By linear noise nobody would see which of them could explain the same few firings.
+    """
+    library, start = found.posterior.library, found.posterior.start_with(here)
+    for r in range(len(library)):
         if r not in here.network:
             network = (here.network - library.units[member]) | library.units[r]
             yield network, {**start, r: found.posterior.matched(here, [member], r)}
