@@ -43,8 +43,8 @@ class WindowSearch(AbstractSearch):
     out may come back. What seems sure is doubted once: without each candidate of a probability of
     0.9 or more it climbs again, from the best network that has none of it, if that is within reach
     (20 from the best log posterior). Where steps are looked at closely, any candidate is tried in
-    the place of one that fires at most 50 times in all of the data. Where there are many series, one of each experiment goes
-    first, and rules out what is hopeless.
+    the place of one that fires at most 50 times in all of the data. Where there are many series,
+    one of each experiment goes first, and rules out what is hopeless.
 
     Guarantee: none that no network far from all others is missed; it agrees with full enumeration
     where that is possible (tests).
