@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from tumble._observable import Observable
     from tumble._parameters import Parameter, Ref
     from tumble._problem import Problem
+    from tumble._random_effect import RandomEffect
     from tumble._results import ResultCode, SampleCode
     from tumble._sample_posterior import sample_posterior
     from tumble._segment import Segmentation, segment
@@ -74,6 +75,7 @@ _HOMES = {
     "Parameter": "tumble._parameters",
     "Problem": "tumble._problem",
     "ReactionNetwork": "tumble.models",
+    "RandomEffect": "tumble._random_effect",
     "Ref": "tumble._parameters",
     "Trajectory": "tumble._trajectory",
     "choices": "tumble.choices",
@@ -131,6 +133,7 @@ __all__ = [
     "Parameter",
     "Problem",
     "ReactionNetwork",
+    "RandomEffect",
     "Ref",
     "ResultCode",
     "SampleCode",

@@ -9,13 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from tumble._errors import DataError, ModelError, ParameterError, require_known
+from tumble._binding_checks import check_data, check_observables
+from tumble._errors import CapabilityError, ModelError, ParameterError, require_known
 from tumble._experiment import Experiment, ObservedData, check_initial
-from tumble._expressions import TIME, Expression, Name
+from tumble._expressions import Expression, Name
 from tumble._observable import Observable
 from tumble._parameters import ParameterSpace, Ref
 from tumble._random import Stream
-from tumble._typing import FloatArray, IdArray, IntArray, JaxArray
+from tumble._random_effect import RandomEffect
+from tumble._sources import Sources
+from tumble._typing import BoolArray, FloatArray, IdArray, IntArray, JaxArray
 from tumble.models import AbstractModel
 from tumble.noise import AbstractNoise, DatumLaw, Exact
 from tumble.noise._base import ROUNDING
@@ -43,8 +46,9 @@ class Binding:
     def __post_init__(self) -> None:
         self._check_conditions()
         self._check_initial()
-        self._check_observables()
-        self._check_data()
+        varying = {_of_model(n): n for n in (self.model.parameters[e] for e in self.effects)}
+        check_observables(self, self._formulas, varying)
+        check_data(self)
 
     @property
     def observed(self) -> ObservedData:
@@ -59,35 +63,67 @@ class Binding:
     @cached_property
     def used(self) -> frozenset[str]:
         """Names of the problem's parameters that this experiment depends on."""
-        sources = [*self._model_sources, *self.experiment.initial.values()]
-        names = {s.name for s in sources if isinstance(s, Ref)}
-        return frozenset((names | self._measured_with) & set(self.space.parameters))
+        names = self._model_sources.names | self._initial_sources.names | self._measured_with
+        return frozenset(names & set(self.space.parameters))
 
     # -- from θ to the model -----------------------------------------
 
     def model_params(self, theta: JaxArray) -> JaxArray:
-        """Return the model's parameters [..., Q] at θ [..., P]."""
-        return self._numbers(self._model_sources, theta)
+        """Return the model's parameters [..., Q] at θ [..., P]. Raises `CapabilityError`.
+
+        That is where some of them are no single numbers, but differ from run to run.
+        """
+        self.require_single()
+        return self._model_sources.at(theta)
+
+    @property
+    def effects(self) -> IntArray:
+        """Which of the model's parameters differ from run to run, [E]."""
+        return self._model_sources.effects
+
+    def sample_effects(self, stream: Stream, runs: IdArray) -> FloatArray:
+        """Draw standard normal numbers [B, E], one a run and parameter that differs by runs."""
+        from scipy.special import ndtri
+
+        from tumble.kernels._philox import fill_uniforms
+
+        uniforms = np.empty((len(runs), len(self.effects), 2))
+        fill_uniforms(np.uint64(stream.child("effects").key), runs, np.uint64(0), uniforms)
+        return np.asarray(ndtri(uniforms[..., 0]))
+
+    def params_given(self, theta: JaxArray, effects: JaxArray) -> JaxArray:
+        """Return the model's parameters [..., Q] at θ [..., P], ``effects`` [..., E] as drawn."""
+        return self._model_sources.at(theta, effects)
+
+    def slopes_given(self, theta: FloatArray, effects: FloatArray) -> FloatArray:
+        """Return ∂ params_given / ∂θ at θ [P]: [B, Q, P], or [1, Q, P] where none is drawn."""
+        return self._model_sources.slopes(theta, effects)
+
+    @cached_property
+    def moves(self) -> BoolArray:
+        """Whether the law of the states depends on each entry of θ, [P]."""
+        return self._model_sources.moves | self._initial_means.moves
 
     def initial_mean(self, theta: JaxArray) -> JaxArray:
         """Return the mean of the initial state [..., S] at θ [..., P]."""
-        return self._numbers([_mean(v) for v in self._initial_sources], theta)
+        return self._initial_means.at(theta)
 
-    @cached_property
+    @property
     def model_slopes(self) -> FloatArray:
         """The constant ∂ model_params / ∂θ, [Q, P]: each is one entry of θ, or known."""
-        return self._selection(self._model_sources)
+        self.require_single()
+        return self._model_sources.selection
 
-    @cached_property
+    @property
     def initial_slopes(self) -> FloatArray:
         """The constant ∂ initial_mean / ∂θ, [S, P]."""
-        return self._selection(self._initial_sources)
+        return self._initial_means.selection
 
     @cached_property
     def initial_variance(self) -> FloatArray:
         """Variance of initial values that are drawn from a distribution [S]; 0 for the others."""
         return np.array(
-            [v.variance if isinstance(v, AbstractPrior) else 0.0 for v in self._initial_sources]
+            [v.variance if isinstance(v, AbstractPrior) else 0.0 for v in self._initial_sources.of]
         )
 
     def sample_initial(
@@ -110,7 +146,7 @@ class Binding:
         fill_uniforms(np.uint64(stream.key), runs, np.uint64(0), uniforms)
         counts = np.empty(shape, np.int64)
         score = np.zeros(shape)
-        for s, source in enumerate(self._initial_sources):
+        for s, source in enumerate(self._initial_sources.of):
             u = uniforms[:, s, 0]
             if isinstance(source, AbstractPrior):
                 counts[:, s] = np.maximum(np.rint(source.quantile(u)), 0).astype(np.int64)
@@ -230,7 +266,7 @@ class Binding:
         """What stands for an unknown parameter in formulas."""
         own = {
             _of_model(name)
-            for name, source in zip(self.model.parameters, self._model_sources, strict=True)
+            for name, source in zip(self.model.parameters, self._model_sources.of, strict=True)
             if isinstance(source, Ref)
         }
         return own | set(self.space.parameters)
@@ -244,13 +280,18 @@ class Binding:
         return names
 
     @cached_property
-    def _model_sources(self) -> list[Any]:
-        return [self._source(name) for name in self.model.parameters]
+    def _model_sources(self) -> Sources:
+        return Sources(self.space, tuple(self._source(name) for name in self.model.parameters))
 
     @cached_property
-    def _initial_sources(self) -> list[Any]:
-        sources = [self.experiment.initial[s] for s in self.model.initial_names]
-        return [self._resolve(s) if isinstance(s, Ref) else s for s in sources]
+    def _initial_sources(self) -> Sources:
+        sources = (self.experiment.initial[s] for s in self.model.initial_names)
+        resolved = (self._resolve(s) if isinstance(s, Ref) else s for s in sources)
+        return Sources(self.space, tuple(resolved))
+
+    @cached_property
+    def _initial_means(self) -> Sources:
+        return Sources(self.space, tuple(_mean(v) for v in self._initial_sources.of))
 
     @cached_property
     def _conditions(self) -> dict[str, Any]:
@@ -262,12 +303,20 @@ class Binding:
         value = self._conditions.get(name, name)
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return float(value)
-        ref = Ref(value) if isinstance(value, str) else value
-        if not isinstance(ref, Ref):
+        if isinstance(value, RandomEffect):
+            return RandomEffect(*(self._named_source(part) for part in value.parts))
+        if not isinstance(value, (str, Ref)):
             raise ParameterError(
-                f"`conditions[{name!r}]` is {value!r}, expected a number, a Ref, a name or "
-                "a function of time from tumble.inputs."
+                f"`conditions[{name!r}]` is {value!r}, expected a number, a Ref, a name, a "
+                "RandomEffect or a function of time from tumble.inputs."
             )
+        return self._named_source(value)
+
+    def _named_source(self, value: Any) -> Ref | float:
+        """Return a `Ref` to an unknown, or a number."""
+        if not isinstance(value, (str, Ref)):
+            return float(value)
+        ref = Ref(value) if isinstance(value, str) else value
         if ref.name not in self.space.parameters and ref.name not in self.fixed:
             known = [*self.space.parameters, *self.fixed]
             require_known([ref.name], known, what="the model needs parameter",
@@ -281,23 +330,16 @@ class Binding:
         self.space.position(ref)
         return ref
 
-    def _selection(self, sources: list[Any]) -> FloatArray:
-        table = np.zeros((len(sources), self.space.size))
-        for row, source in enumerate(sources):
-            if isinstance(source, Ref):
-                table[row, self.space.position(source)] = 1.0
-        return table
-
-    def _numbers(self, sources: list[Any], theta: JaxArray) -> JaxArray:
-        import jax.numpy as jnp
-
-        xp = np if isinstance(theta, np.ndarray) else jnp
-        rows = theta.shape[:-1]
-        numbers = [
-            theta[..., self.space.position(s)] if isinstance(s, Ref) else xp.full(rows, float(s))
-            for s in sources
-        ]
-        return xp.stack(numbers, axis=-1) if numbers else xp.zeros((*rows, 0))
+    def require_single(self) -> None:
+        """Raise `CapabilityError` where some of the model's parameters differ from run to run."""
+        if len(self.effects):
+            name = self.model.parameters[self.effects[0]]
+            raise CapabilityError(
+                f"{name!r} differs from run to run (a RandomEffect), which this method cannot "
+                "integrate out; use SMCABC(), TSNPE(), MomentMatching() with simulated "
+                "gradients, or, for one such parameter and snapshots of small networks, "
+                "FiniteStateProjection()."
+            )
 
     def _noises(self, theta: JaxArray) -> list[tuple[AbstractNoise, dict[str, Any]]]:
         """Return the noise of each observable with the values of its arguments."""
@@ -331,63 +373,9 @@ class Binding:
             raise ModelError(
                 f"`initial` has no value for species {missing[0]!r}; give 0 if absent."
             )
-        for name, value in zip(species, self._initial_sources, strict=True):
+        for name, value in zip(species, self._initial_sources.of, strict=True):
             if isinstance(initial[name], Ref) and isinstance(value, float):
                 check_initial(name, value, self.observed.num_replicates)
-
-    def _check_observables(self) -> None:
-        require_known(self.observed.names, self.observables, what="`data` has column",
-                      owner="the problem", error=DataError)  # fmt: skip
-        numbers = [*self.space.parameters, *self.fixed]
-        arrays = {k: p.shape for k, p in self.space.parameters.items() if p.shape}
-        for name in self.observed.names:
-            observable = self.observables[name]
-            if TIME in self._formulas[name].names and TIME not in numbers:
-                raise ModelError(
-                    f"observable {name!r} depends on `time`, but observables are functions of the "
-                    "state; let a rate or an experiment's condition depend on it."
-                )
-            for used in self._formulas[name].names:
-                if used in self.model.variables and used not in numbers:
-                    raise ModelError(
-                        f"observable {name!r} reads variable {used!r}, but observables are "
-                        "functions of counts and parameters so far; observe a species instead."
-                    )
-            for used in (*observable.expression.names, *observable.noise.names):
-                if used in arrays:
-                    raise ModelError(
-                        f"observable {name!r} uses {used!r} as one number, but parameter {used!r} "
-                        f"has shape {arrays[used]}; give it an entry of its own."
-                    )
-            known = [*self.model.species, *numbers, *self.model.definitions, *self.model.variables]
-            require_known(observable.expression.with_constants(known).names, known,
-                          what=f"observable {name!r} uses", owner="the problem",
-                          error=ModelError)  # fmt: skip
-            require_known(observable.noise.names, numbers,
-                          what=f"the noise of observable {name!r} uses parameter",
-                          owner="the problem", error=ModelError)  # fmt: skip
-
-    def _check_data(self) -> None:
-        for o, name in enumerate(self.observed.names):
-            noise = self.observables[name].noise
-            column = self.observed.values[..., o]
-            given = column[np.isfinite(column)]
-            if self.is_exact[o] and not self.model.shows_counts:
-                continue
-            if (noise.counts or noise.positive) and np.any(given < 0):
-                raise DataError(
-                    f"`data` column {name!r} holds {given.min():g}, but {type(noise).__name__} "
-                    "data cannot be negative; correct the datum or mark it missing."
-                )
-            if noise.positive and np.any(given == 0):
-                raise DataError(f"`data` column {name!r} holds 0, but LogNormal data are positive.")
-            whole = self.experiment.kind != "mean" and noise.counts
-            if whole and np.any(given != np.rint(given)):
-                odd = given[given != np.rint(given)][0]
-                raise DataError(
-                    f"`data` column {name!r} holds {odd:g}, but {type(noise).__name__} data are "
-                    "whole numbers; choose another noise, or kind='mean' for averages."
-                )
 
 
 def _of_model(parameter: str) -> str:

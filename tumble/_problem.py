@@ -213,9 +213,10 @@ class Problem:
         binding = self.bindings[index]
         runs = run_ids(num_runs)
         initial, _ = binding.sample_initial(theta, stream.child("initial"), runs)
-        params = np.asarray(binding.model_params(theta), dtype=float)
+        effects = binding.sample_effects(stream, runs)
+        params = np.asarray(binding.params_given(theta, effects), dtype=float)
         return Batch(
-            np.broadcast_to(params, (num_runs, len(params))),
+            params,
             initial,
             binding.times,
             stream.child("events"),

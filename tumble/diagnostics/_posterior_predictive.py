@@ -104,7 +104,7 @@ def _band(
 ) -> PredictiveBand:
     binding = problem.bindings[experiment]
     runs = run_ids(len(thetas))
-    params = np.stack([np.asarray(binding.model_params(t), dtype=float) for t in thetas])
+    params = binding.params_given(np.asarray(thetas), binding.sample_effects(stream, runs))
     initial = np.concatenate(
         [
             binding.sample_initial(t, stream.child("initial"), runs[i : i + 1])[0]

@@ -225,8 +225,7 @@ def require_valid(sample: Sample | PairSample, model: Any) -> None:
 
 def dynamic_parameters(objective: BoundOutputs) -> IntArray:
     """Return the positions of the parameters that change the law of the states."""
-    tables = [t for b in objective.problem.bindings for t in (b.model_slopes, b.initial_slopes)]
-    return np.flatnonzero(np.any(np.concatenate(tables) != 0, axis=0))
+    return np.flatnonzero(np.any([b.moves for b in objective.problem.bindings], axis=0))
 
 
 def features_and_slopes(

@@ -109,17 +109,19 @@ class Pathwise(AbstractEstimator):
         problem = objective.problem
         binding = problem.bindings[experiment]
         theta = np.asarray(problem.space.from_fit(z), dtype=float)
-        params = np.asarray(binding.model_params(theta), dtype=float)
         runs = run_ids(num_samples)
+        effects = binding.sample_effects(stream, runs)
+        params = np.asarray(binding.params_given(theta, effects), dtype=float)
         initial, _ = binding.sample_initial(theta, stream.child("initial"), runs)
         batch = Batch(
-            np.broadcast_to(params, (num_samples, len(params))), initial, binding.times,
+            params, initial, binding.times,
             stream.child("events"), runs, binding.experiment.start,
         )  # fmt: skip
         simulator: Any = problem.simulator
         sample = simulator.sample_relaxed(binding.model, batch, self.relaxation, executor=executor)
         require_valid(sample, binding.model)
-        slopes = sample.slopes @ (binding.model_slopes * problem.space.slope(z))
+        along = binding.slopes_given(theta, effects) * problem.space.slope(z)
+        slopes = sample.slopes @ along[:, None]
         features, jacobians = features_along(objective, experiment, sample.states, slopes, z)
         return features, jacobians, int(sample.events.sum())
 

@@ -74,8 +74,7 @@ class Perturbation:
             return np.zeros((n, 1, 0))
         drawn = self.directions.draw(n, len(self.dynamic), stream.child("directions").numpy())
         binding = objective.problem.bindings[experiment]
-        tables = np.concatenate([binding.model_slopes, binding.initial_slopes])
-        matters = np.any(tables[:, self.dynamic] != 0, axis=0)
+        matters = binding.moves[self.dynamic]
         return drawn if np.all(matters) else drawn * matters
 
     def points(self, objective: BoundOutputs, along: FloatArray) -> FloatArray:
@@ -214,7 +213,8 @@ def _inputs(
     rows = points.reshape(-1, points.shape[-1])
     theta = np.asarray(objective.problem.space.from_fit(rows), dtype=float)
     initial = binding.sample_initial(theta, stream.child("initial"), ids)[0]
-    return np.asarray(binding.model_params(theta), dtype=float), initial
+    effects = binding.sample_effects(stream, ids)
+    return np.asarray(binding.params_given(theta, effects), dtype=float), initial
 
 
 def _batch(

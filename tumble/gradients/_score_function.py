@@ -138,9 +138,10 @@ def _scored_runs(
     windows = baseline.num_windows(num_samples, len(binding.model.reactions))
     edges = np.linspace(start, binding.times[-1], windows + 1)[1:]
     times = np.union1d(binding.times, edges) if windows else binding.times
-    params = np.asarray(binding.model_params(theta), dtype=float)
+    effects = binding.sample_effects(stream, runs)
+    params = np.asarray(binding.params_given(theta, effects), dtype=float)
     batch = Batch(
-        np.broadcast_to(params, (num_samples, len(params))), initial, times,
+        params, initial, times,
         stream.child("events"), runs, start,
     )  # fmt: skip
     simulator: Any = problem.simulator
@@ -149,11 +150,12 @@ def _scored_runs(
     at = np.searchsorted(times, binding.times)
     slope = problem.space.slope(z)
     from_initial = initial_score @ (binding.initial_slopes * slope)
-    score = sample.score_along(binding.model_slopes * slope)[:, at] + from_initial[:, None, :]
+    along = binding.slopes_given(theta, effects) * slope
+    score = sample.score_along(along)[:, at] + from_initial[:, None, :]
     features, explicit = features_and_slopes(objective, experiment, sample.states[:, at], z)
     scored = ScoredRuns(
         features, score, explicit, np.concatenate([[start], times]), at + 1,
-        *_martingales(binding.model, sample, params, binding.model_slopes * slope),
+        *_martingales(binding.model, sample, params, along),
     )  # fmt: skip
     return scored, sample.events
 
@@ -163,11 +165,13 @@ def _martingales(
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return firings less ∫ a ds and firings [n, 1 + T, M], and ∂ log a / ∂z [M, P].
 
-    Of the M reactions of mass action; with ``slopes`` [Q, P] = ∂ params / ∂z.
+    Of the M reactions of mass action; with ``params`` [n, Q] and ``slopes`` [n or 1, Q, P] =
+    ∂ params / ∂z. Of none where these differ from run to run.
     """
     shape = len(sample.events), sample.states.shape[1] + 1
-    if sample.fired is None or sample.expected is None:
-        return np.zeros((*shape, 0)), np.zeros((*shape, 0)), np.zeros((0, slopes.shape[1]))
+    if sample.fired is None or sample.expected is None or len(slopes) > 1:
+        return np.zeros((*shape, 0)), np.zeros((*shape, 0)), np.zeros((0, slopes.shape[-1]))
+    params, slopes = params[0], slopes[0]
     rates = model.rates(params)
     known = np.flatnonzero(model.is_mass_action & (rates > 0))
     per_param = np.zeros((len(rates), len(params)))

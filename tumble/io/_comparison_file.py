@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tumble._errors import TumbleError
 from tumble._parameters import Ref
+from tumble._random_effect import RandomEffect
 from tumble.io._algorithms import make
 from tumble.io._read_run_config import build_config
 from tumble.io._run_config import ExperimentEntry, RunConfig
@@ -154,5 +155,6 @@ def _names_of_measurement(config: RunConfig) -> set[str]:
 
 
 def _references(experiments: tuple[ExperimentEntry, ...]) -> set[str]:
-    values = [v for e in experiments for v in (*e.initial.values(), *e.conditions.values())]
+    given = [v for e in experiments for v in (*e.initial.values(), *e.conditions.values())]
+    values = [x for v in given for x in (v.parts if isinstance(v, RandomEffect) else (v,))]
     return {v.name for v in values if isinstance(v, Ref)} | {v for v in values if type(v) is str}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tumble._parameters import Ref
+from tumble._random_effect import RandomEffect
 from tumble.io._run_folder import to_json
 from tumble.models import ReactionNetwork
 
@@ -99,6 +100,8 @@ def _experiment(experiment: Any) -> dict[str, Any]:
 
 def describe_value(value: Any) -> Any:
     """Return a number as it is, the name of a `Ref`, and anything else as text."""
+    if isinstance(value, RandomEffect):
+        return f"{describe_value(value.median)} exp({describe_value(value.sigma)} ε)"
     if isinstance(value, Ref):
         return value.name if value.index is None else f"{value.name}[{value.index}]"
     return float(value) if isinstance(value, (int, float, np.number)) else str(value)

@@ -8,9 +8,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tumble._errors import ModelError, TumbleError, require_known
+from tumble._errors import ModelError, ParameterError, TumbleError, require_known
 from tumble._observable import Observable
 from tumble._parameters import Parameter, Ref
+from tumble._random_effect import RandomEffect
 from tumble.io._algorithms import as_number, check_name, make
 from tumble.io._cells_entry import CELLS, CellsEntry, read_cells
 from tumble.io._lattice_entry import (
@@ -245,6 +246,8 @@ def _values(
                           owner="`parameters`", error=RunFileError)  # fmt: skip
             known = parameters[value]
             values[name] = Ref(value) if isinstance(known, Parameter) else known
+        elif isinstance(value, Mapping) and key == "conditions":
+            values[name] = _random_effect(Section.read(value, where, ("median", "sigma")))
         elif isinstance(value, Mapping):
             values[name] = make("prior", value, where)
         elif isinstance(value, list):
@@ -252,6 +255,14 @@ def _values(
         else:
             values[name] = number(value, where)
     return values
+
+
+def _random_effect(entry: Section) -> RandomEffect:
+    """Return a parameter that differs from run to run. Raises `RunFileError`."""
+    try:
+        return RandomEffect(as_number(entry.raw("median")), as_number(entry.raw("sigma")))
+    except ParameterError as error:
+        raise RunFileError(f"`{entry.where}`: {error}") from None
 
 
 def _observables(top: Section) -> dict[str, Observable] | None:

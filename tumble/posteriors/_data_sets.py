@@ -98,8 +98,9 @@ class DataSets:
         rows = np.repeat(theta, each, axis=0)
         runs = run_ids(len(rows), first * each)
         initial, _ = binding.sample_initial(rows, stream.child("initial"), runs)
+        effects = binding.sample_effects(stream, runs)
         batch = Batch(
-            np.asarray(binding.model_params(rows), dtype=float), initial,
+            np.asarray(binding.params_given(rows, effects), dtype=float), initial,
             binding.times[:num_times], stream.child("events"), runs, binding.experiment.start,
         )  # fmt: skip
         sample = self.problem.simulator.sample(binding.model, batch, executor=self.executor)

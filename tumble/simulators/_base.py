@@ -75,18 +75,20 @@ class ScoredSample(Sample):
     expected: FloatArray | None = field(default=None, kw_only=True)
 
     def score_along(self, slopes: FloatArray) -> FloatArray:
-        """Return the score [B, T, P] of other parameters, ``slopes`` [Q, P] = ∂ params / ∂ them.
+        """Return the score [B, T, P] of other parameters, by their slopes ∂ params / ∂ them.
 
-        Raises `ParameterError` where it depends on a parameter at zero.
+        ``slopes`` are [B, Q, P], or [1, Q, P] where they are those of all runs. Raises
+        `ParameterError` where the score depends on a parameter at zero.
         """
-        moving = np.any(slopes != 0, axis=1)
+        moving = np.any(slopes != 0, axis=(0, 2))
         score = self.score[..., moving]
         if np.any(np.isnan(score[self.codes == 0])):
             raise ParameterError(
                 "the score is not defined at a zero rate; keep the rate above 0 (a log scale "
                 "does), and probabilities between 0 and 1 (a logit scale does)."
             )
-        return score @ slopes[moving]
+        along = slopes[0] if len(slopes) == 1 else slopes
+        return np.asarray(score @ along[..., moving, :])
 
 
 @dataclass(frozen=True)

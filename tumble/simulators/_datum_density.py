@@ -32,9 +32,9 @@ class DatumDensity:
         names = self.binding.space.names
         return np.flatnonzero([name.split("[")[0] in self.binding.used for name in names])
 
-    def model_params(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the model's parameters [Q] and their Jacobian [Q, U]."""
-        return self._with_jacobian(0, theta)
+    def model_params(self, theta: FloatArray, effects: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the model's parameters [Q] and their Jacobian [Q, U], ``effects`` [E] as drawn."""
+        return self._with_jacobian(0, theta, effects)
 
     def initial_mean(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the mean of the initial state [S] and its Jacobian [S, U]."""
@@ -64,11 +64,13 @@ class DatumDensity:
             value = self._compiled_rows(*(_padded(a) for a in rows))
             return np.asarray(value)[: len(data)]
 
-    def _with_jacobian(self, which: int, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def _with_jacobian(
+        self, which: int, theta: FloatArray, *rest: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
         import jax
 
         with jax.enable_x64(True):
-            value, jacobian = self._compiled[which](theta)
+            value, jacobian = self._compiled[which](theta, *rest)
             return np.asarray(value), np.asarray(jacobian)
 
     @cached_property
@@ -94,7 +96,7 @@ class DatumDensity:
             return jit_equations(both)
 
         return (
-            with_jacobian(binding.model_params),
+            with_jacobian(binding.params_given),
             with_jacobian(binding.initial_mean),
             with_jacobian(self._log_prob),
         )

@@ -166,12 +166,19 @@ class FiniteStateProjection(SupportsLikelihood):
             )
 
     def likelihood(self, problem: Any) -> StateLikelihood:
-        """Return the log likelihood of a problem's series or snapshots. Raises `DataError`."""
+        """Return the log likelihood of a problem's series or snapshots.
+
+        Raises `DataError` for averages, and `CapabilityError` where parameters differ from run to
+        run in series, or more than one of them in snapshots.
+        """
         if problem.kind == "mean":
             raise DataError(
                 "the finite-state likelihood needs time series or snapshots, but the data are of "
                 "kind 'mean'; use objectives.MomentMatching()."
             )
+        for binding in problem.bindings:
+            if problem.kind != "snapshots" or len(binding.effects) > 1:
+                binding.require_single()
         return StateLikelihood(self, problem)
 
 

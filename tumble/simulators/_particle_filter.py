@@ -65,6 +65,8 @@ class ParticleFilter:
                 f"the particle filter needs time series, but the data are of kind "
                 f"{problem.kind!r}; use objectives.MomentMatching()."
             )
+        for binding in problem.bindings:
+            binding.require_single()
         return ParticleLikelihood(self, problem)
 
 
@@ -183,7 +185,7 @@ class ParticleLikelihood:
     ) -> tuple[FloatArray, FloatArray]:
         """Filter the replicates of one experiment side by side, ``num_filters`` times each."""
         binding, size = density.binding, self.method.num_particles
-        params, jacobian = density.model_params(theta)
+        params, jacobian = density.model_params(theta, np.zeros(0))
         data = binding.observed.values
         seen = np.flatnonzero(np.isfinite(data).any(axis=(0, 2)))
         count = num_filters * len(data)

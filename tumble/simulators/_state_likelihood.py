@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tumble._random_effect import integrated
 from tumble._typing import FloatArray
 from tumble.simulators._datum_density import DatumDensity
 from tumble.simulators._forward_filter import log_likelihoods_of_series
@@ -26,6 +27,8 @@ class StateLikelihood:
     with respect to all of θ are carried along: those of the model's parameters, of the noise, of
     the observables and of initial values. A `Ref` that stands for an initial count m is the mixture
     of ⌊m⌋ and ⌊m⌋ + 1 of mean m; at whole m the derivative is that from above.
+
+    Where parameters of the model differ from cell to cell, the law of a cell is the mean over them.
 
     References: Rabiner, Proc. IEEE 77 (1989), doi:10.1109/5.18626 (forward algorithm).
     """
@@ -55,9 +58,16 @@ class StateLikelihood:
 
     def _of_rows(self, density: DatumDensity, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the log likelihood of each series or cell [n], and its derivatives [n, U]."""
-        snapshots = self.problem.kind == "snapshots"
-        of_rows = log_likelihoods_of_cells if snapshots else log_likelihoods_of_series
-        return of_rows(self.method, density, theta, *density.model_params(theta))
+        if self.problem.kind != "snapshots":
+            return log_likelihoods_of_series(
+                self.method, density, theta, *density.model_params(theta, np.zeros(0))
+            )
+
+        def given(*effects: float) -> tuple[FloatArray, FloatArray]:
+            params, jacobian = density.model_params(theta, np.array(effects))
+            return log_likelihoods_of_cells(self.method, density, theta, params, jacobian)
+
+        return integrated(given) if len(density.binding.effects) else given()
 
     @cached_property
     def _densities(self) -> tuple[DatumDensity, ...]:
