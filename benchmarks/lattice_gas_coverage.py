@@ -11,6 +11,7 @@ from _lattice_gas_kernel import movie
 from _lattice_gas_movies import TRUTH
 from _report import Page, arguments, settings
 from _rows import Rows
+from scipy.stats import binom
 
 from tumble.models import FitzHughNagumoLatticeGas, Grid, LatticeGasMovie
 
@@ -47,13 +48,14 @@ def main() -> None:
         kept.get(("coverage", seed), lambda seed=seed: fitted(seed, options.size))
         for seed in range(options.repeats)
     ]
+    low, high = binom.ppf([0.005, 0.995], len(rows), 0.95)
     page.text(
         f"""{len(rows)} movies of {options.size} × {options.size} sites, 20 frames 500 steps apart
         after a stripe, at the published parameters, by a simulator that shares no code with the
         library; fitted by `LatticeGasMovie` with default errors, by repeats of each transition at
         the parameters found, and two starts. Intervals of 95 % are ± 1.96 standard errors about the
-        logarithm of a parameter; of 200 right ones, 181 to 197 hold the truth in 99 % of such
-        tables. Options: `{settings(options)}`."""
+        logarithm of a parameter; of {len(rows)} right ones, {low:.0f} to {high:.0f} hold the truth
+        in 99 % of such tables. Options: `{settings(options)}`."""
     )
     errors = np.array([row["off"] for row in rows])
     table = []
