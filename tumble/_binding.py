@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tumble._binding_checks import check_data, check_observables
+from tumble._binding_checks import check_columns, check_data, check_observables
 from tumble._errors import CapabilityError, ModelError, ParameterError, require_known
 from tumble._experiment import Experiment, ObservedData, check_initial
 from tumble._expressions import Expression, Name
@@ -46,6 +46,7 @@ class Binding:
     def __post_init__(self) -> None:
         self._check_conditions()
         self._check_initial()
+        check_columns(self)
         varying = {_of_model(n): n for n in (self.model.parameters[e] for e in self.effects)}
         check_observables(self, self._formulas, varying)
         check_data(self)

@@ -11,16 +11,20 @@ from tumble._errors import DataError, ModelError, require_known
 from tumble._expressions import TIME, Expression
 
 
+def check_columns(binding: Any) -> None:
+    """Raise `DataError` unless each column of the data is an observable."""
+    require_known(binding.observed.names, binding.observables, what="`data` has column",
+                  owner="the problem", error=DataError)  # fmt: skip
+
+
 def check_observables(
     binding: Any, formulas: Mapping[str, Expression], varying: Mapping[str, str]
 ) -> None:
-    """Raise `DataError` or `ModelError` unless the observables in the data can be computed.
+    """Raise `ModelError` unless the observables in the data can be computed.
 
     ``formulas``, of these; ``varying``, by what stands for them, the names of parameters that
     differ from run to run.
     """
-    require_known(binding.observed.names, binding.observables, what="`data` has column",
-                  owner="the problem", error=DataError)  # fmt: skip
     numbers = [*binding.space.parameters, *binding.fixed]
     arrays = {k: p.shape for k, p in binding.space.parameters.items() if p.shape}
     for name in binding.observed.names:
