@@ -181,3 +181,11 @@ def test_data_that_do_not_fit(data, message):
 def test_initial_counts_that_no_integer_holds():
     with pytest.raises(ParameterError, match=r"`initial\['X'\]` is 1e\+30"):
         Experiment({"time": [1.0, 2.0], "X": [7, 3]}, {"X": 1e30})
+
+
+def test_lines_of_snapshots_are_cells():
+    """In their order, and NaN where a time has fewer."""
+    table = {"time": [2.0, 1.0, 2.0, 1.0, 2.0], "X": [5, 1, 6, 2, 7]}
+    observed = Experiment(table, {"X": 0}, kind="snapshots").data
+    np.testing.assert_array_equal(observed.times, [1.0, 2.0])
+    np.testing.assert_array_equal(observed.values[..., 0], [[1, 5], [2, 6], [np.nan, 7]])

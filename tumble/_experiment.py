@@ -40,7 +40,8 @@ class Experiment:
 
     - ``data``: an `xarray.DataArray` with dimensions among (replicate, time, observable), as
       `read_data` gives it; or a `pandas.DataFrame` or mapping with a ``time`` column and one
-      column an observable; or a `Trajectory`, whose runs become replicates. NaN is missing.
+      column an observable (of snapshots a line a cell, and as many of a time as there are); or a
+      `Trajectory`, whose runs become replicates. NaN is missing.
     - ``initial``: species → a number, a `Ref` to a parameter, a member of `tumble.priors`
       (drawn anew in each run), or an array with one number a replicate. A `Ref` may take values
       between whole numbers: a run then starts from one of the two neighbours at random, with the
@@ -71,7 +72,8 @@ class Experiment:
             raise DataError("`num_averaged` and kind='mean' go together: give both or neither.")
         if self.num_averaged is not None and self.num_averaged < 1:
             raise DataError(f"`num_averaged` is {self.num_averaged}, expected at least 1.")
-        observed = self.data if isinstance(self.data, ObservedData) else _observed(self.data)
+        known = isinstance(self.data, ObservedData)
+        observed = self.data if known else _observed(self.data, self.kind == "snapshots")
         _check_values(observed, self.start)
         object.__setattr__(self, "data", observed)
         if not np.isfinite(self.start):
@@ -109,7 +111,7 @@ class Experiment:
         )
 
 
-def _observed(data: Any) -> ObservedData:
+def _observed(data: Any, of_cells: bool) -> ObservedData:
     import pandas as pd
     import xarray as xr
 
@@ -127,7 +129,7 @@ def _observed(data: Any) -> ObservedData:
         except ValueError as error:
             raise DataError(f"`data` cannot be made a table: {error}.") from None
     if isinstance(data, pd.DataFrame):
-        return _from_frame(data)
+        return _from_frame(data, of_cells)
     if isinstance(data, xr.DataArray):
         return _from_array(data)
     raise DataError(
@@ -136,7 +138,7 @@ def _observed(data: Any) -> ObservedData:
     )
 
 
-def _from_frame(frame: Any) -> ObservedData:
+def _from_frame(frame: Any, of_cells: bool) -> ObservedData:
     if "time" in frame.columns:
         frame = frame.set_index("time")
     elif frame.index.name != "time":
@@ -148,7 +150,21 @@ def _from_frame(frame: Any) -> ObservedData:
         times = frame.index.to_numpy(dtype=float)
     except (ValueError, TypeError) as error:
         raise DataError(f"`data` holds something that is not a number: {error}.") from None
-    return ObservedData(values[None], times, tuple(map(str, frame.columns)))
+    names = tuple(map(str, frame.columns))
+    if of_cells and np.isfinite(times).all():
+        return ObservedData(*_side_by_side(values, times), names)
+    return ObservedData(values[None], times, names)
+
+
+def _side_by_side(values: FloatArray, times: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return cells [N, T, O] and times [T] of lines [L, O] at ``times`` [L], with repeats."""
+    unique, which, counts = np.unique(times, return_inverse=True, return_counts=True)
+    order = np.argsort(which, kind="stable")
+    place = np.empty(len(times), np.int64)
+    place[order] = np.arange(len(times)) - np.repeat(np.cumsum(counts) - counts, counts)
+    table = np.full((counts.max(initial=0), len(unique), values.shape[1]), np.nan)
+    table[place, which] = values
+    return table, unique
 
 
 def _from_array(array: Any) -> ObservedData:

@@ -42,6 +42,8 @@ def surrogate_of(bound: BoundOutputs) -> Surrogate | None:
         model = binding.model
         if not isinstance(model, ReactionNetwork) or model.variables or model.events:
             return None
+        if len(binding.effects):
+            return None
     return Surrogate(LinearNoise(), bound)
 
 
