@@ -77,9 +77,10 @@ class ScoredSample(Sample):
     def score_along(self, slopes: FloatArray) -> FloatArray:
         """Return the score [B, T, P] of other parameters, by their slopes ∂ params / ∂ them.
 
-        ``slopes`` are [B, Q, P], or [1, Q, P] where they are those of all runs. Raises
+        ``slopes`` are [B, Q, P]; [1, Q, P] or [Q, P] where they are those of all runs. Raises
         `ParameterError` where the score depends on a parameter at zero.
         """
+        slopes = slopes.reshape(-1, *slopes.shape[-2:])
         moving = np.any(slopes != 0, axis=(0, 2))
         score = self.score[..., moving]
         if np.any(np.isnan(score[self.codes == 0])):
