@@ -2,6 +2,7 @@
 
 from tumble.diagnostics._audit import AuditRow, GradientAudit, audit_fit, audit_gradient
 from tumble.diagnostics._calibration import Calibration, check_calibration
+from tumble.diagnostics._next_observation import NextObservation, Offer, next_observation
 from tumble.diagnostics._overlap import dice, jaccard
 from tumble.diagnostics._posterior_predictive import (
     PosteriorPredictive,
@@ -15,6 +16,8 @@ __all__ = [
     "AuditRow",
     "Calibration",
     "GradientAudit",
+    "NextObservation",
+    "Offer",
     "PosteriorPredictive",
     "PredictiveBand",
     "Profile",
@@ -25,6 +28,7 @@ __all__ = [
     "check_calibration",
     "dice",
     "jaccard",
+    "next_observation",
     "posterior_predictive",
     "profile_likelihood",
 ]
