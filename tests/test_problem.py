@@ -355,7 +355,7 @@ SIR = helpers.sir()
         ({"experiments": [Experiment(DATA, {"X": 9}, {"gama": 1.0})]}, ModelError,
          r"`conditions` has 'gama', but the model has gamma\. Did you mean 'gamma'\?"),
         ({"experiments": [Experiment(DATA, {"X": 9}, {"gamma": None})]}, ParameterError,
-         r"`conditions\['gamma'\]` is None, expected a number, a Ref, a name or a function"),
+         r"`conditions\['gamma'\]` is None, expected a number, a Ref, a name, a RandomEffect"),
         ({"experiments": [Experiment(DATA, {"X": 9}, {"gamma": "gama"})]}, ParameterError,
          r"the model needs parameter 'gama', but the problem has gamma\. Did you mean 'gamma'\?"),
         ({"parameters": {}}, ParameterError,
