@@ -121,7 +121,8 @@ def main() -> None:
         Verdicts of `check_calibration`: a way that is right is called otherwise in one of a
         thousand cases. The p-value is the least of all parameters and of the joint test, of which
         there are three or four. Linear noise and particles are for networks. A fit does not know
-        its interval to be other than normal, and knows the prior only through its mode. Seconds are those of an answer. {settings(options)}"""
+        its interval to be other than normal, and knows the prior only through its mode. Seconds are
+        those of an answer. {settings(options)}"""
     )
     kept = Rows(options.rows)
     names = [list(MODELS)[m] for m in options.models]
