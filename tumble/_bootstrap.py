@@ -175,9 +175,21 @@ def simulated_problems(
         if np.any(sample.codes != 0):
             raise SimulationError("runs at the estimate failed, so data cannot be simulated there.")
         data = binding.sample_data(sample.states, theta, branch.child("noise").numpy())
+        if problem.kind == "snapshots":
+            data = _apart(data, branch.child("cells").numpy())
         data = data.reshape(count, replicates, *data.shape[1:])
         per_experiment.append(np.where(np.isfinite(observed), data, np.nan))
     return [problem.with_data([d[i] for d in per_experiment]) for i in range(count)]
+
+
+def _apart(data: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Return runs [n, T, O] whose numbers at each time are shuffled by themselves.
+
+    Of a data set, cells at different times are then of different runs, but for one in as many as
+    there are data sets.
+    """
+    orders = rng.permuted(np.tile(np.arange(len(data))[:, None], (1, data.shape[1])), axis=0)
+    return np.asarray(np.take_along_axis(data, orders[:, :, None], axis=0))
 
 
 def refit_side_by_side(

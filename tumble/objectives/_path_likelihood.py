@@ -73,9 +73,7 @@ class BoundLikelihood:
         each = [self.problem] * len(z) if problems is None else list(problems)
         if isinstance(self.through, LinearNoise):
             return _evaluate_linear_noise(self.through, z, each)
-        own = self._exact
-        likelihoods = [own if p is self.problem else self.through.likelihood(p) for p in each]
-        rows = [_evaluate_exact(m, row, p) for m, row, p in zip(likelihoods, z, each, strict=True)]
+        rows = [_evaluate_exact(self._of(p), row, p) for row, p in zip(z, each, strict=True)]
         values, gradients = (np.array(column) for column in zip(*rows, strict=True))
         return Evaluation(values, gradients, None)
 
@@ -105,9 +103,19 @@ class BoundLikelihood:
         theta = np.asarray(self.problem.space.from_fit(z))
         return -(self._exact.value(theta) + _log_prior(self.problem, theta)[0])
 
-    @cached_property
+    @property
     def _exact(self) -> Any:
-        return self.through.likelihood(self.problem)
+        return self._of(self.problem)
+
+    def _of(self, problem: Problem) -> Any:
+        """Return the likelihood of a problem, made once: it compiles what it evaluates."""
+        if id(problem) not in self._known:
+            self._known[id(problem)] = problem, self.through.likelihood(problem)
+        return self._known[id(problem)][1]
+
+    @cached_property
+    def _known(self) -> dict[int, tuple[Problem, Any]]:
+        return {}
 
 
 def _evaluate_exact(likelihood: Any, z: FloatArray, problem: Problem) -> tuple[float, FloatArray]:
