@@ -228,6 +228,24 @@ def compare(
     run_compare(run, output or [], seed, quiet, json)
 
 
+@app.command("sample-posterior")
+@_guarded
+def sample_posterior(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run file.", show_default=False)],
+    by: Annotated[
+        str, typer.Option("--by", help="The way to sample, such as `adaptive_metropolis`.")
+    ] = "smc_abc",
+    output: Annotated[list[Path] | None, _OUTPUTS] = None,
+    seed: Annotated[int | None, _SEED] = None,
+    quiet: Annotated[bool, _QUIET] = False,
+    json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Draw parameters that may have made the data."""
+    from tumble.cli._sample_posterior_command import run_sample_posterior
+
+    run_sample_posterior(run, by, output or [], seed, quiet, json)
+
+
 @app.command("check-posterior")
 @_guarded
 def check_posterior(

@@ -11,13 +11,16 @@ from tumble._errors import ParameterError
 _PICTURES = (".png", ".svg", ".pdf")
 
 
-def require_writable_kinds(output: list[Path]) -> None:
-    """Raise before hours of work if a file is of a kind that cannot be written."""
+def require_writable_kinds(output: list[Path], *own: str) -> None:
+    """Raise before hours of work if a file is of a kind that cannot be written.
+
+    ``own``, the kinds of files that what is found knows how to save.
+    """
     for file in output:
-        if file.suffix not in (".json", *_PICTURES):
+        if file.suffix not in (".json", *own, *_PICTURES):
             raise ParameterError(
-                f"`--output` is '{file}', expected a name that ends in .json, or for a picture in "
-                f"{', '.join(_PICTURES)}."
+                f"`--output` is '{file}', expected a name that ends in "
+                f"{', '.join((*own, '.json'))}, or for a picture in {', '.join(_PICTURES)}."
             )
 
 
@@ -47,6 +50,8 @@ def tell(
         file.parent.mkdir(parents=True, exist_ok=True)
         if file.suffix == ".json":
             file.write_text(to_json(found.to_dict(), indent=2) + "\n", encoding="utf-8")
+        elif file.suffix not in _PICTURES:
+            found.save(file)
         else:
             _save_picture(draw, found, file)
 

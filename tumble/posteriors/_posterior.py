@@ -18,6 +18,7 @@ from tumble._typing import FloatArray
 from tumble.posteriors._base import AbstractBasis, AbstractPosteriorMethod
 
 _COSTS = {"data_sets": "data sets", "evaluations": "likelihoods"}
+_QUANTILES = (0.025, 0.5, 0.975)
 _FEW = 100  # effective draws, below which quantiles are rough
 
 
@@ -107,6 +108,27 @@ class Posterior:
         simulator = self.problem.simulator.citations if self.stats.get("runs") else ()
         return tuple(dict.fromkeys([*self.method.citations, *simulator]))
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `summary` shows, as plain numbers and words."""
+        shown = dict(zip(self.names, self.theta.T, strict=True)) | self.derived()
+        return {
+            "result": self.result.value,
+            "ok": self.result.ok,
+            "reason": self.reason,
+            "method": type(self.method).__name__,
+            "draws": len(self.theta),
+            "effective_sample_size": self.effective_sample_size,
+            "parameters": {name: self._told(draws) for name, draws in shown.items()},
+            "stats": dict(self.stats),
+            "warnings": list(self.warnings),
+        }
+
+    def _told(self, draws: FloatArray) -> dict[str, Any]:
+        low, middle, high = (weighted_quantile(draws, self.weights, q) for q in _QUANTILES)
+        mean = float(self.weights @ draws)
+        spread = float(np.sqrt(self.weights @ (draws - mean) ** 2))
+        return {"mean": mean, "sd": spread, "median": middle, "interval": [low, high]}
+
     def plot(self, *, seed: int = 0) -> Any:
         """Draw it; see `tumble.plot.posteriors`, which also draws several over each other."""
         return call_late("tumble.plot", "posteriors", self, seed=seed)
@@ -125,10 +147,9 @@ class Posterior:
         shown = dict(zip(self.names, self.theta.T, strict=True)) | self.derived()
         width = max(len(name) for name in shown)
         for name, draws in shown.items():
-            low, middle, high = (
-                weighted_quantile(draws, self.weights, q) for q in (0.025, 0.5, 0.975)
-            )
-            lines.append(f"  {name:<{width}}  {middle:.4g}  [{low:.4g}, {high:.4g}]")
+            told = self._told(draws)
+            low, high = told["interval"]
+            lines.append(f"  {name:<{width}}  {told['median']:.4g}  [{low:.4g}, {high:.4g}]")
         lines.append("  medians, with intervals that hold 95 % of the draws")
         lines.append(
             f"  {type(self.method).__name__}, {len(self.rounds)} rounds · {self.basis.words}"
