@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 from scipy import integrate, stats
+from typer.testing import CliRunner
 
 from tests import helpers
 from tumble import RandomEffect, Ref, _random_effect, fit, sample_posterior
@@ -12,7 +13,10 @@ from tumble._experiment import Experiment
 from tumble._parameters import Parameter
 from tumble._problem import Problem
 from tumble._random import Stream
+from tumble.cli import app
 from tumble.gradients import AlternativePath, CoupledDifference, ScoreFunction
+from tumble.io import load_run_config
+from tumble.io._yaml import RunFileError
 from tumble.models import ReactionNetwork
 from tumble.objectives import MomentMatching, PathLikelihood
 from tumble.posteriors import SMCABC
@@ -148,3 +152,31 @@ def test_a_posterior_by_simulation_finds_median_and_spread():
     for name, truth in (("m", 20.0), ("s", 0.4)):
         low, high = posterior.intervals()[name]
         assert low < truth < high and high / low < 3
+
+
+RUN = """
+model: "0 -> X ; k"
+experiments:
+  - data: {time: [1], X: [9]}
+    initial: {X: 0}
+    kind: snapshots
+    conditions: {k: {median: m, sigma: SIGMA}}
+parameters:
+  m: {lower: 1, upper: 100}
+"""
+
+
+def test_a_run_file_has_them_and_says_what_is_wrong(tmp_path, monkeypatch):
+    monkeypatch.setattr("tumble.cli._setup.prepare_process", lambda: None)
+    path = tmp_path / "run.yaml"
+    path.write_text(RUN.replace("SIGMA", "0.3"))
+    problem = load_run_config(path).problem()
+    assert problem.experiments[0].conditions == {"k": RandomEffect("m", 0.3)}
+    told = CliRunner().invoke(app, ["simulate", str(path), "-p", "m=8", "-o", "x.csv"])
+    assert told.exit_code == 2 and "another number in every run" in told.stderr
+    path.write_text(RUN.replace("SIGMA", "-1"))
+    with pytest.raises(RunFileError, match=r"conditions.k`: `RandomEffect\(sigma=...\)` is -1"):
+        load_run_config(path)
+    path.write_text(RUN.replace("sigma: SIGMA", "sd: 1"))
+    with pytest.raises(RunFileError, match="unknown key 'sd', expected median, sigma"):
+        load_run_config(path)

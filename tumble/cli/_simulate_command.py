@@ -129,9 +129,17 @@ def _simulate(
 
 
 def _number(source: Any, values: Mapping[str, float]) -> float:
+    from tumble._errors import CapabilityError, shown
     from tumble._parameters import Ref
+    from tumble._random_effect import RandomEffect
     from tumble.cli._params import require_all
 
+    if isinstance(source, RandomEffect):
+        raise CapabilityError(
+            f"a condition is another number in every run (median {shown(source.median)}), which "
+            "`tumble simulate` does not draw; replace it by a number, or simulate the problem in "
+            "Python by tumble.posterior_predictive."
+        )
     name = source.name if isinstance(source, Ref) else source
     if not isinstance(name, str):
         return float(name)
