@@ -381,12 +381,25 @@ def _poisson_by_sums(u: FloatArray, mean: FloatArray) -> Any:
 
 
 def _poisson_by_inversion(u: FloatArray, mean: FloatArray) -> Any:
-    """Return the same by the inverse of the incomplete gamma function."""
-    from scipy.special import pdtr, pdtrik
+    """Return the same for large means: from the guess of Cornish and Fisher, by steps of one."""
+    from scipy.special import ndtri, pdtr
 
-    high = np.ceil(pdtrik(u, mean))
-    low = np.maximum(high - 1, 0)
-    return np.where(pdtr(low, mean) >= u, low, high).astype(np.int64)
+    normal = ndtri(u)
+    guess = np.floor(mean + np.sqrt(mean) * normal + (normal**2 - 1) / 6)
+    count = np.atleast_1d(np.maximum(guess, 0.0))
+    shares, means = np.atleast_1d(u, mean)
+    rows = np.nonzero(pdtr(count, means) < shares)
+    while len(rows[0]):
+        count[rows] += 1
+        still = pdtr(count[rows], means[rows]) < shares[rows]
+        rows = tuple(index[still] for index in rows)
+    rows = np.nonzero(count > 0)
+    while len(rows[0]):
+        # What is below a count of 0 is NaN, which is not enough.
+        still = pdtr(count[rows] - 1, means[rows]) >= shares[rows]
+        rows = tuple(index[still] for index in rows)
+        count[rows] -= 1
+    return count.reshape(np.shape(u)).astype(np.int64)
 
 
 def _times(slope: FloatArray, factor: Any, xp: Any) -> Any:
