@@ -7,10 +7,11 @@ from functools import cache
 from typing import Any
 
 from tumble._errors import CapabilityError, ParameterError, require_whole, shown
+from tumble.densities._base import AbstractDensity
 
 
 @dataclass(frozen=True)
-class SplineFlow:
+class SplineFlow(AbstractDensity):
     """A conditional density of many shapes: a masked autoregressive flow of monotone splines.
 
     Definition: points y [P] are standard normal after ``num_layers`` steps that can be undone. In
@@ -38,11 +39,7 @@ class SplineFlow:
             raise ParameterError(f"`interval` is {shown(self.interval)}, expected a number > 0.")
 
     def build(self, size: int, num_given: int, seed: int) -> Any:
-        """Return the density of ``size`` numbers given ``num_given``, before it has learnt.
-
-        It has ``log_prob(y, given)`` and ``sample(key, shape, condition=given)``, in JAX. Raises
-        `CapabilityError` where flowjax is not installed.
-        """
+        """See `AbstractDensity.build`; the package is flowjax."""
         import equinox as eqx
 
         own = eqx.partition(_built(self, size, num_given, seed), eqx.is_array)[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import Any, ClassVar
@@ -21,7 +20,7 @@ from tumble._random import Stream
 from tumble._results import ResultCode
 from tumble._typing import BoolArray, FloatArray
 from tumble._xla import keep_programs
-from tumble.densities import Learner, SplineFlow
+from tumble.densities import Learner, SplineFlow, Squeeze
 from tumble.posteriors._abc import Simulated
 from tumble.posteriors._base import (
     AbstractBasis,
@@ -285,7 +284,7 @@ class TSNPESampler(AbstractSampler):
                 "parameters."
             )
         w, summaries = state.w[inside], state.summaries[inside]
-        squeeze = _squeeze(summaries)
+        squeeze = Squeeze.of(summaries)
         shift, scale = w.mean(0), np.maximum(w.std(0), _FLAT)
         learnt = [
             self._method.learner.learn(
@@ -304,24 +303,6 @@ class TSNPESampler(AbstractSampler):
         )  # fmt: skip
         least = float(np.quantile(own, _CUT))
         return replace(state, density=replace(density, least=least), rounds=(*state.rounds, done))
-
-
-def _squeeze(summaries: FloatArray) -> Callable[[FloatArray], FloatArray]:
-    """Return how to bring summaries [N, K] to a like scale, without long tails.
-
-    By arsinh, about their median and on the scale of their absolute deviations; then standardized.
-    """
-    middle = np.median(summaries, axis=0)
-    away = np.median(np.abs(summaries - middle), axis=0)
-    spread = summaries.std(0)
-    unit = np.where(away > 1e-3 * spread, away, np.where(spread > 0, spread, 1.0))
-    bent = np.arcsinh((summaries - middle) / unit)
-    mean, sd = bent.mean(0), np.maximum(bent.std(0), _FLAT)
-
-    def squeezed(values: FloatArray) -> FloatArray:
-        return np.asarray((np.arcsinh((values - middle) / unit) - mean) / sd)
-
-    return squeezed
 
 
 def _single(values: FloatArray) -> Any:
