@@ -34,10 +34,11 @@ class PosteriorTask:
 
 @dataclass(frozen=True)
 class AbstractState(abc.ABC):
-    """What the next round needs: where the last one has got.
+    """All that the next round needs: where the last one has got.
 
     ``rounds``, what each did; how the sampling ended, ``code`` and ``reason``, while it goes on
-    None.
+    None. Fields hold numbers, arrays, and tuples and dataclasses of these, or None, and are
+    annotated as such: so a state is written to a checkpoint, and read.
     """
 
     rounds: tuple[Any, ...] = ()
@@ -93,7 +94,13 @@ class Draws:
 
 
 class AbstractSampler(abc.ABC):
-    """A way to sample a posterior that has met its problem."""
+    """A way to sample a posterior that has met its problem.
+
+    A round depends on the state that it is given, and on nothing that came before.
+    """
+
+    state_type: ClassVar[type[AbstractState]]
+    """What its states are."""
 
     @abc.abstractmethod
     def init(self) -> Any:
