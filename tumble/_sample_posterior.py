@@ -78,7 +78,7 @@ def sample_posterior(
     sampler = method.bind(task)
     with showing(progress, "sample_posterior") as bar:
         state = _followed(task, sampler, bar, callback, file)
-    return _posterior(task, method, sampler, state)
+    return _posterior(task, method, sampler, state, seed)
 
 
 @dataclass(frozen=True)
@@ -140,6 +140,7 @@ def _posterior(
     method: AbstractPosteriorMethod,
     sampler: AbstractSampler,
     state: AbstractState,
+    seed: int,
 ) -> Posterior:
     draws = sampler.draws(state)
     assert state.code is not None
@@ -152,5 +153,5 @@ def _posterior(
     return Posterior(
         task.problem, method, np.asarray(task.problem.space.from_fit(draws.z)), draws.weights,
         draws.basis, state.rounds, code, reason, spent | state.costs,
-        tuple(f.words for f in found),
+        tuple(f.words for f in found), seed,
     )  # fmt: skip

@@ -6,6 +6,8 @@ import abc
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
+import numpy as np
+
 from tumble._budget import Spending
 from tumble._problem import Problem
 from tumble._random import Stream
@@ -76,9 +78,12 @@ class AbstractBasis(abc.ABC):
     def words(self) -> str:
         """What it is, in a few words."""
 
-    def effective_sample_size(self, weights: FloatArray) -> float:
-        """Return how many independent draws they are worth, by their ``weights`` [N]."""
-        return float(weights.sum() ** 2 / (weights**2).sum())
+    def effective_each(self, weights: FloatArray, size: int) -> FloatArray:
+        """Return how many independent draws they are worth for each of ``size`` parameters, [P].
+
+        By their ``weights`` [N], of which all draws have one.
+        """
+        return np.full(size, weights.sum() ** 2 / (weights**2).sum())
 
 
 @dataclass(frozen=True)
