@@ -15,8 +15,10 @@ from tumble.io._atomic import replacing
 from tumble.io._problem_record import constant_data, observed_data
 from tumble.io._result_file import (
     bounds_columns,
+    load_fit,
     open_tree,
     predictive_group,
+    require_format,
     root_attributes,
     words,
 )
@@ -47,7 +49,14 @@ def load_posterior(path: str | os.PathLike[str]) -> xr.DataTree:
         raise RunFolderError(
             f"'{path}' holds no posterior of tumble, expected a file of `save_posterior`."
         )
+    require_format(tree, path)
     return tree
+
+
+def load_result(path: str | os.PathLike[str]) -> xr.DataTree:
+    """Read what `save_fit` or `save_posterior` wrote, into memory. Raises `RunFolderError`."""
+    tree = open_tree(Path(path), "a fit or a posterior")
+    return load_posterior(path) if "weighted_posterior" in tree.children else load_fit(path)
 
 
 def posterior_tree(

@@ -68,12 +68,17 @@ def load_fit(path: str | os.PathLike[str]) -> xr.DataTree:
     tree = open_tree(path, "a fit")
     if "format" not in tree.attrs or "fit" not in tree.children:
         raise RunFolderError(f"'{path}' holds no fit of tumble, expected a file of `save_fit`.")
+    require_format(tree, path)
+    return tree
+
+
+def require_format(tree: xr.DataTree, path: Path) -> None:
+    """Raise `RunFolderError` for a file of a newer layout."""
     if tree.attrs["format"] > FORMAT:
         raise RunFolderError(
             f"'{path}' was written by tumble {tree.attrs.get('tumble', '?')} in a newer layout; "
             "update tumble to read it."
         )
-    return tree
 
 
 def fit_tree(
