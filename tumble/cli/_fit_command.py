@@ -44,8 +44,9 @@ def run_fit(
     folder = folder_of(run, config.output if output is None else output, overwrite, resume, "fit")
     try:
         with folder:
-            if not resume:
+            if not resume:  # else a seed that is refused would take the place of the right one
                 folder.write_config(config)
+                folder.write_environment(seed=options["seed"], run_file=str(config.path))
             fit = _fit(folder, config, problem, options, silent)
             audited, predictive, notes = _checks(folder, config, fit, options, audit, silent)
             _write(folder, config, fit, options, audited, predictive, notes)
@@ -65,7 +66,6 @@ def _fit(
     from tumble import fit
     from tumble.io import save_fit
 
-    folder.write_environment(seed=options["seed"], run_file=str(config.path))
     names = problem.space.names
 
     def note_step(step: Any) -> None:

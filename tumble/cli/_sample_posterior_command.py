@@ -48,9 +48,9 @@ def run_sample_posterior(
     folder = folder_of(run, path, overwrite, resume, _COMMAND)
     try:
         with folder:
-            if not resume:
+            if not resume:  # else a seed that is refused would take the place of the right one
                 folder.write_config(config)
-            folder.write_environment(seed=seed, run_file=str(config.path), by=by)
+                folder.write_environment(seed=seed, run_file=str(config.path), by=by)
             found = _sampled(folder, config, problem, method, seed, silent)
             _write(folder, config, found)
     except KeyboardInterrupt:

@@ -346,7 +346,8 @@ def _is_run(path: Path) -> bool:
 def _is_barren(path: Path) -> bool:
     with contextlib.suppress(RunFolderError):
         folder = RunFolder(path)
-        gone = not (path / _PREVIOUS).exists() and not folder.result_path.exists()
+        kept = (path / _PREVIOUS, folder.result_path, folder.state_path)
+        gone = not any(part.exists() for part in kept)
         return gone and folder.status.get("state") == "failed" and not folder.metrics
     return False
 
