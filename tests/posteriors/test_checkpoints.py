@@ -21,6 +21,7 @@ from tumble.posteriors import (
     RejectionABC,
     Summary,
     SyntheticLikelihood,
+    _log_likelihoods,
     _smc,
 )
 
@@ -81,6 +82,17 @@ def test_what_was_stopped_goes_on_bitwise_as_if_it_had_not_been(case, tmp_path):
     assert_same(rest, whole)
     unfinished = whole.result in (ResultCode.MAX_STEPS, ResultCode.NOT_MIXED)
     assert options["checkpoint"].exists() == unfinished
+
+
+def test_how_many_particles_are_enough_is_remembered(tmp_path, monkeypatch):
+    monkeypatch.setattr(_log_likelihoods, "_SD", 0.04)
+    method, file = ParticleMCMC(num_draws=100, max_steps=50), tmp_path / "state.npz"
+    whole = tb.sample_posterior(NOISY, method=method, seed=3)
+    with contextlib.suppress(KeyboardInterrupt):
+        tb.sample_posterior(NOISY, method=method, seed=3, callback=until(2, []), checkpoint=file)
+    with np.load(file) as arrays:
+        assert arrays["state/memory/0"] > 200  # with which the filter begins
+    assert_same(tb.sample_posterior(NOISY, method=method, seed=3, checkpoint=file), whole)
 
 
 def test_what_was_amid_a_round_is_made_again(tmp_path, monkeypatch):
