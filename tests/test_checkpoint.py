@@ -1,5 +1,8 @@
 """A fit that was stopped goes on bitwise as if it had not been."""
 
+from dataclasses import dataclass
+from typing import NamedTuple
+
 import numpy as np
 import optax
 import pytest
@@ -7,6 +10,8 @@ import pytest
 import tumble as tb
 from tests import helpers
 from tumble import ResultCode, TumbleError
+from tumble._checkpoint import load_state, save_state
+from tumble._typing import FloatArray
 from tumble.gradients import ScoreFunction
 
 
@@ -81,3 +86,49 @@ def test_a_damaged_checkpoint_is_named(content, tmp_path):
     file.write_bytes(content)
     with pytest.raises(TumbleError, match=r"state.npz' cannot be read .*delete it to begin anew"):
         tb.fit(problem_of("series"), start={"k": 4.0, "gamma": 3.0}, checkpoint=file)
+
+
+# -- states by their type --------------------------------------------------------------------------
+
+
+class Pair(NamedTuple):
+    left: FloatArray
+    right: "Leaf | None"
+
+
+@dataclass(frozen=True)
+class Leaf:
+    number: int
+    name: str = ""
+    is_ripe: bool = False
+
+
+@dataclass(frozen=True)
+class Tree:
+    leaves: tuple[Leaf, ...]
+    pairs: tuple[Pair, ...]
+    height: float | None
+    fallen: tuple[Leaf, ...] | None = None
+    table: FloatArray | None = None
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        Tree((), (), None),
+        Tree((Leaf(1, "α/β", True), Leaf(2)), (Pair(np.arange(3.0), None),), 0.1, ()),
+        Tree((Leaf(2**62),), (Pair(np.empty((0, 2)), Leaf(-1)),) * 12, -np.inf, (Leaf(0),) * 3,
+             np.array([[np.nan, 1e-300]], np.float32)),
+    ],
+    ids=["bare", "some", "more"],
+)  # fmt: skip
+def test_a_state_is_restored_by_the_annotations_of_its_type(tree, tmp_path):
+    file = tmp_path / "state.npz"
+    save_state(file, {"state": tree, "spent": (3, 0.5)}, "mine")
+    parts = load_state(file, {"state": Tree, "spent": (0, 0.0)}, "mine")
+    assert repr(parts) == repr({"state": tree, "spent": (3, 0.5)})
+    assert [type(leaf.is_ripe) for leaf in parts["state"].leaves] == [bool] * len(tree.leaves)
+    if tree.table is not None:
+        assert parts["state"].table.dtype == np.float32
+    with pytest.raises(TumbleError, match="belongs to another run"):
+        load_state(file, {"state": Tree}, "yours")

@@ -299,6 +299,7 @@ def goes_on(path, tumble, num_steps):
 
     assert_refused(tumble("fit", "run.yaml"), "already holds a run", "--resume")
     assert_refused(tumble("fit", "out", "--resume", "--overwrite"), "exclude each other")
+    assert_refused(tumble("fit", "out", "--resume", "--seed", "9"), "belongs to another run")
     config = path / "out" / "config.yaml"
     limit = f"fit: {{max_steps: {num_steps + 3}, "
     config.write_text(config.read_text().replace("fit: {", limit))

@@ -4,16 +4,37 @@ from __future__ import annotations
 
 import os
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from tumble._errors import TumbleError
+from tumble._errors import ParameterError, TumbleError, shown
 
 _SEPARATOR = "/"
+# What reading a damaged file may raise, of NumPy, of zip archives, and of what is made of arrays.
+_DAMAGE = (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, MemoryError,
+           zipfile.BadZipFile, zlib.error)  # fmt: skip
+
+
+def require_checkpoint(checkpoint: Any) -> Path | None:
+    """Return the path of a checkpoint, None for None; raises `ParameterError` if it cannot be."""
+    if checkpoint is None:
+        return None
+    if not isinstance(checkpoint, (str, os.PathLike)):
+        raise ParameterError(f"`checkpoint` is {shown(checkpoint)}, expected the path of a file.")
+    path = Path(checkpoint)
+    if path.is_dir():
+        raise ParameterError(f"`checkpoint` is '{path}', a folder, expected the path of a file.")
+    if not path.parent.is_dir():
+        raise ParameterError(
+            f"`checkpoint` is '{path}', but there is no folder '{path.parent}'; make it first."
+        )
+    return path
 
 
 def save_state(path: Path, parts: Mapping[str, Any], fingerprint: str) -> None:
@@ -37,7 +58,10 @@ def save_state(path: Path, parts: Mapping[str, Any], fingerprint: str) -> None:
 def load_state(path: Path, like: Mapping[str, Any], fingerprint: str) -> dict[str, Any] | None:
     """Return the parts written to ``path``, or None where there is no such file.
 
-    ``like`` gives each part's structure: numbers and arrays of any shape stand for what was saved.
+    ``like`` gives each part's structure. It may be one of its kind, of which numbers and arrays of
+    any shape stand for what was saved; or its type, whose annotations are followed: tuples are then
+    as long as they were, and what may be ``None`` is so where it was. Nothing in the file says what
+    is made of it, so that one from elsewhere can do no more than hold other numbers.
     Raises `TumbleError` for a file that is damaged or belongs to another run.
     """
     if not path.exists():
@@ -52,41 +76,75 @@ def load_state(path: Path, like: Mapping[str, Any], fingerprint: str) -> dict[st
                     f"options have changed; {advice}."
                 )
             return {name: _restore(part, name, arrays) for name, part in like.items()}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         if isinstance(error, TumbleError):
             raise
-        raise TumbleError(f"checkpoint '{path}' cannot be read ({error}); {advice}.") from None
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise TumbleError(f"checkpoint '{path}' cannot be read ({reason}); {advice}.") from None
+
+
+# -- an example to a file ------------------------------------------------------------------------
 
 
 def _flatten(part: Any, name: str, arrays: dict[str, Any]) -> None:
-    for key, child in _children(part):
-        _flatten(child, f"{name}{_SEPARATOR}{key}", arrays)
-    if part is not None and not _is_branch(part):
-        arrays[name] = np.asarray(part)
+    """Add what is in a part, each under its path; of what has parts, how many; of None, nothing."""
+    if part is None:
+        return
+    children = _children(part)
+    arrays[name] = np.array(len(children)) if _is_branch(part) else np.asarray(part)
+    for key, child in children:
+        _flatten(child, _path(name, key), arrays)
 
 
-def _restore(like: Any, name: str, arrays: Any) -> Any:
-    if like is None:
-        return None
-    if not _is_branch(like):
-        value = arrays[name]
-        return type(like)(value) if isinstance(like, (int, float, str)) else value
-    restored = {
-        key: _restore(child, f"{name}{_SEPARATOR}{key}", arrays) for key, child in _children(like)
-    }
-    if is_dataclass(like) and not isinstance(like, type):
-        return replace(like, **restored)
-    values = list(restored.values())
-    return type(like)(*values) if hasattr(like, "_fields") else type(like)(values)
+def _children(part: Any) -> list[tuple[str, Any]]:
+    if hasattr(part, "_fields"):  # a named tuple
+        return list(zip(part._fields, part, strict=True))
+    if isinstance(part, (tuple, list)):
+        return [(str(i), child) for i, child in enumerate(part)]
+    if _is_branch(part):
+        return [(f.name, getattr(part, f.name)) for f in fields(part)]
+    return []
 
 
 def _is_branch(part: Any) -> bool:
     return isinstance(part, (tuple, list)) or (is_dataclass(part) and not isinstance(part, type))
 
 
-def _children(part: Any) -> list[tuple[str, Any]]:
-    if isinstance(part, (tuple, list)):
-        return [(str(i), child) for i, child in enumerate(part)]
-    if is_dataclass(part) and not isinstance(part, type):
-        return [(f.name, getattr(part, f.name)) for f in fields(part)]
-    return []
+def _path(name: str, key: Any) -> str:
+    return f"{name}{_SEPARATOR}{key}"
+
+
+# -- a file to what was in it --------------------------------------------------------------------
+
+
+def _restore(like: Any, name: str, arrays: Any) -> Any:
+    if isinstance(like, type) or get_origin(like) is not None:
+        return _restore_typed(like, name, arrays)
+    if like is None:
+        return None
+    if not _is_branch(like):
+        value = arrays[name]
+        return type(like)(value) if isinstance(like, (int, float, str)) else value
+    restored = {key: _restore(child, _path(name, key), arrays) for key, child in _children(like)}
+    if is_dataclass(like) and not isinstance(like, type):
+        return replace(like, **restored)
+    values = list(restored.values())
+    return type(like)(*values) if hasattr(like, "_fields") else type(like)(values)
+
+
+def _restore_typed(kind: Any, name: str, arrays: Any) -> Any:
+    """Return what was saved as ``name``, of a type as annotations have it."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        (known,) = (one for one in inner if one is not NoneType)
+        return _restore_typed(known, name, arrays) if name in arrays else None
+    if origin is np.ndarray:
+        return arrays[name]
+    if origin is tuple and inner[1:] == (...,):
+        count = range(int(arrays[name]))
+        return tuple(_restore_typed(inner[0], _path(name, i), arrays) for i in count)
+    if kind in (bool, int, float, str):
+        return kind(arrays[name])
+    names = [f.name for f in fields(kind)] if is_dataclass(kind) else kind._fields
+    hints = get_type_hints(kind)
+    return kind(**{key: _restore_typed(hints[key], _path(name, key), arrays) for key in names})

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tumble._budget import Budget, Spending
+from tumble._checkpoint import require_checkpoint
 from tumble._errors import (
     CapabilityError,
     ParameterError,
@@ -121,7 +121,7 @@ def fit(
     """
     require_problem(problem, objective)
     _check_numbers(tolerance, max_steps, num_starts, warm_start)
-    _check_surroundings(budget, callback, checkpoint)
+    _check_surroundings(budget, callback)
     if problem.space.size == 0:
         raise ParameterError("`parameters` holds no Parameter, so there is nothing to fit.")
     objective = default_objective(problem) if objective is None else objective
@@ -140,7 +140,7 @@ def fit(
         spending=Spending(budget),
         executor=executor,
         callback=callback,
-        checkpoint=None if checkpoint is None else Path(checkpoint),
+        checkpoint=require_checkpoint(checkpoint),
         warnings=_warnings(objective, bound, gradient),
     )
     with showing(progress, "fit") as bar:
@@ -159,13 +159,11 @@ def _check_numbers(tolerance: Any, max_steps: Any, num_starts: Any, warm_start: 
     require_flag("warm_start", warm_start)
 
 
-def _check_surroundings(budget: Any, callback: Any, checkpoint: Any) -> None:
+def _check_surroundings(budget: Any, callback: Any) -> None:
     if budget is not None:
         require_member("budget", budget, Budget, "a Budget such as Budget(simulations=1e5)")
     if callback is not None and not callable(callback):
         raise ParameterError(f"`callback` is {shown(callback)}, expected a function of a FitStep.")
-    if checkpoint is not None and not isinstance(checkpoint, (str, PathLike)):
-        raise ParameterError(f"`checkpoint` is {shown(checkpoint)}, expected the path of a file.")
 
 
 def _warnings(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -137,11 +136,5 @@ class FitRun:
 
     def _fingerprint(self) -> str:
         """Return what a checkpoint must share with this run to be taken up by it."""
-        digest = blake2b(repr(self.problem.structure).encode(), digest_size=16)
-        for experiment in self.problem.experiments:
-            digest.update(experiment.data.values.tobytes())
         options = (self.objective, self.gradient, type(self.optimizer).__name__, self.tolerance)
-        digest.update(repr(options).encode())
-        digest.update(repr(self.stream).encode())
-        digest.update(np.ascontiguousarray(self.starts).tobytes())
-        return digest.hexdigest()
+        return self.problem.fingerprint(*options, self.stream, self.starts.tolist())

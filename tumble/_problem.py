@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from hashlib import blake2b
 from numbers import Real
 from typing import Any
 
@@ -28,6 +30,8 @@ from tumble._random import Stream, run_ids
 from tumble._typing import FloatArray, JaxArray, Params
 from tumble.models import ReactionNetwork
 from tumble.simulators import AbstractSimulator, Batch, Sample, default_simulator
+
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # in the repr of a function, of this process alone
 
 
 @dataclass(frozen=True, repr=False)
@@ -146,6 +150,18 @@ class Problem:
         names = (self.model.species, self.model.parameters)
         fixed = tuple(self.fixed.items())
         return (self.model.to_text(), names, experiments, repr(self.observables), unknowns, fixed)
+
+    def fingerprint(self, *options: Any) -> str:
+        """Return a short text that another problem, other data or ``options`` would not have.
+
+        Functions and objects are known by their name and what they show of themselves.
+        """
+        digest = blake2b(digest_size=16)
+        for part in (self.structure, self.simulator, *options):
+            digest.update(_ADDRESS.sub("", repr(part)).encode())
+        for experiment in self.experiments:
+            digest.update(experiment.data.values.tobytes())
+        return digest.hexdigest()
 
     def derived_values(self, theta: JaxArray, xp: Any = np) -> dict[str, Any]:
         """Return the derived quantities at θ [P]."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tumble._budget import Budget, Spending
+from tumble._checkpoint import load_state, require_checkpoint, save_state
 from tumble._errors import ParameterError, require_member, shown
 from tumble._problem import Problem
 from tumble._progress import showing
@@ -33,6 +36,7 @@ def sample_posterior(
     executor: Any = None,
     progress: Any = None,
     callback: Callable[[Any], None] | None = None,
+    checkpoint: str | Path | None = None,
 ) -> Posterior:
     """Return draws of the parameters given the data.
 
@@ -46,7 +50,10 @@ def sample_posterior(
     - ``method``: how it is sampled, a member of `tumble.posteriors`. Default `SMCABC()`.
     - ``seed``; ``budget``, of which simulations are runs of the simulator; ``executor``;
       ``progress`` (``True``, ``False``, ``None``: a bar on a terminal); ``callback``, called with
-      what each round did (`Generation` or `ChainRound`).
+      what each round did (`Generation`, `ChainRound` or `LearningRound`).
+    - ``checkpoint``: a file to which the state is written after each round, and from which the same
+      call goes on if it was stopped, beginning with a ``callback`` of the round before; the result
+      is bitwise that of one never stopped. With a larger budget, one that was spent goes on, too.
 
     Guarantee: that of ``method``.
 
@@ -67,10 +74,38 @@ def sample_posterior(
         raise ParameterError(f"`callback` is {shown(callback)}, expected a function or None.")
     stream = Stream.from_seed(seed).child("posterior")
     task = PosteriorTask(problem, stream, Spending(budget), executor)
+    file = _Checkpoint(require_checkpoint(checkpoint), problem.fingerprint(method, stream))
     sampler = method.bind(task)
     with showing(progress, "sample_posterior") as bar:
-        state = _followed(task, sampler, bar, callback)
-    return _posterior(task, method, sampler, state)
+        state = _followed(task, sampler, bar, callback, file)
+    return _posterior(task, method, sampler, state, seed)
+
+
+@dataclass(frozen=True)
+class _Checkpoint:
+    """Where the state is kept, if anywhere, and whose it is. Final."""
+
+    path: Path | None
+    fingerprint: str
+
+    def save(self, state: AbstractState, spending: Spending) -> None:
+        if self.path is not None:
+            spent = (spending.simulations, spending.seconds)
+            save_state(self.path, {"state": state, "spent": spent}, self.fingerprint)
+
+    def taken_up(self, sampler: AbstractSampler, spending: Spending) -> AbstractState | None:
+        """Return the state that was kept, None where there is none, and charge what it has cost."""
+        like = {"state": sampler.state_type, "spent": (0, 0.0)}
+        parts = None if self.path is None else load_state(self.path, like, self.fingerprint)
+        if parts is None:
+            return None
+        spending.resume(*parts["spent"])
+        state: AbstractState = parts["state"]
+        return state
+
+    def discard(self) -> None:
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
 
 
 def _followed(
@@ -78,11 +113,13 @@ def _followed(
     sampler: AbstractSampler,
     bar: Any,
     callback: Callable[[Any], None] | None,
+    file: _Checkpoint,
 ) -> AbstractState:
-    """Return the last state."""
-    state = sampler.init()
+    """Return the last state; the file keeps the one before it, unless it ended well."""
+    state = file.taken_up(sampler, task.spending) or sampler.init()
     try:
         while state.code is None:
+            file.save(state, task.spending)
             if callback is not None and state.rounds:
                 callback(state.rounds[-1])
             bar.update(sampler.progress(state), state.news)
@@ -93,6 +130,8 @@ def _followed(
         if not state.has_draws:
             raise
         return state.ended(ResultCode.INTERRUPTED, "stopped by hand after the last whole round")
+    if state.code.ok:
+        file.discard()
     return state
 
 
@@ -101,6 +140,7 @@ def _posterior(
     method: AbstractPosteriorMethod,
     sampler: AbstractSampler,
     state: AbstractState,
+    seed: int,
 ) -> Posterior:
     draws = sampler.draws(state)
     assert state.code is not None
@@ -113,5 +153,5 @@ def _posterior(
     return Posterior(
         task.problem, method, np.asarray(task.problem.space.from_fit(draws.z)), draws.weights,
         draws.basis, state.rounds, code, reason, spent | state.costs,
-        tuple(f.words for f in found),
+        tuple(f.words for f in found), seed,
     )  # fmt: skip

@@ -9,6 +9,19 @@ from tumble._parameters import Parameter, Ref
 from tumble._problem import Problem
 from tumble._results import ResultCode
 from tumble.models import ReactionNetwork
+from tumble.posteriors import (
+    SMCABC,
+    TSNPE,
+    AdaptiveMetropolis,
+    AllData,
+    ChainRound,
+    Chains,
+    Generation,
+    LearningRound,
+    LearntDensity,
+    NearDataSets,
+    Posterior,
+)
 
 IN_BED = [3, 8, 26, 76, 225, 298, 258, 233, 189, 128, 68, 29, 14, 4]
 
@@ -81,6 +94,40 @@ def make_fit(problem=None, *, result=ResultCode.CONVERGED, warnings=(), noise=0.
         stats={"seconds": 5.8, "runs": 0.0, "steps": 12.0},
         uncertainty="observed information",
     )
+
+
+def make_posterior(kind, problem=None, *, result=ResultCode.SUCCESS, warnings=(), num_draws=400):
+    """Return draws about the estimate of `make_fit`, as a way of this kind would have made them."""
+    problem = make_problem() if problem is None else problem
+    rng = np.random.default_rng(0)
+    space = problem.space
+    z = (space.lower + space.upper) / 2 + 0.1 * rng.standard_normal((4, num_draws // 4, space.size))
+    draws, even = z.reshape(num_draws, -1), np.full(num_draws, 1 / num_draws)
+    theta = np.asarray(space.from_fit(draws))
+    near = NearDataSets(AllData(), theta, even, rng.random(num_draws))
+    method, basis, rounds, stats = {
+        "near": (
+            SMCABC(), near,
+            [Generation(np.inf, 400, 1.0, 400.0)]
+            + [Generation(9.0 * 0.7**k, 500 * (k + 1), 0.8**k, 321.0) for k in range(14)],
+            {"data_sets": 53_000.0, "failed": 7.0, "runs": 53_200.0},
+        ),
+        "chains": (
+            AdaptiveMetropolis(), Chains(z),
+            [ChainRound(50, 0.31, True), ChainRound(50, 0.27, False, 1.04),
+             ChainRound(50, 0.26, False, 1.004)],
+            {"evaluations": 4321.0},
+        ),
+        "learnt": (
+            TSNPE(), LearntDensity(AllData()),
+            [LearningRound(500, 500, 2.5, 480, 1.0), LearningRound(500, 800, 1.25, 700, 0.123)],
+            {"data_sets": 1000.0, "failed": 0.0, "runs": 1200.0},
+        ),
+    }[kind]  # fmt: skip
+    return Posterior(
+        problem, method, theta, even, basis, tuple(rounds), result, "the reason why it ended",
+        stats | {"seconds": 65.0}, tuple(warnings), seed=2**63 + 1,
+    )  # fmt: skip
 
 
 def make_predictive(problem=None):

@@ -23,7 +23,7 @@ def test_a_file_holds_the_posterior(posterior, tmp_path):
     tree = load_posterior(path)
     assert set(tree.children) == {
         "posterior", "observed_data", "constant_data", "weighted_posterior",
-        "unadjusted_posterior", "rounds",
+        "unadjusted_posterior", "estimates", "rounds",
     }  # fmt: skip
     weighted = tree["weighted_posterior"]
     np.testing.assert_array_equal(weighted["gamma"].values, posterior.theta[:, 1])

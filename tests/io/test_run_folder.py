@@ -9,6 +9,7 @@ import pytest
 from tests.io.hand_made import make_fit
 from tumble._errors import RunFolderError
 from tumble.io import RunFolder, replacing
+from tumble.posteriors import ChainRound
 
 STEPS = make_fit().history
 NAMES = ("beta", "gamma", "I0")
@@ -189,3 +190,34 @@ def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunFolderError, match="cannot make the run folder"):
         RunFolder.create(tmp_path / "file" / "r")
+
+
+def test_rounds_are_kept_once_whoever_tells_them_again(tmp_path):
+    rounds = [
+        ChainRound(50, 0.3, True),
+        ChainRound(50, 0.3, True),
+        ChainRound(60, 0.25, False, 1.0),
+    ]
+    folder = RunFolder.create(tmp_path / "r", command="sample-posterior")
+    for done in rounds[:2]:
+        folder.append_round(done)
+    folder.finish("interrupted")
+    # The state was kept before the round was told, or after it.
+    for told in (rounds[1:], rounds[2:]):
+        again = RunFolder.resume(folder.path, command="sample-posterior")
+        for done in told:
+            again.append_round(done)
+        again.finish("interrupted")
+    assert [m["step"] for m in folder.metrics] == [1, 2, 3]
+    assert [m["r_hat"] for m in folder.metrics] == [None, None, 1.0]
+
+
+def test_a_run_goes_on_by_the_command_that_began_it(tmp_path):
+    folder = RunFolder.create(tmp_path / "r", command="sample-posterior")
+    folder.finish("interrupted")
+    assert RunFolder.open(folder.path).command == "sample-posterior"
+    with pytest.raises(RunFolderError, match=r"go on with `tumble sample-posterior .* --resume`"):
+        RunFolder.resume(folder.path)
+    again = RunFolder.resume(folder.path, command="sample-posterior")
+    again.finish("complete")
+    assert RunFolder.open(folder.path).command == "sample-posterior"

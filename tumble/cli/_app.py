@@ -231,19 +231,38 @@ def compare(
 @app.command("sample-posterior")
 @_guarded
 def sample_posterior(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run file.", show_default=False)],
+    run: Annotated[Path, _RUN_TO_FIT],
     by: Annotated[
-        str, typer.Option("--by", help="The way to sample, such as `adaptive_metropolis`.")
-    ] = "smc_abc",
+        str | None,
+        typer.Option(
+            "--by",
+            help="The way to sample, such as `adaptive_metropolis`; default: `smc_abc`.",
+            show_default=False,
+        ),
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--folder",
+            help="The run folder; default: that of the run file, with `-` and the way to sample.",
+            show_default=False,
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the run that the folder holds.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run that the folder holds.")
+    ] = False,
     output: Annotated[list[Path] | None, _OUTPUTS] = None,
     seed: Annotated[int | None, _SEED] = None,
     quiet: Annotated[bool, _QUIET] = False,
     json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """Draw parameters that may have made the data."""
+    """Draw parameters that may have made the data; leaves a folder with them and a report."""
     from tumble.cli._sample_posterior_command import run_sample_posterior
 
-    run_sample_posterior(run, by, output or [], seed, quiet, json)
+    run_sample_posterior(run, by, folder, overwrite, resume, output or [], seed, quiet, json)
 
 
 @app.command("check-posterior")

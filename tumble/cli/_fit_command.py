@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from tumble._errors import ParameterError, TumbleError
 
 if TYPE_CHECKING:
@@ -26,12 +24,13 @@ def run_fit(
 ) -> None:
     """Fit, check, write, print."""
     from tumble.cli._movie_command import run_movie_fit
+    from tumble.cli._resuming import folder_of, interrupted, read_run
     from tumble.cli._setup import prepare_process
     from tumble.cli._terminal import noting, show_fit
 
     prepare_process()
     silent = quiet or json
-    config = _read(run, resume)
+    config = read_run(run, resume)
     if config.structure is not None:
         raise ParameterError(
             f"'{run}' has a section `structure`, so its reactions are candidates to choose among, "
@@ -42,47 +41,23 @@ def run_fit(
         return
     problem = config.problem(say=noting(silent))
     options = config.fit_options | ({} if seed is None else {"seed": seed})
-    folder = _folder(config, run, output, overwrite, resume)
+    folder = folder_of(run, config.output if output is None else output, overwrite, resume, "fit")
     try:
         with folder:
-            if not resume:
+            if not resume:  # else a seed that is refused would take the place of the right one
                 folder.write_config(config)
+                folder.write_environment(seed=options["seed"], run_file=str(config.path))
             fit = _fit(folder, config, problem, options, silent)
             audited, predictive, notes = _checks(folder, config, fit, options, audit, silent)
             _write(folder, config, fit, options, audited, predictive, notes)
     except KeyboardInterrupt:
-        raise _interrupted(folder) from None
+        raise interrupted(folder) from None
     if json:
         _print_json(fit, config, audited, predictive, notes, folder)
     elif not quiet:
         show_fit(fit, config.title, audited, predictive, notes, folder.report_path)
     if fit.result.name == "INTERRUPTED":
-        raise _interrupted(folder)
-
-
-def _read(run: Path, resume: bool) -> RunConfig:
-    """Read a run file; with ``resume``, it may be the one in the folder of a run."""
-    from dataclasses import replace
-
-    from tumble.io import RunFolder, load_run_config
-
-    if not (resume and run.is_dir()):
-        return load_run_config(run)
-    folder = RunFolder.open(run)
-    config = folder.config()
-    seed = folder.environment.get("seed", config.fit.seed)
-    return replace(config, fit=replace(config.fit, seed=int(seed)))
-
-
-def _folder(
-    config: RunConfig, run: Path, output: Path | None, overwrite: bool, resume: bool
-) -> RunFolder:
-    from tumble.io import RunFolder
-
-    if resume and overwrite:
-        raise ParameterError("`--resume` and `--overwrite` exclude each other; give one of them.")
-    path = run if run.is_dir() else config.output if output is None else output
-    return RunFolder.resume(path) if resume else RunFolder.create(path, overwrite=overwrite)
+        raise interrupted(folder)
 
 
 def _fit(
@@ -91,7 +66,6 @@ def _fit(
     from tumble import fit
     from tumble.io import save_fit
 
-    folder.write_environment(seed=options["seed"], run_file=str(config.path))
     names = problem.space.names
 
     def note_step(step: Any) -> None:
@@ -169,17 +143,6 @@ def _write(
 def _settings(options: dict[str, Any]) -> dict[str, Any]:
     plain = {k: v for k, v in options.items() if isinstance(v, (int, float, str))}
     return plain | {k: str(options[k]) for k in ("budget", "start") if k in options}
-
-
-def _interrupted(folder: RunFolder) -> typer.Exit:
-    import sys
-
-    print(
-        f"interrupted; what was computed is in {folder.path}, and `tumble fit {folder.path} "
-        "--resume` goes on",
-        file=sys.stderr,
-    )
-    return typer.Exit(130)
 
 
 def _print_json(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,20 +32,25 @@ def tell(
     *,
     quiet: bool,
     json: bool,
+    places: Mapping[str, str] | None = None,
 ) -> None:
     """Print what was found, then write it; so a full disk takes nothing away.
 
     ``draw`` returns the figure of it. With ``json``, what is printed is JSON, and nothing else.
+    ``places``, name → path, are where more of it is.
     """
     from tumble.cli._terminal import make_console
     from tumble.io import to_json
 
     if json:
-        print(to_json({"title": title, **found.to_dict()}, indent=2), flush=True)
+        content = {"title": title, **found.to_dict(), **(places or {})}
+        print(to_json(content, indent=2), flush=True)
     elif not quiet:
         console = make_console()
         console.print(f"\n{title}", style="bold", markup=False)
         console.print(found.summary(), markup=False)
+        for name, place in (places or {}).items():
+            console.print(f"  {name}: {place}", markup=False)
     for file in output:
         file.parent.mkdir(parents=True, exist_ok=True)
         if file.suffix == ".json":

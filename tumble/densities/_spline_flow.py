@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
+import numpy as np
+
 from tumble._errors import CapabilityError, ParameterError, require_whole, shown
+from tumble._typing import FloatArray
 from tumble.densities._base import AbstractDensity
 
 
@@ -44,15 +47,49 @@ class SplineFlow(AbstractDensity):
 
         own = eqx.partition(_built(self, size, num_given, seed), eqx.is_array)[0]
         # What is no array has to be the same for all, else each would be compiled for itself.
-        return eqx.combine(own, _rest(self, size, num_given))
+        return eqx.combine(own, _rest(self, size, num_given)[1])
+
+    def learnt(self, size: int, num_given: int, density: Any) -> LearntFlow:
+        """Return what a density that was built with these arguments has learnt."""
+        import equinox as eqx
+        import jax
+
+        numbers = jax.tree.leaves(eqx.filter(density, eqx.is_array))
+        return LearntFlow(self, size, num_given, tuple(np.asarray(each) for each in numbers))
+
+
+@dataclass(frozen=True)
+class LearntFlow:
+    """A `SplineFlow` of ``size`` numbers given ``num_given``, and the ``numbers`` it has learnt.
+
+    Settings and arrays are all there is to it, so that it can be written to a file. Final.
+    """
+
+    flow: SplineFlow
+    size: int
+    num_given: int
+    numbers: tuple[FloatArray, ...]
+
+    @cached_property
+    def density(self) -> Any:
+        """The density, as `SplineFlow.build` returns it."""
+        import equinox as eqx
+        import jax
+        import jax.numpy as jnp
+
+        shape, rest = _rest(self.flow, self.size, self.num_given)
+        own = jax.tree.unflatten(shape, [jnp.asarray(each) for each in self.numbers])
+        return eqx.combine(own, rest)
 
 
 @cache
-def _rest(flow: SplineFlow, size: int, num_given: int) -> Any:
-    """Return what a flow is made of, but for its numbers."""
+def _rest(flow: SplineFlow, size: int, num_given: int) -> tuple[Any, Any]:
+    """Return what a flow is made of but for its numbers: how these are arranged, and the others."""
     import equinox as eqx
+    import jax
 
-    return eqx.partition(_built(flow, size, num_given, 0), eqx.is_array)[1]
+    own, rest = eqx.partition(_built(flow, size, num_given, 0), eqx.is_array)
+    return jax.tree.structure(own), rest
 
 
 def _built(flow: SplineFlow, size: int, num_given: int, seed: int) -> Any:

@@ -11,7 +11,12 @@ if TYPE_CHECKING:
     from tumble.io._comparison_file import ComparisonConfig, load_comparison
     from tumble.io._images import read_images, read_masks
     from tumble.io._lattice_movie import lattice_movie
-    from tumble.io._posterior_file import load_posterior, posterior_tree, save_posterior
+    from tumble.io._posterior_file import (
+        load_posterior,
+        load_result,
+        posterior_tree,
+        save_posterior,
+    )
     from tumble.io._read_run_config import load_run_config
     from tumble.io._restore_fit import restore_fit
     from tumble.io._result_file import fit_tree, load_fit, save_fit
@@ -33,6 +38,7 @@ _HOMES = {
     "load_comparison": "_comparison_file",
     "load_fit": "_result_file",
     "load_posterior": "_posterior_file",
+    "load_result": "_posterior_file",
     "load_run_config": "_read_run_config",
     "posterior_tree": "_posterior_file",
     "read_data": "_tables",
@@ -59,6 +65,7 @@ __all__ = [
     "load_comparison",
     "load_fit",
     "load_posterior",
+    "load_result",
     "load_run_config",
     "posterior_tree",
     "read_data",

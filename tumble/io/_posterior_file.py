@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,15 @@ import numpy as np
 from tumble._errors import RunFolderError
 from tumble.io._atomic import replacing
 from tumble.io._problem_record import constant_data, observed_data
-from tumble.io._result_file import open_tree, root_attributes
+from tumble.io._result_file import (
+    bounds_columns,
+    load_fit,
+    open_tree,
+    predictive_group,
+    require_format,
+    root_attributes,
+    words,
+)
 from tumble.io._run_folder import to_json
 from tumble.posteriors import Chains, NearDataSets, Posterior
 
@@ -20,14 +29,15 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-def save_posterior(posterior: Posterior, path: str | os.PathLike[str]) -> Path:
+def save_posterior(posterior: Posterior | xr.DataTree, path: str | os.PathLike[str]) -> Path:
     """Write a posterior to a netCDF file, completely or not at all, and return its path.
 
     See `posterior_tree` for the groups. Raises `RunFolderError` when the file cannot be written.
     """
     path = Path(path)
+    tree = posterior_tree(posterior)
     with replacing(path) as temporary:
-        posterior_tree(posterior).to_netcdf(temporary, engine="h5netcdf")
+        tree.to_netcdf(temporary, engine="h5netcdf")
     return path
 
 
@@ -39,18 +49,36 @@ def load_posterior(path: str | os.PathLike[str]) -> xr.DataTree:
         raise RunFolderError(
             f"'{path}' holds no posterior of tumble, expected a file of `save_posterior`."
         )
+    require_format(tree, path)
     return tree
 
 
-def posterior_tree(posterior: Posterior) -> xr.DataTree:
+def load_result(path: str | os.PathLike[str]) -> xr.DataTree:
+    """Read what `save_fit` or `save_posterior` wrote, into memory. Raises `RunFolderError`."""
+    tree = open_tree(Path(path), "a fit or a posterior")
+    return load_posterior(path) if "weighted_posterior" in tree.children else load_fit(path)
+
+
+def posterior_tree(
+    posterior: Posterior | xr.DataTree, *, predictive: Any = None, title: str = "",
+    settings: Mapping[str, Any] | None = None,
+) -> xr.DataTree:  # fmt: skip
     """Return a posterior as an `xarray.DataTree`.
 
-    Groups, of which ArviZ knows the first three:
+    Arguments: ``posterior``, and with it ``predictive`` (a `PosteriorPredictive`), a ``title``, and
+    ``settings``, name → value, that a report should show. A tree that is given instead of a
+    posterior is returned with what is new replaced.
+
+    Groups, of which ArviZ knows the first four:
 
     - ``posterior``: *even* draws, one variable a parameter with dimensions (chain, draw, …): the
       chains as they are, or as many as there are weighted ones, drawn from these.
     - ``observed_data``: one variable an observable, dimensions (replicate, time).
     - ``constant_data``: the model, initial states and known parameters.
+    - ``posterior_predictive``: quantiles of simulated data, dimensions (quantile, time); with
+      ``predictive``.
+    - ``estimates``: medians, means, intervals and effective draws of each parameter and derived
+      quantity, beside bounds and priors.
     - ``weighted_posterior``: the draws as they are, with their ``weight``, dimension (particle, …),
       and, where data sets were compared, the ``distance`` of theirs; its attributes say how they
       were made.
@@ -59,14 +87,34 @@ def posterior_tree(posterior: Posterior) -> xr.DataTree:
     """
     import xarray as xr
 
+    tree = posterior.copy() if isinstance(posterior, xr.DataTree) else _tree(posterior)
+    if title:
+        tree.attrs["title"] = title
+    if settings is not None:
+        tree.attrs["settings"] = to_json(dict(settings))
+    if predictive is not None:
+        tree["posterior_predictive"] = xr.DataTree(predictive_group(predictive))
+    return tree
+
+
+def _tree(posterior: Posterior) -> xr.DataTree:
+    import xarray as xr
+
     basis = posterior.basis
     weighted = _draws(posterior, posterior.theta, ("particle",)).assign(
         weight=("particle", posterior.weights)
     )
     attributes = {
         "method": str(posterior.method),
+        "basis": basis.words,
+        "seed": str(posterior.seed),  # it may be larger than any number that netCDF has
         "result": posterior.result.value,
+        "ok": int(posterior.result.ok),
         "reason": posterior.reason,
+        "advice": posterior.result.advice,
+        "warnings": to_json(list(posterior.cautions)),
+        "citations": to_json(list(posterior.citations())),
+        "effective_sample_size": posterior.effective_sample_size,
         "stats": to_json(dict(posterior.stats)),
     }
     groups = {"/": xr.Dataset(attrs=root_attributes())}
@@ -82,9 +130,31 @@ def posterior_tree(posterior: Posterior) -> xr.DataTree:
     groups["/posterior"] = _draws(posterior, even, ("chain", "draw"))
     groups["/observed_data"] = observed_data(posterior.problem)
     groups["/constant_data"] = constant_data(posterior.problem)
+    groups["/estimates"] = _estimates(posterior)
     groups["/weighted_posterior"] = weighted.assign_attrs(attributes)
     groups["/rounds"] = _rounds(posterior)
     return xr.DataTree.from_dict(groups)
+
+
+def _estimates(posterior: Posterior) -> xr.Dataset:
+    """Return what is said of each parameter, and of each derived quantity."""
+    import xarray as xr
+
+    space, told = posterior.problem.space, posterior.estimates()
+    data: dict[str, Any] = {}
+    for dim, prefix, names in (
+        ("parameter", "", space.names), ("derived", "derived_", tuple(posterior.problem.derived)),
+    ):  # fmt: skip
+        for column in ("median", "mean", "sd"):
+            data[prefix + column] = dim, np.array([told[n][column] for n in names])
+        for side, column in enumerate(("interval_low", "interval_high")):
+            data[prefix + column] = dim, np.array([told[n]["interval"][side] for n in names])
+    data |= bounds_columns(space, np.asarray(space.to_fit(data["median"][1])))
+    data["effective_sample_size"] = "parameter", posterior.effective_sample_sizes
+    data["scale"] = "parameter", words(space.scales)
+    data["formula"] = "derived", words(posterior.problem.derived.values())
+    coords = {"parameter": words(space.names), "derived": words(posterior.problem.derived)}
+    return xr.Dataset(data, coords)
 
 
 def _rounds(posterior: Posterior) -> xr.Dataset:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from tumble._fit_result import Estimate, FitResult
+    from tumble._parameters import ParameterSpace
 
 FORMAT = 1
 """Version of the layout, in the attribute ``format`` of the root."""
@@ -67,12 +68,17 @@ def load_fit(path: str | os.PathLike[str]) -> xr.DataTree:
     tree = open_tree(path, "a fit")
     if "format" not in tree.attrs or "fit" not in tree.children:
         raise RunFolderError(f"'{path}' holds no fit of tumble, expected a file of `save_fit`.")
+    require_format(tree, path)
+    return tree
+
+
+def require_format(tree: xr.DataTree, path: Path) -> None:
+    """Raise `RunFolderError` for a file of a newer layout."""
     if tree.attrs["format"] > FORMAT:
         raise RunFolderError(
             f"'{path}' was written by tumble {tree.attrs.get('tumble', '?')} in a newer layout; "
             "update tumble to read it."
         )
-    return tree
 
 
 def fit_tree(
@@ -117,7 +123,7 @@ def fit_tree(
     if settings is not None:
         tree.attrs["settings"] = to_json(dict(settings))
     if predictive is not None:
-        tree["posterior_predictive"] = xr.DataTree(_predictive_group(predictive))
+        tree["posterior_predictive"] = xr.DataTree(predictive_group(predictive))
     if audit is not None:
         tree["audit"] = xr.DataTree(_audit_group(audit))
     if movie is not None:
@@ -144,14 +150,11 @@ def _fit_group(fit: FitResult) -> xr.Dataset:
     space, derived = fit.problem.space, fit.derived
     data: dict[str, Any] = _estimate_columns("parameter", fit.estimates)
     data |= _estimate_columns("derived", derived, "derived_")
-    data["formula"] = "derived", _words(fit.problem.derived[e.name] for e in derived)
-    data["lower_bound"] = "parameter", np.asarray(space.from_fit(space.lower))
-    data["upper_bound"] = "parameter", np.asarray(space.from_fit(space.upper))
-    data["position"] = "parameter", (fit.fit_scale - space.lower) / (space.upper - space.lower)
-    data["prior"] = "parameter", _words(_priors(fit))
+    data["formula"] = "derived", words(fit.problem.derived[e.name] for e in derived)
+    data |= bounds_columns(space, fit.fit_scale)
     data["covariance"] = ("parameter", "parameter_"), np.asarray(fit.covariance, dtype=float)
     data["start_loss"] = "start", np.asarray(fit.starts, dtype=float)
-    coords = {"parameter": _words(space.names), "derived": _words(e.name for e in derived)}
+    coords = {"parameter": words(space.names), "derived": words(e.name for e in derived)}
     attributes = {
         "loss": float(fit.loss),
         "loss_name": fit.objective.loss_name,
@@ -179,16 +182,22 @@ def _estimate_columns(
         f"{prefix}interval_low": (dim, _numbers(e.interval[0] for e in estimates)),
         f"{prefix}interval_high": (dim, _numbers(e.interval[1] for e in estimates)),
         f"{prefix}at_bound": (dim, np.array([e.at_bound for e in estimates], dtype=bool)),
-        f"{prefix}scale": (dim, _words(e.scale for e in estimates)),
+        f"{prefix}scale": (dim, words(e.scale for e in estimates)),
     }
 
 
-def _priors(fit: FitResult) -> list[str]:
-    texts: list[str] = []
-    for parameter in fit.problem.space.parameters.values():
+def bounds_columns(space: ParameterSpace, z: np.ndarray) -> dict[str, Any]:
+    """Return bounds and priors of each parameter, and where between the bounds z [P] lies."""
+    priors: list[str] = []
+    for parameter in space.parameters.values():
         text = "" if parameter.prior is None else str(parameter.prior)
-        texts += [text] * int(np.prod(parameter.shape, dtype=int))
-    return texts
+        priors += [text] * int(np.prod(parameter.shape, dtype=int))
+    return {
+        "lower_bound": ("parameter", np.asarray(space.from_fit(space.lower))),
+        "upper_bound": ("parameter", np.asarray(space.from_fit(space.upper))),
+        "position": ("parameter", (z - space.lower) / (space.upper - space.lower)),
+        "prior": ("parameter", words(priors)),
+    }
 
 
 def _history_group(fit: FitResult) -> xr.Dataset:
@@ -203,7 +212,7 @@ def _history_group(fit: FitResult) -> xr.Dataset:
             "noise_norm": ("step", _numbers(s.noise_norm for s in steps)),
             "num_runs": ("step", _numbers(s.num_runs for s in steps)),
             "seconds": ("step", _numbers(s.seconds for s in steps)),
-            "phase": ("step", _words(s.phase for s in steps)),
+            "phase": ("step", words(s.phase for s in steps)),
             "params": (
                 ("step", "parameter"),
                 np.array([s.params for s in steps], dtype=float).reshape(len(steps), size),
@@ -211,12 +220,13 @@ def _history_group(fit: FitResult) -> xr.Dataset:
         },
         {
             "step": np.array([s.step for s in steps], dtype=np.int64),
-            "parameter": _words(fit.problem.space.names),
+            "parameter": words(fit.problem.space.names),
         },
     )
 
 
-def _predictive_group(predictive: Any) -> xr.Dataset:
+def predictive_group(predictive: Any) -> xr.Dataset:
+    """Return quantiles of simulated data, one variable an observable."""
     import xarray as xr
 
     data: dict[str, Any] = {}
@@ -250,10 +260,10 @@ def _audit_group(audit: Any) -> xr.Dataset:
     import xarray as xr
 
     rows = audit.rows
-    words = ("estimator", "parameter", "verdict")
+    texts = ("estimator", "parameter", "verdict")
     numbers = ("estimate", "standard_error", "reference", "reference_error", "margin",
                "runs_needed", "work_variance")  # fmt: skip
-    data: dict[str, Any] = {n: ("row", _words(getattr(r, n) for r in rows)) for n in words}
+    data: dict[str, Any] = {n: ("row", words(getattr(r, n) for r in rows)) for n in texts}
     data |= {n: ("row", _numbers(getattr(r, n) for r in rows)) for n in numbers}
     attributes = {
         "reference": str(audit.reference),
@@ -274,5 +284,6 @@ def _numbers(values: Any) -> np.ndarray:
     return np.array([float(v) for v in values], dtype=float)
 
 
-def _words(values: Any) -> np.ndarray:
+def words(values: Any) -> np.ndarray:
+    """Return texts as an array."""
     return np.array([str(v) for v in values], dtype="U")

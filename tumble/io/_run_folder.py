@@ -8,7 +8,7 @@ import math
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,11 +29,11 @@ _PARTS = ("config.yaml", "inputs", "metrics.jsonl", "checkpoint", "result.nc", "
 
 @dataclass
 class RunFolder:
-    """A folder that holds one run. Final.
+    """A folder that holds one run, of the ``command`` that began it. Final.
 
     It holds ``config.yaml`` (the run file, as it was), ``inputs/`` (copies of the data),
-    ``metrics.jsonl`` (one line a step), ``checkpoint/`` (the best parameters so far, and the state
-    from which the fit can go on),
+    ``metrics.jsonl`` (one line a step or round), ``checkpoint/`` (the best parameters so far of a
+    fit, and the state from which the run can go on),
     ``result.nc``, ``report.html``, ``env.json`` (versions, platform, command, seed), of a learnt
     structure also ``structure.json``, ``network.txt`` and ``network.xml``, and
     ``status.json`` (``running``, ``complete``, ``interrupted`` or ``failed``). Files are written
@@ -47,14 +47,18 @@ class RunFolder:
     """
 
     path: Path
+    command: str = "fit"
     _metrics: Any = field(default=None, repr=False)
     _last_step: int = field(default=0, repr=False)
     _next_checkpoint: float = field(default=0.0, repr=False)
+    _resumed_line: str = field(default="", repr=False)
 
     # -- beginning and end -------------------------------------------------------------------------
 
     @classmethod
-    def create(cls, path: str | os.PathLike[str], *, overwrite: bool = False) -> RunFolder:
+    def create(
+        cls, path: str | os.PathLike[str], *, overwrite: bool = False, command: str = "fit"
+    ) -> RunFolder:
         """Make a folder for a new run.
 
         A folder that holds a run is refused unless ``overwrite``; then the old run is moved to
@@ -80,7 +84,7 @@ class RunFolder:
                     f"'{path}' is not empty and holds no run; choose another folder, so that none "
                     "of its files is lost."
                 )
-            folder = cls(path)
+            folder = cls(path, command)
             folder._metrics = open(path / "metrics.jsonl", "w", encoding="utf-8")  # noqa: SIM115
             _lock(folder._metrics)
             folder._write_status("running")
@@ -88,9 +92,14 @@ class RunFolder:
         return folder
 
     @classmethod
-    def resume(cls, path: str | os.PathLike[str]) -> RunFolder:
+    def resume(cls, path: str | os.PathLike[str], *, command: str = "fit") -> RunFolder:
         """Open the folder of a run that was stopped, to go on with it. Raises `RunFolderError`."""
         folder = cls.open(path)
+        if folder.command != command:
+            raise RunFolderError(
+                f"the run in '{path}' is one of `tumble {folder.command}`, not of `tumble "
+                f"{command}`; go on with `tumble {folder.command} {path} --resume`."
+            )
         with explaining(folder.path, "go on in"):
             _refuse_if_running(folder.path)
             if folder.status.get("state") == "complete":
@@ -98,7 +107,9 @@ class RunFolder:
                     f"the run in '{path}' is complete; there is nothing to go on with."
                 )
             steps = folder.metrics  # without a last line that was cut off
-            write_text(folder.path / "metrics.jsonl", "".join(to_json(s) + "\n" for s in steps))
+            lines = [to_json(s) for s in steps]
+            write_text(folder.path / "metrics.jsonl", "".join(f"{line}\n" for line in lines))
+            folder._resumed_line = lines[-1] if lines else ""
             folder._metrics = open(folder.path / "metrics.jsonl", "a", encoding="utf-8")  # noqa: SIM115
             _lock(folder._metrics)
             folder._last_step = int(steps[-1]["step"]) if steps else 0
@@ -115,7 +126,10 @@ class RunFolder:
             raise RunFolderError(
                 f"'{path}' is not the folder of a run: it has no {_STATUS}; `tumble fit` makes one."
             )
-        return cls(path)
+        folder = cls(path)
+        with contextlib.suppress(RunFolderError):  # damaged, as who reads the status will be told
+            folder.command = str(folder.status.get("command", folder.command))
+        return folder
 
     def __enter__(self) -> RunFolder:
         return self
@@ -191,12 +205,27 @@ class RunFolder:
             "seconds": step.seconds,
             "params": params,
         }
-        with explaining(self.path / "metrics.jsonl"):
-            self._metrics.write(to_json(line) + "\n")
-            self._metrics.flush()
+        self._append(to_json(line))
         if step.seconds >= self._next_checkpoint:
             self._next_checkpoint = step.seconds + 1.0
             self.write_checkpoint(params, step.step)
+
+    def append_round(self, done: Any) -> None:
+        """Add what one round of a sampler did, a dataclass of numbers, to the metrics.
+
+        A run that goes on begins by telling the round before again: that is not there twice.
+        """
+        if self._resumed_line == _round_line(self._last_step, done):
+            self._resumed_line = ""
+            return
+        self._resumed_line = ""
+        self._last_step += 1
+        self._append(_round_line(self._last_step, done))
+
+    def _append(self, line: str) -> None:
+        with explaining(self.path / "metrics.jsonl"):
+            self._metrics.write(line + "\n")
+            self._metrics.flush()
 
     def write_checkpoint(self, params: Mapping[str, Any], step: int) -> None:
         """Write the best parameters so far, as ``fit.start`` of a run file takes them."""
@@ -204,7 +233,8 @@ class RunFolder:
 
     def _write_status(self, state: str, message: str = "") -> None:
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        status = {"program": "tumble", "state": state, "message": message, "process": os.getpid()}
+        status = {"program": "tumble", "command": self.command, "state": state,
+                  "message": message, "process": os.getpid()}  # fmt: skip
         started = now
         with contextlib.suppress(RunFolderError):
             started = self.status.get("started", now) if state != "running" else now
@@ -255,7 +285,7 @@ class RunFolder:
 
     @property
     def state_path(self) -> Path:
-        """Where `fit` keeps the state from which it can go on."""
+        """Where `fit` and `sample_posterior` keep the state from which they can go on."""
         return self.path / "checkpoint" / "state.npz"
 
     def config(self) -> RunConfig:
@@ -272,7 +302,7 @@ class RunFolder:
         message = f" ({status['message']})" if status.get("message") else ""
         raise RunFolderError(
             f"the run in '{self.path}' has no result: it is {status.get('state')}{message} after "
-            f"{len(self.metrics)} steps; go on with `tumble fit {self.path} --resume`."
+            f"{len(self.metrics)} steps; go on with `tumble {self.command} {self.path} --resume`."
         )
 
     def _read_json(self, name: str) -> dict[str, Any]:
@@ -301,6 +331,10 @@ def _finite(content: Any) -> Any:
     return value if math.isfinite(value) else None
 
 
+def _round_line(number: int, done: Any) -> str:
+    return to_json({"step": number, **asdict(done)})
+
+
 # -- the state of a folder -----------------------------------------------------------------------
 
 
@@ -312,7 +346,8 @@ def _is_run(path: Path) -> bool:
 def _is_barren(path: Path) -> bool:
     with contextlib.suppress(RunFolderError):
         folder = RunFolder(path)
-        gone = not (path / _PREVIOUS).exists() and not folder.result_path.exists()
+        kept = (path / _PREVIOUS, folder.result_path, folder.state_path)
+        gone = not any(part.exists() for part in kept)
         return gone and folder.status.get("state") == "failed" and not folder.metrics
     return False
 

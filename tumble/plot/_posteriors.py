@@ -9,6 +9,7 @@ from scipy import stats
 
 from tumble._errors import ParameterError, require_member
 from tumble._fit_result import FitResult
+from tumble._parameters import ParameterSpace
 from tumble._typing import FloatArray
 from tumble.plot._style import BLUE, GRAY, GREEN, ORANGE, ink, quiet
 from tumble.posteriors import Posterior
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 _COLORS = (BLUE, ORANGE, GREEN, "#cc79a7", "#e69f00", GRAY)
 _DRAWS, _GRID = 4000, 60
 _LEVELS = (0.5, 0.95)  # of the draws, inside the lines
-_MOST = 8  # parameters that are drawn
+MOST_DRAWN = 8  # parameters
 _SURE = 1e-3  # share of calibrated answers that leave the band
 
 
@@ -35,35 +36,49 @@ def posteriors(answers: Any, *, seed: int = 0) -> Any:
 
     named = _named(answers)
     space = next(iter(named.values())).problem.space
-    names = space.names[:_MOST]
-    draws = {name: _drawn(answer, space, seed)[:, :_MOST] for name, answer in named.items()}
-    size = len(names)
-    width = 1.2 + 2.1 * size if size > 1 else 4.5
+    names = space.names[:MOST_DRAWN]
+    draws = {name: _drawn(answer, space, seed) for name, answer in named.items()}
     figure, axes = plt.subplots(
-        size, size, figsize=(width, width if size > 1 else 3.2), squeeze=False, layout="constrained"
-    )
-    ranges = [_range([z[:, p] for z in draws.values()]) for p in range(size)]
+        len(names), len(names), figsize=corner_size(len(names)), squeeze=False,
+        layout="constrained",
+    )  # fmt: skip
+    draw_corner(axes, list(draws.values()), space)
+    if len(named) > 1:
+        handles = [
+            plt.Line2D([], [], color=_COLORS[k % len(_COLORS)], label=name, linewidth=2)
+            for k, name in enumerate(named)
+        ]
+        place: Any = {"loc": "upper right"} if len(names) > 1 else {"loc": "outside upper center"}
+        figure.legend(handles=handles, frameon=False, **place)
+    return axes
+
+
+def corner_size(size: int) -> tuple[float, float]:
+    """Return width and height of a figure of this many parameters, in inches."""
+    width = 1.2 + 2.1 * size
+    return (width, width) if size > 1 else (4.5, 3.2)
+
+
+def draw_corner(axes: Any, draws: list[FloatArray], space: ParameterSpace) -> None:
+    """Draw sets of even draws [N, P] on the fit scale on axes [P, P]: see `posteriors`.
+
+    Of a ``space`` of more parameters they are the first.
+    """
+    size = len(axes)
+    ranges = [_range([z[:, p] for z in draws]) for p in range(size)]
     for row in range(size):
         for column in range(size):
             ax = axes[row, column]
             if column > row:
                 ax.set_axis_off()
                 continue
-            for k, z in enumerate(draws.values()):
+            for k, z in enumerate(draws):
                 color = _COLORS[k % len(_COLORS)]
                 if row == column:
                     _marginal(ax, z[:, row], ranges[row], color)
                 else:
                     _pair(ax, z[:, column], z[:, row], ranges[column], ranges[row], color)
-            _label(ax, row, column, names, space, ranges)
-    if len(named) > 1:
-        handles = [
-            plt.Line2D([], [], color=_COLORS[k % len(_COLORS)], label=name, linewidth=2)
-            for k, name in enumerate(named)
-        ]
-        place: Any = {"loc": "upper right"} if size > 1 else {"loc": "outside upper center"}
-        figure.legend(handles=handles, frameon=False, **place)
-    return axes
+            _label(ax, row, column, space.names[:size], space, ranges)
 
 
 def ranks(calibration: Calibration, *, ax: Any = None) -> Any:

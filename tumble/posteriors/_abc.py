@@ -96,22 +96,11 @@ class NearDataSets(AbstractBasis):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ABCState(AbstractState):
-    """Where a comparison has got.
+class AbstractSimulatedState(AbstractState):
+    """Where a way that simulates data sets has got: ``num_simulated``, ``num_failed`` of them."""
 
-    ``particles``; ``scale`` [K] of summaries; ``num_simulated`` data sets so far; ``num_failed`` of
-    them.
-    """
-
-    particles: Particles
-    scale: FloatArray
     num_simulated: int = 0
     num_failed: int = 0
-
-    @property
-    def has_draws(self) -> bool:
-        """See `AbstractState.has_draws`."""
-        return bool(self.rounds)
 
     @property
     def costs(self) -> dict[str, float]:
@@ -122,6 +111,20 @@ class ABCState(AbstractState):
     def news(self) -> str:
         """See `AbstractState.news`."""
         return f"{self.num_simulated:,} data sets"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ABCState(AbstractSimulatedState):
+    """Where a comparison has got: ``particles``; ``scale`` [K] of summaries."""
+
+    rounds: tuple[Generation, ...] = ()
+    particles: Particles
+    scale: FloatArray
+
+    @property
+    def has_draws(self) -> bool:
+        """See `AbstractState.has_draws`."""
+        return bool(self.rounds)
 
 
 class Simulated:
@@ -177,6 +180,8 @@ class AbstractABC(AbstractPosteriorMethod):
 
 class AbstractABCSampler(AbstractSampler):
     """A way that compares data sets, and its problem."""
+
+    state_type = ABCState
 
     def __init__(self, method: AbstractABC, task: PosteriorTask) -> None:
         self.task, self.simulated = task, Simulated(task, method.summary)

@@ -116,6 +116,17 @@ class NearEnough(AbstractLogLikelihood):
             )
         return Population(z[near], np.zeros(len(near)), len(z))
 
+    @property
+    def memory(self) -> tuple[FloatArray, ...]:
+        """See `AbstractLogLikelihood.memory`: scale, tolerance, the number of the next data set."""
+        return self._scale, np.array(self.tolerance), np.array(self._next)
+
+    @memory.setter
+    def memory(self, value: tuple[FloatArray, ...]) -> None:
+        self._scale, self.tolerance, self._next = value[0], float(value[1]), int(value[2])
+
+    # -- private -----------------------------------------------------
+
     def _summaries(self, z: FloatArray) -> FloatArray:
         """Return the summaries [M, K] of a new data set at each place."""
         self._next += len(z)

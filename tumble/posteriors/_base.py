@@ -6,6 +6,8 @@ import abc
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
+import numpy as np
+
 from tumble._budget import Spending
 from tumble._problem import Problem
 from tumble._random import Stream
@@ -34,10 +36,11 @@ class PosteriorTask:
 
 @dataclass(frozen=True)
 class AbstractState(abc.ABC):
-    """What the next round needs: where the last one has got.
+    """All that the next round needs: where the last one has got.
 
     ``rounds``, what each did; how the sampling ended, ``code`` and ``reason``, while it goes on
-    None.
+    None. Fields hold numbers, arrays, and tuples and dataclasses of these, or None, and are
+    annotated as such: so a state is written to a checkpoint, and read.
     """
 
     rounds: tuple[Any, ...] = ()
@@ -75,9 +78,12 @@ class AbstractBasis(abc.ABC):
     def words(self) -> str:
         """What it is, in a few words."""
 
-    def effective_sample_size(self, weights: FloatArray) -> float:
-        """Return how many independent draws they are worth, by their ``weights`` [N]."""
-        return float(weights.sum() ** 2 / (weights**2).sum())
+    def effective_each(self, weights: FloatArray, size: int) -> FloatArray:
+        """Return how many independent draws they are worth for each of ``size`` parameters, [P].
+
+        By their ``weights`` [N], of which all draws have one.
+        """
+        return np.full(size, weights.sum() ** 2 / (weights**2).sum())
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,13 @@ class Draws:
 
 
 class AbstractSampler(abc.ABC):
-    """A way to sample a posterior that has met its problem."""
+    """A way to sample a posterior that has met its problem.
+
+    A round depends on the state that it is given, and on nothing that came before.
+    """
+
+    state_type: ClassVar[type[AbstractState]]
+    """What its states are."""
 
     @abc.abstractmethod
     def init(self) -> Any:

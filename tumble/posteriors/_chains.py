@@ -43,9 +43,9 @@ class Chains(AbstractBasis):
         """See `AbstractBasis.words`."""
         return f"{len(self.z)} chains, largest R-hat {self.r_hats.max():.3f}"
 
-    def effective_sample_size(self, weights: FloatArray) -> float:
-        """See `AbstractBasis.effective_sample_size`: the least of any parameter."""
-        return float(self.effective_sample_sizes.min())
+    def effective_each(self, weights: FloatArray, size: int) -> FloatArray:
+        """See `AbstractBasis.effective_each`: of chains, whose draws depend on each other."""
+        return self.effective_sample_sizes
 
     @cached_property
     def r_hats(self) -> FloatArray:

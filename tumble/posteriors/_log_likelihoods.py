@@ -41,6 +41,15 @@ class AbstractLogLikelihood(abc.ABC):
         """
         return 0
 
+    @property
+    @abc.abstractmethod
+    def memory(self) -> tuple[FloatArray, ...]:
+        """What the next call of ``values`` depends on besides its arguments."""
+
+    @memory.setter
+    @abc.abstractmethod
+    def memory(self, value: tuple[FloatArray, ...]) -> None: ...
+
 
 class ComputedLikelihood(AbstractLogLikelihood):
     """That of a simulator that computes it (`SupportsLikelihood`). Final."""
@@ -57,6 +66,15 @@ class ComputedLikelihood(AbstractLogLikelihood):
         with np.errstate(invalid="ignore"):
             found = -self._bound.values(z) - self._prior.log_natural(z)
         return np.where(np.isnan(found), -np.inf, found)
+
+    @property
+    def memory(self) -> tuple[FloatArray, ...]:
+        """See `AbstractLogLikelihood.memory`: nothing."""
+        return ()
+
+    @memory.setter
+    def memory(self, value: tuple[FloatArray, ...]) -> None:
+        assert not value
 
 
 class FilteredLikelihood(AbstractLogLikelihood):
@@ -99,6 +117,18 @@ class FilteredLikelihood(AbstractLogLikelihood):
             more = np.clip((spread / _SD) ** 2, 1.5, _GROWTH)
             self._use(min(int(more * self.num_particles), _MOST))
         raise AssertionError
+
+    @property
+    def memory(self) -> tuple[FloatArray, ...]:
+        """See `AbstractLogLikelihood.memory`: how many particles there are."""
+        return (np.array(self.num_particles),)
+
+    @memory.setter
+    def memory(self, value: tuple[FloatArray, ...]) -> None:
+        if int(value[0]) != self.num_particles:
+            self._use(int(value[0]))
+
+    # -- private -----------------------------------------------------
 
     def _use(self, num_particles: int) -> None:
         self.num_particles = num_particles

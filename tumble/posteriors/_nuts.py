@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -65,18 +65,29 @@ class NUTS(AbstractChains):
         return NUTSSampler(self, task)
 
 
+class Tuned(NamedTuple):
+    """What the warm-up has found, named as blackjax does."""
+
+    step_size: FloatArray
+    inverse_mass_matrix: FloatArray
+
+
 @dataclass(frozen=True, kw_only=True)
 class NUTSState(AbstractWalkState):
-    """Where chains have got: ``inner``, the state of blackjax for every chain, and ``tuned``, step
-    sizes and masses.
+    """Where chains have got, in coordinates without bounds.
+
+    ``inner``, the state of blackjax for every chain, which before the warm-up is a position [C, P]
+    alone; ``tuned``, step sizes [C] and masses, None before it.
     """
 
-    inner: Any
-    tuned: Any = None
+    inner: tuple[FloatArray, ...]
+    tuned: Tuned | None = None
 
 
 class NUTSSampler(AbstractWalk):
     """`NUTS` of one problem. Final."""
+
+    state_type = NUTSState
 
     def __init__(self, method: NUTS, task: PosteriorTask) -> None:
         super().__init__(method)
@@ -97,7 +108,7 @@ class NUTSSampler(AbstractWalk):
         found = population(self._task, self._guide, _STARTS)
         order = self._task.stream.child("start").numpy().permutation(len(found.z))
         z = found.z[np.resize(order, self._count)]
-        return NUTSState(inner=self._to_free(z), evaluations=found.evaluations)
+        return NUTSState(inner=(self._to_free(z),), evaluations=found.evaluations)
 
     # -- private -----------------------------------------------------
 
@@ -108,11 +119,12 @@ class NUTSSampler(AbstractWalk):
         import jax
 
         with jax.enable_x64(True):
-            inner, tuned, info = self._warm_up(self._keys("warm-up", 0), state.inner)
+            inner, tuned, info = self._warm_up(self._keys("warm-up", 0), *state.inner)
             steps = np.asarray(info.num_integration_steps).sum()
             acceptance = np.asarray(info.acceptance_rate).mean()
+        found = Tuned(**{name: np.asarray(value) for name, value in tuned.items()})
         return replace(
-            state, inner=inner, tuned=tuned, num_steps=_WARM_STEPS,
+            state, inner=_arrays(inner), tuned=found, num_steps=_WARM_STEPS,
             evaluations=state.evaluations + int(steps),
             rounds=(ChainRound(_WARM_STEPS, float(acceptance), True),),
         )  # fmt: skip
@@ -120,17 +132,19 @@ class NUTSSampler(AbstractWalk):
     def _walked(self, state: NUTSState, length: int) -> tuple[NUTSState, FloatArray, float]:
         import jax
 
+        assert state.tuned is not None
         keys = self._keys("walk", state.num_steps, length)
         with jax.enable_x64(True):
-            inner, track, steps = state.inner, [], 0
+            inner, tuned = self._blackjax.mcmc.hmc.HMCState(*state.inner), state.tuned._asdict()
+            track, steps = [], 0
             acceptance = np.empty((length, self._count))
             for i in range(length):
-                inner, info = self._move(keys[i], inner, state.tuned)
+                inner, info = self._move(keys[i], inner, tuned)
                 track.append(np.asarray(inner.position))
                 acceptance[i] = np.asarray(info.acceptance_rate)
                 steps += int(np.asarray(info.num_integration_steps).sum())
         state = replace(
-            state, inner=inner, num_steps=state.num_steps + length,
+            state, inner=_arrays(inner), num_steps=state.num_steps + length,
             evaluations=state.evaluations + steps,
         )  # fmt: skip
         return state, self._from_free(np.stack(track, axis=1)), float(acceptance.mean())
@@ -214,3 +228,7 @@ class NUTSSampler(AbstractWalk):
     def _from_free(self, u: FloatArray) -> FloatArray:
         space = self._task.problem.space
         return np.asarray(space.lower + (space.upper - space.lower) / (1 + np.exp(-u)))
+
+
+def _arrays(inner: Any) -> tuple[FloatArray, ...]:
+    return tuple(np.asarray(part) for part in inner)

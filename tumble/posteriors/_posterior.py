@@ -35,6 +35,7 @@ class Posterior:
     - ``rounds``: one `Generation`, `ChainRound` or `LearningRound` each.
     - ``result`` and ``reason``: how it ended, in a code and in words; ``warnings``, all that was
       found wrong with it.
+    - ``seed``: that of all random numbers.
     - ``stats``: what it cost. ``seconds`` and ``runs`` of the simulator; of comparisons
       ``data_sets`` simulated and ``failed`` of them, of chains ``evaluations`` of the likelihood.
     """
@@ -49,6 +50,7 @@ class Posterior:
     reason: str
     stats: Mapping[str, float]
     warnings: tuple[str, ...] = ()
+    seed: int = 0
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -61,7 +63,7 @@ class Posterior:
 
         Of chains it counts that successive draws depend on each other.
         """
-        return self.basis.effective_sample_size(self.weights)
+        return float(self.effective_sample_sizes.min())
 
     def mean(self) -> dict[str, float]:
         """Return the posterior mean of each entry, in the natural scale."""
@@ -103,6 +105,29 @@ class Posterior:
         """Write the posterior to a netCDF file (groups as ArviZ names them) and return its path."""
         return call_late("tumble.io", "save_posterior", self, path)
 
+    def report(self, path: str | Path, **parts: Any) -> Path:
+        """Write a self-contained HTML page and return its path; see `tumble.report.write_report`.
+
+        ``parts`` are ``predictive=``, of `posterior_predictive`, which else is simulated, and
+        ``title=``.
+        """
+        return call_late("tumble.report", "write_report", self, path, **parts)
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What a reader is warned of: ``warnings``, few draws, and data sets that failed."""
+        found = list(self.warnings)
+        if self.effective_sample_size < _FEW:
+            found.append("so few effective draws tell quantiles roughly; ask for more")
+        if self.stats.get("failed"):
+            found.append(f"{self.stats['failed']:.0f} data sets failed and count as far")
+        return tuple(words for words in found if words not in self.reason)
+
+    @property
+    def effective_sample_sizes(self) -> FloatArray:
+        """How many independent draws they are worth for each entry of θ, [P]."""
+        return self.basis.effective_each(self.weights, self.theta.shape[1])
+
     def citations(self) -> tuple[str, ...]:
         """What to cite for the methods that made this result."""
         simulator = self.problem.simulator.citations if self.stats.get("runs") else ()
@@ -110,7 +135,6 @@ class Posterior:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `summary` shows, as plain numbers and words."""
-        shown = dict(zip(self.names, self.theta.T, strict=True)) | self.derived()
         return {
             "result": self.result.value,
             "ok": self.result.ok,
@@ -118,10 +142,15 @@ class Posterior:
             "method": type(self.method).__name__,
             "draws": len(self.theta),
             "effective_sample_size": self.effective_sample_size,
-            "parameters": {name: self._told(draws) for name, draws in shown.items()},
+            "parameters": self.estimates(),
             "stats": dict(self.stats),
             "warnings": list(self.warnings),
         }
+
+    def estimates(self) -> dict[str, dict[str, Any]]:
+        """Return mean, sd, median and 95 % interval of each entry of θ and derived quantity."""
+        shown = dict(zip(self.names, self.theta.T, strict=True)) | self.derived()
+        return {name: self._told(draws) for name, draws in shown.items()}
 
     def _told(self, draws: FloatArray) -> dict[str, Any]:
         low, middle, high = (weighted_quantile(draws, self.weights, q) for q in _QUANTILES)
@@ -144,21 +173,16 @@ class Posterior:
         ]
         if not self.result.ok:
             lines.append(f"  advice: {self.result.advice}")
-        shown = dict(zip(self.names, self.theta.T, strict=True)) | self.derived()
+        shown = self.estimates()
         width = max(len(name) for name in shown)
-        for name, draws in shown.items():
-            told = self._told(draws)
+        for name, told in shown.items():
             low, high = told["interval"]
             lines.append(f"  {name:<{width}}  {told['median']:.4g}  [{low:.4g}, {high:.4g}]")
         lines.append("  medians, with intervals that hold 95 % of the draws")
         lines.append(
             f"  {type(self.method).__name__}, {len(self.rounds)} rounds · {self.basis.words}"
         )
-        lines += [f"  warning: {words}" for words in self.warnings if words not in self.reason]
-        if self.effective_sample_size < _FEW:
-            lines.append("  warning: so few effective draws tell quantiles roughly; ask for more")
-        if self.stats.get("failed"):
-            lines.append(f"  warning: {self.stats['failed']:.0f} data sets failed and count as far")
+        lines += [f"  warning: {words}" for words in self.cautions]
         return "\n".join(lines)
 
     __repr__ = summary

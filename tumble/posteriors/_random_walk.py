@@ -43,12 +43,14 @@ class Places(NamedTuple):
 class RandomWalkState(AbstractWalkState):
     """Where chains have got.
 
-    ``places``; proposals by ``root`` [P, P] of their covariance, times exp ``log_scale``.
+    ``places``; proposals by ``root`` [P, P] of their covariance, times exp ``log_scale``; what the
+    likelihood has in ``memory``.
     """
 
     places: Places
     root: FloatArray
     log_scale: float = 0.0
+    memory: tuple[FloatArray, ...] = ()
 
 
 class RandomWalk(AbstractWalk):
@@ -57,6 +59,8 @@ class RandomWalk(AbstractWalk):
     ``screen``, a computed likelihood that a proposal has to pass first (delayed acceptance), or
     None. ``start`` returns the population that chains start from; default `population`.
     """
+
+    state_type = RandomWalkState
 
     def __init__(
         self, method: AbstractChains, task: PosteriorTask, target: AbstractLogLikelihood,
@@ -73,7 +77,10 @@ class RandomWalk(AbstractWalk):
         found = self._start()
         places, spent = self._placed(found)
         root = root_of_steps(found.z)
-        return RandomWalkState(places=places, root=root, evaluations=found.evaluations + spent)
+        return RandomWalkState(
+            places=places, root=root, evaluations=found.evaluations + spent,
+            memory=self._target.memory,
+        )  # fmt: skip
 
     # -- private -----------------------------------------------------
 
@@ -124,6 +131,7 @@ class RandomWalk(AbstractWalk):
     def _walked(
         self, state: RandomWalkState, length: int
     ) -> tuple[RandomWalkState, FloatArray, float]:
+        self._target.memory = state.memory
         places, spent, accepted = state.places, 0, 0
         root = state.root * np.exp(state.log_scale)
         track = np.empty((self._count, length, places.z.shape[1]))
@@ -144,7 +152,7 @@ class RandomWalk(AbstractWalk):
             track[:, i] = places.z
         state = replace(
             state, places=places, num_steps=state.num_steps + length,
-            evaluations=state.evaluations + spent,
+            evaluations=state.evaluations + spent, memory=self._target.memory,
         )  # fmt: skip
         return state, track, accepted / (length * self._count)
 

@@ -103,6 +103,9 @@ class Summary(AbstractSummary):
                 f"`function` is {shown(self.function)}, expected a function of a data set."
             )
 
+    def __repr__(self) -> str:
+        return f"Summary({getattr(self.function, '__name__', type(self.function).__name__)})"
+
     def of(self, data: Sequence[FloatArray]) -> FloatArray:
         """See `AbstractSummary.of`."""
         rows = [

@@ -93,6 +93,17 @@ class NormalSummaries(AbstractLogLikelihood):
         self._next += len(rows)
         return np.array([self._log_density(each) for each in summaries])
 
+    @property
+    def memory(self) -> tuple[FloatArray, ...]:
+        """See `AbstractLogLikelihood.memory`: the number of the next data set."""
+        return (np.array(self._next),)
+
+    @memory.setter
+    def memory(self, value: tuple[FloatArray, ...]) -> None:
+        self._next = int(value[0])
+
+    # -- private -----------------------------------------------------
+
     def _log_density(self, summaries: FloatArray) -> float:
         """Return the log of the unbiased estimate from summaries [n, K]; -∞ where it is 0."""
         observed = self._simulated.comparison.observed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,13 +20,12 @@ from tumble._random import Stream
 from tumble._results import ResultCode
 from tumble._typing import BoolArray, FloatArray
 from tumble._xla import keep_programs
-from tumble.densities import Learner, SplineFlow, Squeeze
-from tumble.posteriors._abc import Simulated
+from tumble.densities import Learner, LearntFlow, SplineFlow, Squeeze
+from tumble.posteriors._abc import AbstractSimulatedState, Simulated
 from tumble.posteriors._base import (
     AbstractBasis,
     AbstractPosteriorMethod,
     AbstractSampler,
-    AbstractState,
     Draws,
     PosteriorTask,
 )
@@ -129,33 +128,24 @@ class TSNPE(AbstractPosteriorMethod):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TSNPEState(AbstractState):
+class TSNPEState(AbstractSimulatedState):
     """What was simulated, and what was learnt from it.
 
-    Parameters ``w`` [N, P], where the prior is standard normal, and ``summaries`` [N, K] of their
-    data sets; the ``density`` given the observed one, None before the first round.
+    Data sets ``planned`` for each round; parameters ``w`` [N, P], where the prior is standard
+    normal, and ``summaries`` [N, K] of their data sets; the ``density`` given the observed one,
+    None before the first round.
     """
 
+    rounds: tuple[LearningRound, ...] = ()
+    planned: int
     w: FloatArray
     summaries: FloatArray
-    num_simulated: int = 0
-    num_failed: int = 0
     density: DensityAtObserved | None = None
 
     @property
     def has_draws(self) -> bool:
         """See `AbstractState.has_draws`."""
         return self.density is not None
-
-    @property
-    def costs(self) -> dict[str, float]:
-        """See `AbstractState.costs`."""
-        return {"data_sets": float(self.num_simulated), "failed": float(self.num_failed)}
-
-    @property
-    def news(self) -> str:
-        """See `AbstractState.news`."""
-        return f"{self.num_simulated:,} data sets"
 
 
 @dataclass(frozen=True)
@@ -165,7 +155,7 @@ class DensityAtObserved:
     Of (w − ``shift``) / ``scale`` [P]; ``least``, the log density above which the region is.
     """
 
-    flows: tuple[Any, ...]
+    flows: tuple[LearntFlow, ...]
     given: FloatArray
     shift: FloatArray
     scale: FloatArray
@@ -178,7 +168,8 @@ class DensityAtObserved:
         blocks = -(-len(y) // _BLOCK)
         padded = np.resize(y, (blocks * _BLOCK, y.shape[1])).reshape(blocks, _BLOCK, -1)
         logs = np.array(
-            [[log_prob(flow, block, given) for block in padded] for flow in self.flows], dtype=float
+            [[log_prob(f.density, block, given) for block in padded] for f in self.flows],
+            dtype=float,
         ).reshape(len(self.flows), -1)
         found = logsumexp(logs, axis=0) - np.log(len(self.flows))
         return np.asarray(found[: len(y)] - np.log(self.scale).sum())
@@ -190,7 +181,9 @@ class DensityAtObserved:
         parts = []
         for flow in self.flows:
             seeds = rng.integers(2**31, size=-(-each // _BLOCK))
-            drawn = [np.asarray(sample(flow, np.uint32(s), given), dtype=float) for s in seeds]
+            drawn = [
+                np.asarray(sample(flow.density, np.uint32(s), given), dtype=float) for s in seeds
+            ]
             parts.append(np.concatenate(drawn)[:each])
         mixed = rng.permutation(np.concatenate(parts))[:count]
         return np.asarray(mixed * self.scale + self.shift)
@@ -203,19 +196,22 @@ class DensityAtObserved:
 class TSNPESampler(AbstractSampler):
     """`TSNPE` of one problem. Final."""
 
+    state_type = TSNPEState
+
     def __init__(self, method: TSNPE, task: PosteriorTask) -> None:
         self._method, self._task = method, task
         self._simulated = Simulated(task, method.summary)
-        size, width = task.problem.space.size, len(self._simulated.comparison.observed)
+        self._shape = task.problem.space.size, len(self._simulated.comparison.observed)
         seeds = task.stream.child("flows").numpy().integers(2**31, size=method.num_flows)
-        self._flows = [method.flow.build(size, width, int(seed)) for seed in seeds]
+        self._flows = [method.flow.build(*self._shape, int(seed)) for seed in seeds]
 
     def init(self) -> TSNPEState:
         """See `AbstractSampler.init`: nothing yet."""
-        width = len(self._simulated.comparison.observed)
-        return TSNPEState(
-            w=np.empty((0, self._task.problem.space.size)), summaries=np.empty((0, width))
-        )
+        size, width = self._shape
+        wanted = self._method.num_data_sets
+        paid = self._task.spending.simulations_left / self._simulated.sets.runs_each
+        planned = max(int(min(wanted, paid)) // self._method.num_rounds, _FEWEST)
+        return TSNPEState(planned=planned, w=np.empty((0, size)), summaries=np.empty((0, width)))
 
     def step(self, state: TSNPEState) -> TSNPEState:
         """See `AbstractSampler.step`: simulate, and learn."""
@@ -248,29 +244,22 @@ class TSNPESampler(AbstractSampler):
 
     # -- private -----------------------------------------------------
 
-    @cached_property
-    def _planned(self) -> int:
-        """How many data sets a round simulates."""
-        wanted = self._method.num_data_sets
-        paid = self._task.spending.simulations_left / self._simulated.sets.runs_each
-        return max(int(min(wanted, paid)) // self._method.num_rounds, _FEWEST)
-
     def _proposed(self, state: TSNPEState, stream: Stream) -> tuple[FloatArray, float]:
         """Return parameters w [n, P] of the prior within the region, and the region's share of it.
 
         Of several draws of the density one is taken, by how much more probable the prior makes it.
         """
-        rng, density = stream.numpy(), state.density
+        rng, density, count = stream.numpy(), state.density, state.planned
         size = self._task.problem.space.size
         if density is None:
-            return rng.standard_normal((self._planned, size)), 1.0
-        w = density.sample(self._planned * _EACH, stream.child("proposals"))
+            return rng.standard_normal((count, size)), 1.0
+        w = density.sample(count * _EACH, stream.child("proposals"))
         own = density.log_density(w)
         logs = np.where(own > density.least, norm.logpdf(w).sum(1) - own, -np.inf)
-        table = logs.reshape(self._planned, _EACH)
+        table = logs.reshape(count, _EACH)
         chosen = np.argmax(table + rng.gumbel(size=table.shape), axis=1)
-        at = np.arange(self._planned)
-        return w.reshape(self._planned, _EACH, size)[at, chosen], float(np.exp(logs).mean())
+        at = np.arange(count)
+        return w.reshape(count, _EACH, size)[at, chosen], float(np.exp(logs).mean())
 
     def _learnt(self, state: TSNPEState, region: float, stream: Stream) -> TSNPEState:
         """Return the state with a density that has learnt from what lies in the region."""
@@ -289,15 +278,16 @@ class TSNPESampler(AbstractSampler):
         learnt = [
             self._method.learner.learn(
                 flow, (w - shift) / scale, squeeze(summaries),
-                self._planned * self._method.num_rounds, stream.child("flow", number),
+                state.planned * self._method.num_rounds, stream.child("flow", number),
             )
             for number, flow in enumerate(self._flows)
         ]  # fmt: skip
         given = squeeze(self._simulated.comparison.observed[None])[0]
-        density = DensityAtObserved(tuple(one.density for one in learnt), given, shift, scale)
+        flows = tuple(self._method.flow.learnt(*self._shape, one.density) for one in learnt)
+        density = DensityAtObserved(flows, given, shift, scale)
         own = density.log_density(density.sample(_TO_CUT, stream.child("cut")))
         done = LearningRound(
-            self._planned, len(w),
+            state.planned, len(w),
             float(np.mean([one.loss for one in learnt]) + np.log(scale).sum()),
             sum(one.num_steps for one in learnt), region,
         )  # fmt: skip

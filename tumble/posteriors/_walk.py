@@ -28,6 +28,7 @@ class AbstractWalkState(AbstractState):
     each chain so far, the warm-up included; ``evaluations`` of the likelihood.
     """
 
+    rounds: tuple[ChainRound, ...] = ()
     kept: tuple[FloatArray, ...] = ()
     num_steps: int = 0
     evaluations: int = 0

@@ -1,4 +1,4 @@
-"""What the page says, as plain values for its template."""
+"""What every page says, as plain values for its template."""
 
 from __future__ import annotations
 
@@ -7,57 +7,57 @@ import math
 from datetime import datetime
 from typing import Any
 
-from tumble.report._charts import audit_chart, course_charts, movie_chart, prediction_chart
-from tumble.report._numbers import show, show_count, show_seconds, to_digits
-from tumble.report._structure import structure_context, structure_facts, structure_words
+from tumble.report._charts import prediction_chart
+from tumble.report._numbers import show, show_count, show_seconds
 
-_GLOSSARY = (
-    ("95 % interval", "Made over and over from fresh data of the same kind, such intervals hold "
-     "the true value in about 95 of 100 cases, if the model is right."),
-    ("loss", "What the fit made small. For a likelihood it is −log p(data | parameters): a "
-     "difference of 2 is about what chance alone explains."),
-    ("gradient", "The direction in which the loss falls. For a model that moves by chance it can "
-     "only be estimated, and some ways of estimating it are wrong: hence the audit."),
-    ("margin", "The error of a gradient that is tolerated, a tenth of its size."),
-    ("right, wrong, undecided", "The error is shown to be within the margin, shown to be outside "
-     "it, or neither: then more runs would tell."),
-    ("95 % band", "Where 95 of 100 data sets lie that the fitted model itself makes."),
+BAND = (
+    "95 % band", "Where 95 of 100 data sets lie that the model itself makes at such parameters.",
 )  # fmt: skip
 
 
-def page_context(tree: Any) -> dict[str, Any]:
-    """Return the variables of the template."""
-    fit = tree["fit"]
-    stats = _json(fit, "stats")
+def shared_context(tree: Any, told: Any) -> dict[str, Any]:
+    """Return the variables that every page has; ``told``, the group that says how it ended."""
     return {
-        "title": tree.attrs["title"] or "A fit of tumble",
-        "structure": structure_context(tree),
         "created": _date(tree.attrs["created"]),
         "version": tree.attrs["tumble"],
         "outcome": {
-            "ok": bool(fit.attrs["ok"]),
-            "code": fit.attrs["result"],
-            "reason": _sentence(fit.attrs["reason"]),
-            "advice": _sentence(fit.attrs["advice"]),
+            "ok": bool(told.attrs["ok"]),
+            "code": told.attrs["result"],
+            "reason": _sentence(told.attrs["reason"]),
+            "advice": _sentence(told.attrs["advice"]),
         },
-        "facts": _facts(tree, stats),
-        "warnings": _json(fit, "warnings"),
-        "estimates": _estimates(fit, "parameter", ""),
-        "derived": _estimates(fit, "derived", "derived_"),
-        "uncertainty": fit.attrs["uncertainty"],
+        "warnings": read_json(told, "warnings"),
         "prediction": _prediction(tree),
-        "movie": movie_chart(tree),
-        "audit": _audit(tree),
-        "course": course_charts(tree),
         "model": _model(tree["constant_data"]),
-        "settings": _settings(tree, stats),
         "environment": json.loads(tree.attrs["environment"]),
-        "citations": _json(fit, "citations"),
-        "glossary": (*structure_words(tree), *_GLOSSARY),
+        "citations": read_json(told, "citations"),
     }
 
 
-def _json(group: Any, name: str) -> Any:
+def num_data(tree: Any) -> str:
+    """Return how many data there are."""
+    return show_count(sum(int(v.notnull().sum()) for v in tree["observed_data"].data_vars.values()))
+
+
+def cost_facts(stats: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Return what the head of the page says of the cost."""
+    facts: list[tuple[str, Any]] = []
+    if stats.get("runs"):
+        facts.append(("simulations", show_count(stats["runs"])))
+    if stats.get("seconds") is not None:
+        facts.append(("time", show_seconds(stats["seconds"])))
+    return facts
+
+
+def given_settings(tree: Any) -> list[tuple[str, str]]:
+    """Return what was set where the result was asked for, and by what the model was run."""
+    given = json.loads(tree.attrs["settings"])
+    simulator = ("simulator", str(tree["constant_data"].attrs["simulator"]))
+    return [simulator, *((str(k), str(v)) for k, v in given.items())]
+
+
+def read_json(group: Any, name: str) -> Any:
+    """Return what an attribute of a group holds."""
     return json.loads(group.attrs[name])
 
 
@@ -73,58 +73,22 @@ def _date(stamp: str) -> str:
     return f"{date.day} {date:%B %Y, %H:%M} UTC"
 
 
-def _facts(tree: Any, stats: dict[str, Any]) -> list[tuple[str, Any]]:
-    fit = tree["fit"]
-    data = sum(int(v.notnull().sum()) for v in tree["observed_data"].data_vars.values())
-    facts: list[tuple[str, Any]] = [
-        (str(fit.attrs["loss_name"]).replace("-", "−"), show(float(fit.attrs["loss"]), 5)),
-        ("data", show_count(data)),
-        *(structure_facts(tree) or [("steps", show_count(tree["history"].sizes["step"]))]),
-    ]
-    if stats.get("runs"):
-        facts.append(("simulations", show_count(stats["runs"])))
-    if stats.get("seconds") is not None:
-        facts.append(("time", show_seconds(stats["seconds"])))
-    return facts
+def bar(group: Any, i: int, known: bool) -> dict[str, Any]:
+    """Return where on a bar an estimate and its interval are, if it is ``known``.
 
-
-def _estimates(fit: Any, dim: str, prefix: str) -> list[dict[str, Any]]:
-    """Rows of a table; places on the bar are in percent of the bounds on the fit scale."""
-    rows = []
-    for i, name in enumerate(fit[dim].values):
-        value, error, low, high = (
-            float(fit[f"{prefix}{column}"].values[i])
-            for column in ("estimate", "standard_error", "interval_low", "interval_high")
-        )
-        known = math.isfinite(low) and math.isfinite(high)
-        scale = str(fit[f"{prefix}scale"].values[i])
-        row = {
-            "name": str(name),
-            "value": show(value),
-            "interval": (show(low, 3), show(high, 3)) if known else None,
-            "at_bound": bool(fit[f"{prefix}at_bound"].values[i]),
-            "error": f"{to_digits(100 * error, 2)} %" if scale == "log" and known else "",
-        }
-        if dim == "parameter":
-            row |= _bar(fit, i, known)
-            row["prior"] = str(fit["prior"].values[i])
-        else:
-            row["formula"] = str(fit["formula"].values[i])
-        rows.append(row)
-    return rows
-
-
-def _bar(fit: Any, i: int, known: bool) -> dict[str, Any]:
-    lower, upper = (float(fit[f"{side}_bound"].values[i]) for side in ("lower", "upper"))
-    scale = str(fit["scale"].values[i])
-    ends = [float(fit[f"interval_{side}"].values[i]) for side in ("low", "high")]
+    Places are in percent of the bounds, on the scale of the fit.
+    """
+    lower, upper = (float(group[f"{side}_bound"].values[i]) for side in ("lower", "upper"))
+    scale = str(group["scale"].values[i])
+    ends = [float(group[f"interval_{side}"].values[i]) for side in ("low", "high")]
     left, right = (_place(x, lower, upper, scale) for x in ends) if known else (0.0, 0.0)
     return {
         "bounds": (show(lower, 3), show(upper, 3)),
         "scale": scale,
-        "place": 100 * float(fit["position"].values[i]),
+        "place": 100 * float(group["position"].values[i]),
         "left": left,
         "width": right - left,
+        "prior": str(group["prior"].values[i]),
     }
 
 
@@ -154,55 +118,6 @@ def _prediction(tree: Any) -> dict[str, Any]:
     }
 
 
-def _audit(tree: Any) -> dict[str, Any] | None:
-    if "audit" not in tree.children:
-        return None
-    audit = tree["audit"]
-    rows = []
-    for i in range(audit.sizes["row"]):
-        number = {
-            name: float(audit[name].values[i])
-            for name in ("estimate", "standard_error", "reference", "reference_error", "margin",
-                         "runs_needed")
-        }  # fmt: skip
-        known = math.isfinite(number["reference_error"])
-        rows.append(
-            {
-                "estimator": str(audit["estimator"].values[i]),
-                "parameter": str(audit["parameter"].values[i]),
-                "estimate": show(number["estimate"], 3),
-                "estimate_error": _error(number["standard_error"]),
-                "reference": show(number["reference"], 3) if known else "none",
-                "reference_error": _error(number["reference_error"]) if known else "",
-                "margin": show(number["margin"], 2) if known else "",
-                "verdict": str(audit["verdict"].values[i]),
-                "runs_needed": _round(number["runs_needed"]),
-            }
-        )
-    return {
-        "words": audit.attrs["words"],
-        "reference": audit.attrs["reference"],
-        "verdicts": _json(audit, "verdicts"),
-        "params": {k: _value(v) for k, v in _json(audit, "params").items()},
-        "rows": rows,
-        "figure": audit_chart(tree),
-    }
-
-
-def _error(error: float) -> Any:
-    return show(error, 2) if error > 0 else ""
-
-
-def _round(runs: float) -> str:
-    if not (math.isfinite(runs) and runs > 0):
-        return ""
-    return show_count(float(f"{runs:.1g}"))
-
-
-def _value(value: Any) -> Any:
-    return show(value) if isinstance(value, (int, float)) else f"{len(value)} values"
-
-
 def _model(constant: Any) -> dict[str, Any]:
     described = str(constant.attrs["model"])
     reactions = [str(text) for text in constant["reaction"].values]
@@ -216,9 +131,9 @@ def _model(constant: Any) -> dict[str, Any]:
         "definitions": [line for line in others if not line.startswith("at ")],
         "events": [line for line in others if line.startswith("at ")],
         "program": "" if reactions else described,
-        "laws": _json(constant, "conservation_laws"),
-        "observables": _json(constant, "observables"),
-        "experiments": [_experiment(e) for e in _json(constant, "experiments")],
+        "laws": read_json(constant, "conservation_laws"),
+        "observables": read_json(constant, "observables"),
+        "experiments": [_experiment(e) for e in read_json(constant, "experiments")],
         "known": [(str(name), show(float(value))) for name, value in known],
     }
 
@@ -241,14 +156,3 @@ def _experiment(experiment: dict[str, Any]) -> dict[str, Any]:
         "start": show(float(experiment["start"])),
         "kind": experiment["kind"],
     }
-
-
-def _settings(tree: Any, stats: dict[str, Any]) -> list[tuple[str, str]]:
-    fit = tree["fit"]
-    settings = [
-        (name, str(fit.attrs[name]))
-        for name in ("objective", "gradient", "optimizer", "uncertainty")
-    ]
-    settings.append(("simulator", str(tree["constant_data"].attrs["simulator"])))
-    given = json.loads(tree.attrs["settings"])
-    return [*settings, *((str(k), str(v)) for k, v in given.items())]
