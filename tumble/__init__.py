@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         inputs,
         io,
         losses,
+        machines,
         models,
         movies,
         noise,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         plot,
         posteriors,
         priors,
+        problems,
         report,
         simulators,
         structure,
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from tumble._sample_posterior import sample_posterior
     from tumble._segment import Segmentation, segment
     from tumble._simulate import simulate
+    from tumble._train import train
     from tumble._trajectory import Trajectory
     from tumble.diagnostics import audit_gradient, posterior_predictive
     from tumble.formats import (
@@ -84,6 +87,7 @@ _HOMES = {
     "movies": "tumble.movies",
     "noise": "tumble.noise",
     "outputs": "tumble.outputs",
+    "problems": "tumble.problems",
     "simulate": "tumble._simulate",
     "simulators": "tumble.simulators",
     # inference
@@ -104,7 +108,9 @@ _HOMES = {
     "posterior_predictive": "tumble.diagnostics",
     "posteriors": "tumble.posteriors",
     "sample_posterior": "tumble._sample_posterior",
+    "machines": "tumble.machines",
     "structure": "tumble.structure",
+    "train": "tumble._train",
     "segment": "tumble._segment",
     # interfaces
     "ImportedModel": "tumble.formats",
@@ -155,6 +161,7 @@ __all__ = [
     "io",
     "learn_structure",
     "losses",
+    "machines",
     "models",
     "movies",
     "noise",
@@ -165,6 +172,7 @@ __all__ = [
     "posterior_predictive",
     "posteriors",
     "priors",
+    "problems",
     "read_antimony",
     "read_data",
     "read_images",
@@ -177,6 +185,7 @@ __all__ = [
     "simulate",
     "simulators",
     "structure",
+    "train",
     "write_antimony",
     "write_sbml",
 ]

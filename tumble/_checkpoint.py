@@ -6,13 +6,14 @@ import os
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
+from tumble._budget import Spending
 from tumble._errors import ParameterError, TumbleError, shown
 
 _SEPARATOR = "/"
@@ -81,6 +82,34 @@ def load_state(path: Path, like: Mapping[str, Any], fingerprint: str) -> dict[st
             raise
         reason = " ".join(str(error).split()) or type(error).__name__
         raise TumbleError(f"checkpoint '{path}' cannot be read ({reason}); {advice}.") from None
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where the state of a run is kept, if anywhere, and whose it is. Final."""
+
+    path: Path | None
+    fingerprint: str
+
+    def save(self, state: Any, spending: Spending) -> None:
+        """Write a state and what has been spent, completely or not at all."""
+        if self.path is not None:
+            spent = (spending.simulations, spending.seconds)
+            save_state(self.path, {"state": state, "spent": spent}, self.fingerprint)
+
+    def taken_up(self, kind: type, spending: Spending) -> Any:
+        """Return the state that was kept, None where there is none, and charge what it has cost."""
+        like = {"state": kind, "spent": (0, 0.0)}
+        parts = None if self.path is None else load_state(self.path, like, self.fingerprint)
+        if parts is None:
+            return None
+        spending.resume(*parts["spent"])
+        return parts["state"]
+
+    def discard(self) -> None:
+        """Take the file away, if there is one."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
 
 
 # -- an example to a file ------------------------------------------------------------------------

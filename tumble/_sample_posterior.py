@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tumble._budget import Budget, Spending
-from tumble._checkpoint import load_state, require_checkpoint, save_state
+from tumble._checkpoint import Checkpoint, require_checkpoint
 from tumble._errors import ParameterError, require_member, shown
 from tumble._problem import Problem
 from tumble._progress import showing
@@ -74,38 +73,11 @@ def sample_posterior(
         raise ParameterError(f"`callback` is {shown(callback)}, expected a function or None.")
     stream = Stream.from_seed(seed).child("posterior")
     task = PosteriorTask(problem, stream, Spending(budget), executor)
-    file = _Checkpoint(require_checkpoint(checkpoint), problem.fingerprint(method, stream))
+    file = Checkpoint(require_checkpoint(checkpoint), problem.fingerprint(method, stream))
     sampler = method.bind(task)
     with showing(progress, "sample_posterior") as bar:
         state = _followed(task, sampler, bar, callback, file)
     return _posterior(task, method, sampler, state, seed)
-
-
-@dataclass(frozen=True)
-class _Checkpoint:
-    """Where the state is kept, if anywhere, and whose it is. Final."""
-
-    path: Path | None
-    fingerprint: str
-
-    def save(self, state: AbstractState, spending: Spending) -> None:
-        if self.path is not None:
-            spent = (spending.simulations, spending.seconds)
-            save_state(self.path, {"state": state, "spent": spent}, self.fingerprint)
-
-    def taken_up(self, sampler: AbstractSampler, spending: Spending) -> AbstractState | None:
-        """Return the state that was kept, None where there is none, and charge what it has cost."""
-        like = {"state": sampler.state_type, "spent": (0, 0.0)}
-        parts = None if self.path is None else load_state(self.path, like, self.fingerprint)
-        if parts is None:
-            return None
-        spending.resume(*parts["spent"])
-        state: AbstractState = parts["state"]
-        return state
-
-    def discard(self) -> None:
-        if self.path is not None:
-            self.path.unlink(missing_ok=True)
 
 
 def _followed(
@@ -113,10 +85,10 @@ def _followed(
     sampler: AbstractSampler,
     bar: Any,
     callback: Callable[[Any], None] | None,
-    file: _Checkpoint,
+    file: Checkpoint,
 ) -> AbstractState:
     """Return the last state; the file keeps the one before it, unless it ended well."""
-    state = file.taken_up(sampler, task.spending) or sampler.init()
+    state = file.taken_up(sampler.state_type, task.spending) or sampler.init()
     try:
         while state.code is None:
             file.save(state, task.spending)
@@ -144,7 +116,9 @@ def _posterior(
 ) -> Posterior:
     draws = sampler.draws(state)
     assert state.code is not None
-    found = findings(task, draws.z, draws.weights, simulates=state.code.ok)
+    found = findings(
+        task, draws.z, draws.weights, simulates=state.code.ok and not method.checks_data
+    )
     code, reason = state.code, state.reason
     grave = next((f for f in found if f.code is not None), None)
     if code.ok and grave is not None and grave.code is not None:

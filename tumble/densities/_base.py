@@ -7,7 +7,7 @@ from typing import Any
 
 
 class AbstractDensity(abc.ABC):
-    """A family of densities given numbers. Members are frozen dataclasses: its shape, no weights."""
+    """A family of densities given numbers. Members are frozen dataclasses, without weights."""
 
     @abc.abstractmethod
     def build(self, size: int, num_given: int, seed: int) -> Any:

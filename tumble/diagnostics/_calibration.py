@@ -19,6 +19,7 @@ from tumble._errors import (
 )
 from tumble._fit_result import FitResult
 from tumble._late import call_late
+from tumble._parameters import ParameterSpace
 from tumble._problem import Problem
 from tumble._progress import showing
 from tumble._random import Stream
@@ -188,10 +189,9 @@ def check_calibration(
                 failed.append(str(error))
                 continue
             draws, weights = _draws(answer, rng)
-            space = problem.space
-            share = [space.to_fit(x) for x in (draws, theta)]
-            ranks.append(_ranks(share[0], weights, share[1], rng))
-            joint.append(_joint_rank(share[0], weights, share[1], space.lower, space.upper, rng))
+            own, together = ranks_among(problem.space, draws, weights, theta, rng)
+            ranks.append(own)
+            joint.append(together)
             kept.append(theta)
     if len(ranks) < 10:
         reason = f", the first: {failed[0]}" if failed else "; ask for more"
@@ -201,6 +201,19 @@ def check_calibration(
         problem.space.names, np.array(ranks), np.array(joint), np.array(kept), tuple(failed),
         "SMCABC" if method is None else what,
     )  # fmt: skip
+
+
+def ranks_among(
+    space: ParameterSpace,
+    draws: FloatArray,
+    weights: FloatArray,
+    truth: FloatArray,
+    rng: np.random.Generator,
+) -> tuple[FloatArray, float]:
+    """Return the ranks [P] of a truth θ [P] among draws [N, P] with weights, and its joint rank."""
+    z, own = space.to_fit(draws), space.to_fit(truth)
+    joint = _joint_rank(z, weights, own, space.lower, space.upper, rng)
+    return _ranks(z, weights, own, rng), joint
 
 
 def _drawn(

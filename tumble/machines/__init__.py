@@ -1,6 +1,6 @@
 """Machines that learn to infer from simulated problems (for `tumble.train`)."""
 
-from tumble.machines._amortized import AmortizedPosterior, LearntPosterior, TrainingRound
+from tumble.machines._amortized import AmortizedPosterior, TrainingRound
 from tumble.machines._base import (
     AbstractInference,
     AbstractMachine,
@@ -9,7 +9,10 @@ from tumble.machines._base import (
     TrainingTask,
 )
 from tumble.machines._encoding import Encoding, Sources
+from tumble.machines._learnt import AmortizedWeights, LearntPosterior
 from tumble.machines._moments import pooled_moments
+from tumble.machines._novelty import Novelty
+from tumble.machines._trained import LearntOnce, TrainedMachine
 
 __all__ = [
     "AbstractInference",
@@ -17,9 +20,13 @@ __all__ = [
     "AbstractTraining",
     "AbstractTrainingState",
     "AmortizedPosterior",
+    "AmortizedWeights",
     "Encoding",
+    "LearntOnce",
     "LearntPosterior",
+    "Novelty",
     "Sources",
+    "TrainedMachine",
     "TrainingRound",
     "TrainingTask",
     "pooled_moments",

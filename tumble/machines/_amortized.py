@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.special import logsumexp
 
 from tumble._errors import CapabilityError, require_member, require_whole
-from tumble._random import Stream
 from tumble._results import ResultCode
 from tumble._typing import FloatArray
-from tumble._xla import keep_programs
 from tumble.densities import AbstractDensity, Learner, SplineFlow
 from tumble.machines._base import (
-    AbstractInference,
     AbstractMachine,
     AbstractTraining,
     AbstractTrainingState,
     TrainingTask,
 )
 from tumble.machines._encoding import Encoding
+from tumble.machines._learnt import (
+    AmortizedWeights,
+    LearntPosterior,
+    numbers_of,
+    with_numbers,
+)
 from tumble.machines._stock import Stock
 
 _PILOT = 2000  # data sets, by which scales are set
@@ -32,7 +33,6 @@ _PIECES = 20  # rounds of simulation
 _EDGE = 3.3  # of a standard normal law, where tables end
 _RIDGE = 1e-3
 _MOST_NUMBERS = 2**29  # that are held: 2 GiB
-_BLOCK = 1000
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,7 @@ class AmortizedPosterior(AbstractMachine):
         "Radev, Mertens, Voss, Ardizzone, Köthe, IEEE TNNLS 33 (2022), arXiv:2003.06281",
         "Durkan, Bekasov, Murray, Papamakarios, NeurIPS (2019), arXiv:1906.04032",
     )
+    weights_type: ClassVar[type] = AmortizedWeights
     num_data_sets: int = 40_000
     density: AbstractDensity = field(default_factory=lambda: SplineFlow(num_layers=3))
     width: int = 128
@@ -96,12 +97,10 @@ class AmortizedPosterior(AbstractMachine):
         """See `AbstractMachine.bind`."""
         return AmortizedTraining(self, task)
 
-    def networks(self, task: TrainingTask, encoding: Encoding) -> list[Any]:
-        """Return the networks before they have learnt."""
+    def networks(self, size: int, encoding: Encoding, seeds: Sequence[int]) -> list[Any]:
+        """Return networks that have not learnt, one a seed, of ``size`` parameters."""
         from tumble.machines._modules import located
 
-        size = task.problem.space.size
-        seeds = task.stream.child("networks").numpy().integers(2**31, size=self.num_networks)
         return [
             located(
                 size, encoding.num_moments, encoding.sets, self.width, self.num_given,
@@ -110,65 +109,34 @@ class AmortizedPosterior(AbstractMachine):
             for seed in seeds
         ]  # fmt: skip
 
-    def restored(self, task: TrainingTask, arrays: Any) -> LearntPosterior:
+    def restored(self, task: TrainingTask, weights: AmortizedWeights) -> LearntPosterior:
         """See `AbstractMachine.restored`."""
-        encoding, leaves = arrays
-        nets = self.networks(task, encoding)
-        return LearntPosterior(encoding, tuple(_with(net, own) for net, own in zip(nets, leaves, strict=True)))
+        blank = self.networks(task.problem.space.size, weights.encoding, range(self.num_networks))
+        return LearntPosterior(
+            weights, tuple(with_numbers(n, w) for n, w in zip(blank, weights.numbers, strict=True))
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class AmortizedState(AbstractTrainingState):
-    """Simulated problems: ``w`` [N, P], ``given`` [N, G]; the ``encoding`` and what is ``learnt``."""
+    """Simulated problems, ``w`` [N, P] and ``given`` [N, G], how encoded, and what was learnt."""
 
+    rounds: tuple[TrainingRound, ...] = ()
     w: FloatArray
     given: FloatArray
     encoding: Encoding | None = None
-    learnt: LearntPosterior | None = None
-    num_failed: int = 0
+    weights: AmortizedWeights | None = None
 
     @property
     def news(self) -> str:
         """See `AbstractTrainingState.news`."""
-        return f"{len(self.w):,} data sets"
-
-
-@dataclass(frozen=True)
-class LearntPosterior(AbstractInference):
-    """What an `AmortizedPosterior` has learnt: an ``encoding``, and ``networks``. Final."""
-
-    encoding: Encoding
-    networks: tuple[Any, ...]
-
-    def log_density(self, w: FloatArray, data: Sequence[FloatArray]) -> FloatArray:
-        """See `AbstractInference.log_density`."""
-        given = self.encoding.given(data)
-        y = np.asarray(w, np.float32)
-        logs = [_in_blocks(_compiled()[0], net, y, given) for net in self.networks]
-        return np.asarray(logsumexp(logs, axis=0) - np.log(len(logs)))
-
-    def sample(self, data: Sequence[FloatArray], count: int, stream: Stream) -> FloatArray:
-        """See `AbstractInference.sample`."""
-        given = self.encoding.given(data)
-        rng = stream.numpy()
-        each = -(-count // len(self.networks))
-        drawn = []
-        for row in given:
-            seeds = rng.integers(2**31, size=len(self.networks))
-            parts = [
-                np.asarray(_compiled()[1](net, np.uint32(seed), row, each), dtype=float)
-                for net, seed in zip(self.networks, seeds, strict=True)
-            ]
-            drawn.append(rng.permutation(np.concatenate(parts))[:count])
-        return np.stack(drawn)
-
-    def features(self, data: Sequence[FloatArray]) -> FloatArray:
-        """See `AbstractInference.features`: the moments."""
-        return self.encoding.moments(data)
+        return f"{self.num_simulated:,} data sets"
 
 
 class AmortizedTraining(AbstractTraining):
     """`AmortizedPosterior` of one problem. Final."""
+
+    state_type = AmortizedState
 
     def __init__(self, machine: AmortizedPosterior, task: TrainingTask) -> None:
         self._machine, self._task, self._stock = machine, task, Stock(task)
@@ -188,20 +156,27 @@ class AmortizedTraining(AbstractTraining):
 
     def step(self, state: AmortizedState) -> AmortizedState:
         """See `AbstractTraining.step`: simulate, and in the end learn."""
-        if state.learnt is not None:
-            return state.ended(ResultCode.SUCCESS, "all data sets were simulated and learnt from")
+        if state.weights is not None:
+            return state.ended(
+                ResultCode.SUCCESS, f"{state.num_simulated:,} data sets were learnt from"
+            )
         if len(state.w) < self._planned:
             return self._simulated(state)
         return self._learnt(state)
 
     def progress(self, state: AmortizedState) -> float:
         """See `AbstractTraining.progress`: simulation and learning count alike."""
-        return (len(state.w) / self._planned + (state.learnt is not None)) / 2
+        return (len(state.w) / self._planned + (state.weights is not None)) / 2
 
     def inference(self, state: AmortizedState) -> LearntPosterior:
         """See `AbstractTraining.inference`."""
-        assert state.learnt is not None
-        return state.learnt
+        assert state.weights is not None
+        return self._machine.restored(self._task, state.weights)
+
+    def features(self, state: AmortizedState) -> FloatArray:
+        """See `AbstractTraining.features`."""
+        assert state.encoding is not None
+        return state.given[:, : state.encoding.num_moments]
 
     # -- private -----------------------------------------------------
 
@@ -223,43 +198,47 @@ class AmortizedTraining(AbstractTraining):
         before = state.given if len(state.w) else np.empty((0, given.shape[1]), np.float32)
         return replace(
             state, encoding=encoding, w=np.concatenate([state.w, drawn.w]),
-            given=np.concatenate([before, given]), num_failed=state.num_failed + drawn.num_failed,
+            given=np.concatenate([before, given]),
+            num_simulated=state.num_simulated + len(drawn.w),
+            num_failed=state.num_failed + drawn.num_failed,
             rounds=(*state.rounds, TrainingRound(count)),
         )  # fmt: skip
 
     def _learnt(self, state: AmortizedState) -> AmortizedState:
         assert state.encoding is not None
-        nets, learner = self._started(state), self._machine.learner
-        y = np.asarray(state.w, np.float32)
+        y: Any = np.asarray(state.w, np.float32)
+        learner = self._machine.learner
         found = [
             learner.learn(net, y, state.given, len(y), self._task.stream.child("learning", number))
-            for number, net in enumerate(nets)
+            for number, net in enumerate(self._started(state))
         ]
-        learnt = LearntPosterior(state.encoding, tuple(one.density for one in found))
+        weights = AmortizedWeights(state.encoding, tuple(numbers_of(one.density) for one in found))
         done = TrainingRound(
             0, float(np.mean([one.loss for one in found])), sum(one.num_steps for one in found)
         )
-        return replace(state, learnt=learnt, rounds=(*state.rounds, done))
+        return replace(state, weights=weights, rounds=(*state.rounds, done))
 
     def _started(self, state: AmortizedState) -> list[Any]:
         """Return networks whose place is a line of the moments, by least squares."""
-        from tumble.machines._modules import _POINTS, started
+        from tumble.machines._modules import POINTS, started
 
         assert state.encoding is not None
         prior, size = self._task.prior, state.w.shape[1]
         z = prior.from_normal(state.w)
         mean, sd = z.mean(0), np.maximum(z.std(0), 1e-300)
-        grid = np.linspace(-_EDGE, _EDGE, _POINTS)
+        grid = np.linspace(-_EDGE, _EDGE, POINTS)
         table = (prior.from_normal(np.tile(grid[:, None], (1, size))) - mean) / sd
-        moments = state.given[:, : state.encoding.num_moments].astype(float)
+        moments = self.features(state).astype(float)
         line, offset, widths = _least_squares(moments, (z - mean) / sd)
         pilot = state.given[:_PILOT]
+        branch = self._task.stream.child("networks")
+        seeds = branch.numpy().integers(2**31, size=self._machine.num_networks).tolist()
         return [
             started(
                 net, *(np.float32(a) for a in (table.T, np.tile(grid, (size, 1)), line, offset,
                                                widths, pilot)),
             )
-            for net in self._machine.networks(self._task, state.encoding)
+            for net in self._machine.networks(size, state.encoding, seeds)
         ]  # fmt: skip
 
 
@@ -271,41 +250,3 @@ def _least_squares(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray
     offset = middle - line @ x.mean(0)
     residuals = y - x @ line.T - offset
     return line, offset, np.log(np.maximum(residuals.std(0), 1e-6))
-
-
-def _in_blocks(function: Any, net: Any, y: FloatArray, given: FloatArray) -> FloatArray:
-    """Return log densities [B], in blocks of one size: JAX compiles anew for every other."""
-    blocks = -(-len(y) // _BLOCK)
-    rows = np.resize(np.arange(len(y)), blocks * _BLOCK).reshape(blocks, _BLOCK)
-    found = [np.asarray(function(net, y[r], given[r]), dtype=float) for r in rows]
-    return np.concatenate(found)[: len(y)]
-
-
-def _with(net: Any, leaves: Sequence[Any]) -> Any:
-    """Return a network with numbers of its own."""
-    import equinox as eqx
-    import jax
-    import jax.numpy as jnp
-
-    own, rest = eqx.partition(net, eqx.is_inexact_array)
-    filled = jax.tree.unflatten(jax.tree.structure(own), [jnp.asarray(leaf) for leaf in leaves])
-    return eqx.combine(filled, rest)
-
-
-@cache
-def _compiled() -> tuple[Any, Any]:
-    """Return what JAX compiles: log densities of a block, and draws given a data set."""
-    import equinox as eqx
-    import jax
-
-    keep_programs()
-
-    @eqx.filter_jit
-    def log_prob(net: Any, y: Any, given: Any) -> Any:
-        return net.log_prob(y, given)
-
-    @eqx.filter_jit
-    def sample(net: Any, seed: Any, given: Any, count: int) -> Any:
-        return net.sample(jax.random.key(seed), (count,), given)
-
-    return log_prob, sample

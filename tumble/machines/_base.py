@@ -34,12 +34,14 @@ class AbstractTrainingState(abc.ABC):
     """What the next round of a training needs.
 
     ``rounds``, what each did; how the training ended, ``code`` and ``reason``, while it goes on
-    None.
+    None; data sets ``num_simulated`` so far, and ``num_failed`` besides.
     """
 
     rounds: tuple[Any, ...] = ()
     code: ResultCode | None = None
     reason: str = ""
+    num_simulated: int = 0
+    num_failed: int = 0
 
     def ended(self, code: ResultCode, reason: str) -> Self:
         """Return the state with an end."""
@@ -52,7 +54,13 @@ class AbstractTrainingState(abc.ABC):
 
 
 class AbstractTraining(abc.ABC):
-    """A machine that has met its problem, and learns."""
+    """A machine that has met its problem, and learns.
+
+    A round depends on the state that it is given, and on nothing that came before.
+    """
+
+    state_type: ClassVar[type[AbstractTrainingState]]
+    """What its states are."""
 
     @abc.abstractmethod
     def init(self) -> Any:
@@ -70,9 +78,18 @@ class AbstractTraining(abc.ABC):
     def inference(self, state: Any) -> AbstractInference:
         """Return what the last state has learnt."""
 
+    @abc.abstractmethod
+    def features(self, state: Any) -> FloatArray:
+        """Return the features [N, K] of the data sets that it has learnt from."""
+
 
 class AbstractInference(abc.ABC):
-    """What a machine has learnt: a density of parameters for every data set."""
+    """What a machine has learnt: a density of parameters for every data set.
+
+    ``weights``, all that there is to know of it but the machine and its problem.
+    """
+
+    weights: Any
 
     @abc.abstractmethod
     def log_density(self, w: FloatArray, data: Sequence[FloatArray]) -> FloatArray:
@@ -91,7 +108,7 @@ class AbstractInference(abc.ABC):
 
 
 class AbstractMachine(abc.ABC):
-    """A machine that learns to infer. Members are frozen dataclasses: what to learn, no weights."""
+    """A machine that learns to infer. Members are frozen dataclasses, without weights."""
 
     citations: ClassVar[tuple[str, ...]]
     """What to cite."""
@@ -100,6 +117,9 @@ class AbstractMachine(abc.ABC):
     def bind(self, task: TrainingTask) -> AbstractTraining:
         """Return the training of a task. Raises `CapabilityError` or `ParameterError`."""
 
+    weights_type: ClassVar[type]
+    """What is kept of what was learnt: a dataclass of arrays."""
+
     @abc.abstractmethod
-    def restored(self, task: TrainingTask, arrays: Any) -> AbstractInference:
-        """Return what was learnt, from what a file holds of it."""
+    def restored(self, task: TrainingTask, weights: Any) -> AbstractInference:
+        """Return what was learnt, from the ``weights`` of an `AbstractInference`."""

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 
 _FLAT = 1e-8
+POINTS = 1025
+"""Of the tables."""
 
 
 class Projections(eqx.Module):
@@ -27,9 +29,7 @@ class Projections(eqx.Module):
         found = elements @ self.weight
         mean = found.mean(0)
         variance = ((found - mean) ** 2).mean(0)
-        return jnp.concatenate(
-            [mean, jnp.log(variance + _FLAT) / 2, found.max(0), found.min(0)]
-        )
+        return jnp.concatenate([mean, jnp.log(variance + _FLAT) / 2, found.max(0), found.min(0)])
 
     def __call__(self, elements: Any) -> Any:
         """Return the statistics [4 K] of elements [n, S]."""
@@ -72,7 +72,7 @@ class Located(eqx.Module):
         """Return place and log widths [P] in standardized z, L [P, P], and the rest."""
         features = self._features(given)
         h = self.tells(self.trunk(features))
-        size = self.line.out_features
+        size = len(self.z_table)
         pairs = size * (size - 1) // 2
         low = jnp.tril_indices(size, -1)
         mix = jnp.eye(size).at[low].set(h[2 * size : 2 * size + pairs])
@@ -116,12 +116,10 @@ def located(
 ) -> Located:
     """Return the networks before they have learnt: ``width`` neurons in each layer."""
     keys = jax.random.split(jax.random.key(seed), 3)
-    projections = tuple(
-        Projections(jnp.eye(s), jnp.zeros(4 * s), jnp.ones(4 * s)) for _, s in sets
-    )
+    projections = tuple(Projections(jnp.eye(s), jnp.zeros(4 * s), jnp.ones(4 * s)) for _, s in sets)
     num_features = num_moments + sum(4 * s for _, s in sets)
     num_told = 2 * size + size * (size - 1) // 2 + num_rest
-    blank = jnp.linspace(-1.0, 1.0, _POINTS)
+    blank = jnp.linspace(-1.0, 1.0, POINTS)
     tables = jnp.tile(blank, (size, 1))
     return Located(
         projections,
@@ -130,10 +128,6 @@ def located(
         eqx.nn.MLP(width, num_told, width, 1, jax.nn.silu, key=keys[2]),
         base, tables, tables, sets,
     )  # fmt: skip
-
-
-_POINTS = 1025
-"""Points of the tables."""
 
 
 def started(
@@ -147,7 +141,7 @@ def started(
     weight = jnp.zeros(net.line.weight.shape).at[:, : line.shape[1]].set(line)
     last = net.tells.layers[-1]
     size = len(offset)
-    bias = jnp.zeros_like(last.bias).at[size : 2 * size].set(widths)
+    bias = jnp.zeros(last.weight.shape[0]).at[size : 2 * size].set(widths)
     net = eqx.tree_at(
         lambda n: (n.z_table, n.w_table, n.line.weight, n.line.bias,
                    n.tells.layers[-1].weight, n.tells.layers[-1].bias),

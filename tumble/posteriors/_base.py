@@ -130,6 +130,9 @@ class AbstractPosteriorMethod(abc.ABC):
     citations: ClassVar[tuple[str, ...]]
     """What to cite."""
 
+    checks_data: ClassVar[bool] = False
+    """Whether it tells by itself data that are unlike those of the model."""
+
     @abc.abstractmethod
     def bind(self, task: PosteriorTask) -> AbstractSampler:
         """Return the sampler of a task. Raises `DataError` or `CapabilityError`."""

@@ -106,6 +106,17 @@ class JointPrior:
                 at += 1
         return total
 
+    def log_density_of_theta(self, z: FloatArray) -> FloatArray:
+        """Return log p(θ) [n], normalized, in the natural scale, at points z [n, P] in bounds."""
+        stretch = np.log(np.abs(self.space.slope(z)))
+        widths = np.log(self.space.upper - self.space.lower)
+        total = self.log_natural(z) - (widths + stretch)[:, ~self.has_own].sum(1)
+        for parameter in self.space.parameters.values():
+            if parameter.prior is not None:
+                below, up_to = parameter.prior.cdf(np.array([parameter.lower, parameter.upper]))
+                total = total - int(np.prod(parameter.shape, dtype=int)) * np.log(up_to - below)
+        return np.asarray(total)
+
     def _quantile(self, parameter: Parameter, at: int, shares: FloatArray) -> FloatArray:
         """Return quantiles of one entry on the fit scale."""
         low, high = self.space.lower[at], self.space.upper[at]
