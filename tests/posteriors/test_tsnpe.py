@@ -9,7 +9,7 @@ from tumble._errors import CapabilityError, ParameterError, SimulationError
 from tumble._random import Stream
 from tumble.densities import Learner, SplineFlow
 from tumble.posteriors import TSNPE, JointPrior, PosteriorTask, Summary
-from tumble.posteriors._tsnpe import _squeeze
+from tumble.densities import Squeeze
 
 SMALL = SplineFlow(num_layers=2, width=16)
 SD = 0.3
@@ -122,7 +122,7 @@ def test_priors_are_standard_normal_in_its_coordinates():
 def test_summaries_are_brought_to_a_like_scale():
     rng = np.random.default_rng(0)
     wild = np.stack([np.exp(3 * rng.standard_normal(1000)), np.full(1000, 7.0)], axis=1)
-    squeezed = _squeeze(wild)(wild)
+    squeezed = Squeeze.of(wild)(wild)
     assert abs(squeezed[:, 0]).max() < 6 and squeezed[:, 0].std() == pytest.approx(1)
     assert np.all(squeezed[:, 1] == 0)
 
