@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import abc
+import inspect
 import os
 import zipfile
 import zlib
@@ -17,6 +19,7 @@ from tumble._budget import Spending
 from tumble._errors import ParameterError, TumbleError, shown
 
 _SEPARATOR = "/"
+_MEMBER = "member"  # of an abstract class, its name
 # What reading a damaged file may raise, of NumPy, of zip archives, and of what is made of arrays.
 _DAMAGE = (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, MemoryError,
            zipfile.BadZipFile, zlib.error)  # fmt: skip
@@ -56,32 +59,39 @@ def save_state(path: Path, parts: Mapping[str, Any], fingerprint: str) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def load_state(path: Path, like: Mapping[str, Any], fingerprint: str) -> dict[str, Any] | None:
+def load_state(
+    path: Path,
+    like: Mapping[str, Any],
+    fingerprint: str,
+    *,
+    what: str = "checkpoint",
+    of: str = "run: the problem, the data or the options have changed",
+    advice: str = "delete it to begin anew, or give another checkpoint",
+) -> dict[str, Any] | None:
     """Return the parts written to ``path``, or None where there is no such file.
 
     ``like`` gives each part's structure. It may be one of its kind, of which numbers and arrays of
     any shape stand for what was saved; or its type, whose annotations are followed: tuples are then
     as long as they were, and what may be ``None`` is so where it was. Nothing in the file says what
-    is made of it, so that one from elsewhere can do no more than hold other numbers.
-    Raises `TumbleError` for a file that is damaged or belongs to another run.
+    is made of it, so that one from elsewhere can do no more than hold other numbers; only where the
+    type is abstract, which of its members it was.
+
+    ``what`` the file is, whose (``of`` another …), and ``advice`` are words for errors. Raises
+    `TumbleError` for a file that is damaged or belongs to another run.
     """
     if not path.exists():
         return None
-    advice = "delete it to begin anew, or give another checkpoint"
     try:
         with np.load(path, allow_pickle=False) as arrays:
             found = str(arrays["fingerprint"])
             if found != fingerprint:
-                raise TumbleError(
-                    f"checkpoint '{path}' belongs to another run: the problem, the data or the "
-                    f"options have changed; {advice}."
-                )
+                raise TumbleError(f"{what} '{path}' belongs to another {of}; {advice}.")
             return {name: _restore(part, name, arrays) for name, part in like.items()}
     except _DAMAGE as error:
         if isinstance(error, TumbleError):
             raise
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise TumbleError(f"checkpoint '{path}' cannot be read ({reason}); {advice}.") from None
+        raise TumbleError(f"{what} '{path}' cannot be read ({reason}); {advice}.") from None
 
 
 @dataclass(frozen=True)
@@ -121,6 +131,8 @@ def _flatten(part: Any, name: str, arrays: dict[str, Any]) -> None:
         return
     children = _children(part)
     arrays[name] = np.array(len(children)) if _is_branch(part) else np.asarray(part)
+    if isinstance(part, abc.ABC):
+        arrays[_path(name, _MEMBER)] = np.array(type(part).__name__)
     for key, child in children:
         _flatten(child, _path(name, key), arrays)
 
@@ -174,6 +186,19 @@ def _restore_typed(kind: Any, name: str, arrays: Any) -> Any:
         return tuple(_restore_typed(inner[0], _path(name, i), arrays) for i in count)
     if kind in (bool, int, float, str):
         return kind(arrays[name])
+    if inspect.isabstract(kind):
+        kind = _member(kind, str(arrays[_path(name, _MEMBER)]))
     names = [f.name for f in fields(kind)] if is_dataclass(kind) else kind._fields
     hints = get_type_hints(kind)
     return kind(**{key: _restore_typed(hints[key], _path(name, key), arrays) for key in names})
+
+
+def _member(kind: type, name: str) -> Any:
+    """Return the class of a name below an abstract one."""
+    below: list[type] = list(kind.__subclasses__())
+    for one in below:  # grows
+        below += one.__subclasses__()
+    known = {one.__name__: one for one in below if not inspect.isabstract(one)}
+    if name not in known:
+        raise ValueError(f"it holds {name!r}, which is none of {', '.join(sorted(known))}")
+    return known[name]

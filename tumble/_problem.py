@@ -151,16 +151,18 @@ class Problem:
         fixed = tuple(self.fixed.items())
         return (self.model.to_text(), names, experiments, repr(self.observables), unknowns, fixed)
 
-    def fingerprint(self, *options: Any) -> str:
+    def fingerprint(self, *options: Any, data: bool = True) -> str:
         """Return a short text that another problem, other data or ``options`` would not have.
 
-        Functions and objects are known by their name and what they show of themselves.
+        Functions and objects are known by their name and what they show of themselves. Without
+        ``data`` their shape counts, but not their values.
         """
         digest = blake2b(digest_size=16)
         for part in (self.structure, self.simulator, *options):
             digest.update(_ADDRESS.sub("", repr(part)).encode())
         for experiment in self.experiments:
-            digest.update(experiment.data.values.tobytes())
+            values = experiment.data.values
+            digest.update((values if data else np.isfinite(values)).tobytes())
         return digest.hexdigest()
 
     def derived_values(self, theta: JaxArray, xp: Any = np) -> dict[str, Any]:

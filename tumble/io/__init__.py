@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tumble.io._comparison_file import ComparisonConfig, load_comparison
     from tumble.io._images import read_images, read_masks
     from tumble.io._lattice_movie import lattice_movie
+    from tumble.io._machine_file import load_machine, save_machine
     from tumble.io._posterior_file import (
         load_posterior,
         load_result,
@@ -37,6 +38,7 @@ _HOMES = {
     "lattice_movie": "_lattice_movie",
     "load_comparison": "_comparison_file",
     "load_fit": "_result_file",
+    "load_machine": "_machine_file",
     "load_posterior": "_posterior_file",
     "load_result": "_posterior_file",
     "load_run_config": "_read_run_config",
@@ -49,6 +51,7 @@ _HOMES = {
     "restore_fit": "_restore_fit",
     "to_json": "_run_folder",
     "save_fit": "_result_file",
+    "save_machine": "_machine_file",
     "save_posterior": "_posterior_file",
     "squared_displacements": "_tracks",
     "structure_tree": "_structure_file",
@@ -64,6 +67,7 @@ __all__ = [
     "lattice_movie",
     "load_comparison",
     "load_fit",
+    "load_machine",
     "load_posterior",
     "load_result",
     "load_run_config",
@@ -75,6 +79,7 @@ __all__ = [
     "replacing",
     "restore_fit",
     "save_fit",
+    "save_machine",
     "save_posterior",
     "squared_displacements",
     "structure_tree",

@@ -1,11 +1,12 @@
 """Machines that learn to infer from simulated problems (for `tumble.train`)."""
 
-from tumble.machines._amortized import AmortizedPosterior, TrainingRound
+from tumble.machines._amortized import AmortizedPosterior
 from tumble.machines._base import (
     AbstractInference,
     AbstractMachine,
     AbstractTraining,
     AbstractTrainingState,
+    TrainingRound,
     TrainingTask,
 )
 from tumble.machines._encoding import Encoding, Sources

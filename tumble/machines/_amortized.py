@@ -16,6 +16,7 @@ from tumble.machines._base import (
     AbstractMachine,
     AbstractTraining,
     AbstractTrainingState,
+    TrainingRound,
     TrainingTask,
 )
 from tumble.machines._encoding import Encoding
@@ -33,19 +34,6 @@ _PIECES = 20  # rounds of simulation
 _EDGE = 3.3  # of a standard normal law, where tables end
 _RIDGE = 1e-3
 _MOST_NUMBERS = 2**29  # that are held: 2 GiB
-
-
-@dataclass(frozen=True)
-class TrainingRound:
-    """What one round did.
-
-    ``num_simulated`` data sets; the ``loss`` on those held out, the mean −log density, and
-    ``num_steps`` of the optimizer, where the round learnt: else NaN and 0.
-    """
-
-    num_simulated: int
-    loss: float = float("nan")
-    num_steps: int = 0
 
 
 @dataclass(frozen=True)
@@ -121,7 +109,6 @@ class AmortizedPosterior(AbstractMachine):
 class AmortizedState(AbstractTrainingState):
     """Simulated problems, ``w`` [N, P] and ``given`` [N, G], how encoded, and what was learnt."""
 
-    rounds: tuple[TrainingRound, ...] = ()
     w: FloatArray
     given: FloatArray
     encoding: Encoding | None = None

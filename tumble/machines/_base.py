@@ -30,6 +30,19 @@ class TrainingTask:
 
 
 @dataclass(frozen=True)
+class TrainingRound:
+    """What one round did.
+
+    ``num_simulated`` data sets; the ``loss`` on those held out, the mean −log density, and
+    ``num_steps`` of the optimizer, where the round learnt: else NaN and 0.
+    """
+
+    num_simulated: int
+    loss: float = float("nan")
+    num_steps: int = 0
+
+
+@dataclass(frozen=True)
 class AbstractTrainingState(abc.ABC):
     """What the next round of a training needs.
 
@@ -37,7 +50,7 @@ class AbstractTrainingState(abc.ABC):
     None; data sets ``num_simulated`` so far, and ``num_failed`` besides.
     """
 
-    rounds: tuple[Any, ...] = ()
+    rounds: tuple[TrainingRound, ...] = ()
     code: ResultCode | None = None
     reason: str = ""
     num_simulated: int = 0

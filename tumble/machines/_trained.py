@@ -18,7 +18,7 @@ from tumble._results import ResultCode
 from tumble._sample_posterior import sample_posterior
 from tumble._typing import FloatArray
 from tumble.diagnostics import Calibration
-from tumble.machines._base import AbstractInference, AbstractMachine
+from tumble.machines._base import AbstractInference, AbstractMachine, TrainingRound
 from tumble.machines._novelty import Novelty
 from tumble.posteriors import (
     AbstractBasis,
@@ -102,7 +102,7 @@ class TrainedMachine(AbstractPosteriorMethod):
     inference: AbstractInference
     calibration: Calibration
     novelty: Novelty
-    rounds: tuple[Any, ...]
+    rounds: tuple[TrainingRound, ...]
     result: ResultCode
     reason: str
     stats: Mapping[str, float]
@@ -148,8 +148,20 @@ class TrainedMachine(AbstractPosteriorMethod):
         return np.asarray(log_density(problem, self.inference, z, parts))
 
     def save(self, path: str | Path) -> Path:
-        """Write what it has learnt to a file, and return its path; see `load_machine`."""
+        """Write what it has learnt to a file, and return its path; see `load`.
+
+        Raises `RunFolderError` where the file cannot be written.
+        """
         return call_late("tumble.io", "save_machine", self, path)
+
+    @staticmethod
+    def load(path: str | Path, problem: Problem) -> TrainedMachine:
+        """Return a machine from a file, for the problem that it was trained for.
+
+        The file holds the machine's settings and numbers, and no code; the data of ``problem`` may
+        be others. Raises `RunFolderError`.
+        """
+        return call_late("tumble.io", "load_machine", path, problem)
 
     def bind(self, task: PosteriorTask) -> AbstractSampler:
         """See `AbstractPosteriorMethod.bind`."""

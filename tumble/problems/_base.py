@@ -64,8 +64,8 @@ class AbstractReferenceProblem(abc.ABC):
         """Return one observation [B, 1, O] of each of B runs; see `BlackBox`."""
 
     @abc.abstractmethod
-    def log_posterior(self, theta: FloatArray, data: FloatArray) -> float:
-        """Return the log density, normalized, of the posterior at θ [P], given data [N, O]."""
+    def log_posterior(self, theta: FloatArray, data: FloatArray) -> FloatArray:
+        """Return log densities [...] of the posterior, normalized, at θ [..., P], given [N, O]."""
 
     @abc.abstractmethod
     def estimate(self, data: FloatArray) -> FloatArray:

@@ -34,12 +34,13 @@ class NoisyLine(AbstractReferenceProblem):
         y = choices.normal(slope * x + params["intercept"], self.sd)
         return np.stack([x, y], axis=1)[:, None, :]
 
-    def log_posterior(self, theta: FloatArray, data: FloatArray) -> float:
+    def log_posterior(self, theta: FloatArray, data: FloatArray) -> FloatArray:
         """See `AbstractReferenceProblem.log_posterior`: by quadrature over the slope."""
         x, y = data.T
         best, middle, sum_of_squares = _least_squares(x, y)
-        residual = y - np.tan(theta[0]) * x - theta[1]
-        log_likelihood = -(residual**2).sum() / (2 * self.sd**2)
+        angle, intercept = np.moveaxis(np.asarray(theta), -1, 0)[..., None]
+        residual = y - np.tan(angle) * x - intercept
+        log_likelihood = -(residual**2).sum(-1) / (2 * self.sd**2)
         low, high = self.bounds["intercept"]
         # Given a slope, the intercept is normal within its bounds; the slope's own likelihood is.
         width = self.sd / np.sqrt(len(x))
@@ -51,7 +52,7 @@ class NoisyLine(AbstractReferenceProblem):
             -((at_best**2).sum() + (b - best) ** 2 * sum_of_squares) / (2 * self.sd**2)
             + np.log(np.maximum(inside, 1e-300) * width * np.sqrt(2 * np.pi)) - np.log1p(b**2)
         )  # fmt: skip
-        return float(log_likelihood - log_integral(logs, b))
+        return np.asarray(log_likelihood - log_integral(logs, b))
 
     def estimate(self, data: FloatArray) -> FloatArray:
         """See `AbstractReferenceProblem.estimate`."""

@@ -51,13 +51,14 @@ class MixedSources(AbstractReferenceProblem):
         ]
         return (np.stack(z, axis=1) @ _MIXING.T)[:, None, :]
 
-    def log_posterior(self, theta: FloatArray, data: FloatArray) -> float:
+    def log_posterior(self, theta: FloatArray, data: FloatArray) -> FloatArray:
         """See `AbstractReferenceProblem.log_posterior`: each parameter has its own source."""
         z, count = data @ _UNMIXING.T, len(data)
+        a, b, c = np.moveaxis(np.asarray(theta), -1, 0)
         low, high = self.bounds["a"]
         width, middle = count**-0.5, z[:, 0].mean()
         mass = norm.cdf((high - middle) / width) - norm.cdf((low - middle) / width)
-        first = float(norm.logpdf(theta[0], middle, width) - np.log(mass))
+        first = norm.logpdf(a, middle, width) - np.log(mass)
 
         squares = ((z[:, 1] - 3) ** 2).sum()
 
@@ -65,16 +66,15 @@ class MixedSources(AbstractReferenceProblem):
             return -count * b / 3 - squares / 2 * np.exp(-2 * b / 3)
 
         points = fine_grid(low, high, float(self.estimate(data)[1]), 3 * (2 * count) ** -0.5)
-        second = float(log_likelihood(theta[1]) - log_integral(log_likelihood(points), points))
+        second = log_likelihood(b) - log_integral(log_likelihood(points), points)
 
         least = max(float(z[:, 3].max()), low)
-        if theta[2] < least:
-            return -np.inf
         power = count - 1
         # ∫ (c + 5)^−n from the least possible c to the highest.
         log_ratio = power * (np.log(least + 5) - np.log(high + 5))
         evidence = -power * np.log(least + 5) + np.log1p(-np.exp(log_ratio)) - np.log(power)
-        return first + second + float(-count * np.log(theta[2] + 5) - evidence)
+        third = np.where(c >= least, -count * np.log(c + 5) - evidence, -np.inf)
+        return np.asarray(first + second + third)
 
     def estimate(self, data: FloatArray) -> FloatArray:
         """See `AbstractReferenceProblem.estimate`."""

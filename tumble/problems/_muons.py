@@ -44,12 +44,12 @@ class MuonAngles(AbstractReferenceProblem):
             low, high = np.where(below, middle, low), np.where(below, high, middle)
         return ((low + high) / 2)[:, None, None]
 
-    def log_posterior(self, theta: FloatArray, data: FloatArray) -> float:
+    def log_posterior(self, theta: FloatArray, data: FloatArray) -> FloatArray:
         """See `AbstractReferenceProblem.log_posterior`: by quadrature over both parameters."""
         logs, evidence, _ = self._on_grid(data)
         a, known = logs
-        own = np.interp(self.asymmetry(*theta), a, known)
-        return float(own - evidence)
+        own = np.interp(self.asymmetry(*np.moveaxis(np.asarray(theta), -1, 0)), a, known)
+        return np.asarray(own - evidence)
 
     def estimate(self, data: FloatArray) -> FloatArray:
         """See `AbstractReferenceProblem.estimate`."""

@@ -27,7 +27,7 @@ class PoissonCounts(AbstractReferenceProblem):
         counts = choices.count(np.exp(params["theta"]))
         return np.asarray(counts, dtype=float)[:, None, None]
 
-    def log_posterior(self, theta: FloatArray, data: FloatArray) -> float:
+    def log_posterior(self, theta: FloatArray, data: FloatArray) -> FloatArray:
         """See `AbstractReferenceProblem.log_posterior`: by quadrature."""
         total, count = float(data.sum()), len(data)
 
@@ -37,7 +37,7 @@ class PoissonCounts(AbstractReferenceProblem):
         low, high = self.bounds["theta"]
         points = fine_grid(low, high, float(self.estimate(data)[0]), (total + 1) ** -0.5)
         evidence = log_integral(log_likelihood(points), points)
-        return float(log_likelihood(theta[0]) - evidence)
+        return np.asarray(log_likelihood(np.asarray(theta)[..., 0]) - evidence)
 
     def estimate(self, data: FloatArray) -> FloatArray:
         """See `AbstractReferenceProblem.estimate`."""
