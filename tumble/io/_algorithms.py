@@ -73,6 +73,7 @@ ALGORITHMS: Mapping[str, Mapping[str, str]] = {
         "adaptive_metropolis": "tumble.posteriors:AdaptiveMetropolis",
         "particle_mcmc": "tumble.posteriors:ParticleMCMC",
         "nuts": "tumble.posteriors:NUTS",
+        "loss_posterior": "tumble.posteriors:LossPosterior",
         "tsnpe": "tumble.posteriors:TSNPE",
     },
     "criterion": {

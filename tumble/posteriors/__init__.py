@@ -2,6 +2,7 @@
 
 from tumble.posteriors._abc import AbstractABC, Generation, NearDataSets
 from tumble.posteriors._abc_mcmc import ABCMCMC
+from tumble.posteriors._adjusted_loss import Adjustment
 from tumble.posteriors._adjustment import LocalLinear
 from tumble.posteriors._base import (
     AbstractBasis,
@@ -16,6 +17,7 @@ from tumble.posteriors._comparison import Comparison
 from tumble.posteriors._data_sets import DataSets
 from tumble.posteriors._joint_prior import JointPrior
 from tumble.posteriors._kernels import AbstractKernel, GlobalNormal, LocalNormal
+from tumble.posteriors._loss_posterior import AdjustedChains, LossPosterior
 from tumble.posteriors._metropolis import AdaptiveMetropolis
 from tumble.posteriors._nuts import NUTS
 from tumble.posteriors._particle_mcmc import ParticleMCMC
@@ -48,6 +50,8 @@ __all__ = [
     "AbstractState",
     "AbstractSummary",
     "AdaptiveMetropolis",
+    "AdjustedChains",
+    "Adjustment",
     "AllData",
     "ChainRound",
     "Chains",
@@ -61,6 +65,7 @@ __all__ = [
     "LearntDensity",
     "LocalLinear",
     "LocalNormal",
+    "LossPosterior",
     "NearDataSets",
     "ParticleMCMC",
     "Posterior",
