@@ -7,12 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tumble._errors import SimulationError
-from tumble._random import Stream
 from tumble._typing import FloatArray
 from tumble.gradients import AbstractEstimator, GradientEstimate, without_noise
 from tumble.objectives import BoundOutputs
 from tumble.posteriors._base import PosteriorTask
+from tumble.posteriors._langevin import Slopes
 
 _NOTHING = 1e-10  # of the largest eigenvalue: a direction that the data leave free
 _RUNS, _MOST_TIMES = 4096, 16  # for the curvature at the optimum
@@ -101,17 +100,11 @@ class Adjustment:
 class AdjustedLoss:
     """−log density of the posterior by an adjusted loss and the prior, and its slopes. Final.
 
-    In coordinates x where the prior is standard normal, which has no bounds. What u is beyond the
-    bounds, where nothing can be simulated, has the slope at the bound and the curvature of the
-    optimum.
+    In coordinates x where the prior is standard normal, which has no bounds.
     """
 
-    def __init__(
-        self, task: PosteriorTask, bound: BoundOutputs, estimator: AbstractEstimator,
-        adjustment: Adjustment,
-    ) -> None:  # fmt: skip
-        self._task, self._bound, self._estimator = task, bound, estimator
-        self._adjustment = adjustment
+    def __init__(self, task: PosteriorTask, adjustment: Adjustment) -> None:
+        self._task, self._adjustment = task, adjustment
 
     def mode(self) -> tuple[FloatArray, FloatArray]:
         """Return where the posterior is highest, x [P], and a root R [P, P] of its covariance.
@@ -138,36 +131,17 @@ class AdjustedLoss:
         values, vectors = np.linalg.eigh(found.jac.T @ found.jac)
         return found.x, vectors / np.sqrt(values)
 
-    def slopes(self, x: FloatArray, num_runs: int, stream: Stream) -> tuple[FloatArray, FloatArray]:
-        """Return slopes [C, P] at x [C, P] from ``num_runs`` runs each, and their noise [C, P, P].
-
-        NaN where the simulator fails.
-        """
+    def asked(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return at which u [C, P] slopes of the loss are wanted for x [C, P], and ∂u/∂x."""
+        own = self._adjustment
         z, stretch = self._task.prior.along_normal(x)
-        found = [self._in_z(row, num_runs, stream.child("chain", c)) for c, row in enumerate(z)]
-        slopes = np.stack([slope for slope, _ in found])
-        noise = np.stack([part for _, part in found])
-        return stretch * slopes + x, stretch[:, :, None] * noise * stretch[:, None, :]
+        return own.anchor + (z - own.anchor) @ own.map.T, own.map * stretch[:, None, :]
 
-    def noise_per_run(self, optimum: Optimum, x: FloatArray) -> FloatArray:
-        """Return the noise [P, P] that a slope at x [P] from one run would have."""
-        _, stretch = self._task.prior.along_normal(x[None])
-        scale = self._adjustment.weight * self._adjustment.map * stretch
-        return scale.T @ optimum.estimate.covariance @ scale * optimum.estimate.num_runs
-
-    def _in_z(self, z: FloatArray, num_runs: int, stream: Stream) -> tuple[FloatArray, FloatArray]:
-        """Return the slope [P] of the adjusted loss at z [P], and its noise [P, P]."""
-        own, task = self._adjustment, self._task
-        wanted = own.anchor + own.map @ (z - own.anchor)
-        inside = np.asarray(task.problem.space.clip(wanted))
-        try:
-            found = self._estimator.estimate(self._bound, inside, num_runs, stream, task.executor)
-        except SimulationError:
-            return np.full(len(z), np.nan), np.zeros((len(z), len(z)))
-        task.spending.simulations += found.num_runs
-        slope = found.gradient + own.curvature @ (wanted - inside)
-        pull = own.weight * own.map
-        return pull.T @ slope, pull.T @ found.covariance @ pull
+    def slopes(self, x: FloatArray, of_loss: Slopes, along: FloatArray) -> Slopes:
+        """Return slopes at x from those of the loss at u, and ``along``, ∂u/∂x."""
+        pull = self._adjustment.weight * along
+        slope = np.einsum("cq,cqp->cp", of_loss.slope, pull) + x
+        return Slopes(slope, np.swapaxes(pull, 1, 2) @ of_loss.noise @ pull)
 
 
 def _roots(matrix: FloatArray) -> tuple[FloatArray, FloatArray]:

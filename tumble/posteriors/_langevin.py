@@ -36,8 +36,9 @@ def langevin_step(
     Definition: x' = x + R (−h Rᵀg + √(h/2) (ξ + ξ')), with ``root`` R, R Rᵀ about the covariance of
     the target, ``length`` h < 2, and g the slope. Each normal push ξ serves two steps. With noise S
     of Rᵀg the next push has covariance 1 − h / (2 − h) S: what noise of the slopes adds to the
-    spread, pushes bring less. Where that leaves nothing, noise is left over. Slopes as of places more than 2 √P + 6 standard deviations off are cut to that, so
-    that none throws a walker far beyond; a walker without a slope stays.
+    spread, pushes bring less. Where that leaves nothing, noise is left over. Slopes as of places
+    more than 2 √P + 6 standard deviations off are cut to that, so that none throws a walker far
+    beyond; a walker without a slope stays.
 
     Guarantee: where the target is normal with covariance R Rᵀ, walkers have its mean and covariance
     at any h, noise included. Elsewhere the error of their law is of order h².

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,18 +25,22 @@ from tumble._uncertainty import sandwich
 from tumble.gradients import AbstractEstimator, Auto, ExactMean
 from tumble.losses import AbstractKinkedLoss
 from tumble.objectives import AbstractObjective, BoundOutputs, default_objective
-from tumble.posteriors._adjusted_loss import AdjustedLoss, Adjustment, Optimum, looked_at
+from tumble.posteriors._adjusted_loss import AdjustedLoss, Adjustment, looked_at
 from tumble.posteriors._base import AbstractBasis, PosteriorTask
 from tumble.posteriors._chains import ChainRound, Chains
-from tumble.posteriors._langevin import Slopes, Walkers, langevin_step
+from tumble.posteriors._langevin import Walkers, langevin_step
+from tumble.posteriors._loss_slopes import (
+    AbstractBoundSlopes,
+    AbstractSlopes,
+    Setting,
+    Tried,
+)
+from tumble.posteriors._response_surface import ResponseSurface
 from tumble.posteriors._walk import AbstractChains, AbstractWalk, AbstractWalkState
 
 _CHAINS = 4
-_FEWEST, _FEWEST_SMOOTH, _MOST = 8, 32, 2**16  # runs of a slope
-_GUESS = 64  # runs of a slope, before it is known how many they are to be
-_SHARE = 0.5  # of the noise that pushes can make up for, the most that slopes are to have
-_OVER = 0.02  # the share of steps in which there may be more
-_WARM_STEPS, _WARM_ROUNDS = 20, 8
+_GUESS = 256  # runs of a slope, before it is known how many they are to be
+_WARM_STEPS = 25
 
 
 @dataclass(frozen=True)
@@ -44,22 +48,22 @@ class AdjustedChains(AbstractBasis):
     """Chains through an adjusted loss. Final.
 
     ``chains``; ``fit``, the optimum around which they were started; ``adjustment``, how the loss
-    became a −log likelihood; ``num_runs`` of the simulator a slope; ``share_noisy`` of the steps,
-    in which slopes were too noisy for the noise to be taken off.
+    became a −log likelihood; ``slopes``, where they had its slopes from, in words; ``share_noisy``
+    of the steps, in which slopes were too noisy for the noise to be taken off.
     """
 
     cost: ClassVar[str] = "gradients"
     chains: Chains
     fit: FitResult
     adjustment: Adjustment
-    num_runs: int
+    slopes: str
     share_noisy: float
 
     @property
     def words(self) -> str:
         """See `AbstractBasis.words`."""
         noisy = f", {100 * self.share_noisy:.1f} % of steps too noisy" if self.share_noisy else ""
-        return f"{self.chains.words}, {self.num_runs} runs a gradient{noisy}"
+        return f"{self.chains.words}, {self.slopes}{noisy}"
 
     def effective_sample_size(self, weights: FloatArray) -> float:
         """See `AbstractBasis.effective_sample_size`: the least of any parameter."""
@@ -89,7 +93,7 @@ class LossPosterior(AbstractChains):
 
     Arguments: ``objective``, a loss on outputs, default the problem's own if it is one;
     ``gradient`` as in `fit`, default `Auto`, or `ExactMean` where it can be used; ``num_draws``,
-    effective draws of every parameter at which it stops, if R̂ is below 1.01, default 500;
+    effective draws of every parameter at which it stops, if R̂ is below 1.01, default 1,000;
     ``num_chains``, default 4; ``max_steps`` of each chain, default 20,000; ``weight``, default by
     the sandwich; ``step``, the part of the way to the middle that a step goes, default 0.5;
     ``tolerance`` of the fit, default 0.003.
@@ -115,10 +119,11 @@ class LossPosterior(AbstractChains):
     )
     objective: AbstractObjective | None = None
     gradient: AbstractEstimator | Auto | None = None
-    num_draws: int = 500
+    num_draws: int = 1000
     num_chains: int | None = None
     max_steps: int = 20_000
     weight: float | None = None
+    slopes: AbstractSlopes = field(default_factory=ResponseSurface)
     step: float = 0.5
     tolerance: float = 0.003
 
@@ -129,6 +134,7 @@ class LossPosterior(AbstractChains):
         if self.gradient is not None:
             family = Auto if isinstance(self.gradient, Auto) else AbstractEstimator
             require_member("gradient", self.gradient, family, "such as ScoreFunction()")
+        require_member("slopes", self.slopes, AbstractSlopes, "such as ResponseSurface()")
         if self.weight is not None and not (is_number(self.weight) and 0 < self.weight < np.inf):
             raise ParameterError(
                 f"`weight` is {shown(self.weight)}, expected a finite number > 0, or None."
@@ -147,7 +153,7 @@ class LossPosterior(AbstractChains):
 class LossState(AbstractWalkState):
     """Where chains have got: ``walkers``, and what they follow, ``loss``.
 
-    ``root`` [P, P] of the covariance by which they step; ``num_runs`` of a slope; in how many
+    ``slopes`` of the loss; ``root`` [P, P] of the covariance by which they step; in how many
     evaluations slopes were too noisy, ``num_noisy``, since the warm-up.
     """
 
@@ -156,9 +162,9 @@ class LossState(AbstractWalkState):
     fit: FitResult
     adjustment: Adjustment
     loss: AdjustedLoss
+    slopes: AbstractBoundSlopes
     walkers: Walkers
     root: FloatArray
-    num_runs: int
     num_noisy: int = 0
 
 
@@ -184,14 +190,17 @@ class LossSampler(AbstractWalk):
         else:
             covariance = self._covariance(found, estimator)
             adjustment = Adjustment.by_sandwich(optimum, covariance, bool(found.at_bound.any()))
-        loss = AdjustedLoss(task, self._bound, estimator, adjustment)
+        loss = AdjustedLoss(task, adjustment)
         middle, root = loss.mode()
+        along = loss.asked(middle[None])[1][0] @ root * adjustment.weight
+        noise = along.T @ optimum.estimate.covariance @ along * optimum.estimate.num_runs
+        setting = Setting(task, self._bound, estimator, optimum, adjustment.weight)
         rng = task.stream.child("start").numpy()
         drawn, push = rng.standard_normal((2, self._count, len(middle)))
         return LossState(
             fit=found, adjustment=adjustment, loss=loss, root=root,
+            slopes=method.slopes.bind(setting, noise, (2 - method.step) / method.step),
             walkers=Walkers(middle + drawn @ root.T, push),
-            num_runs=self._runs_of_slope(loss, optimum, middle, root),
         )  # fmt: skip
 
     # -- private -----------------------------------------------------
@@ -241,32 +250,22 @@ class LossSampler(AbstractWalk):
         self._task.spending.simulations += runs
         return covariance
 
-    def _runs_of_slope(
-        self, loss: AdjustedLoss, optimum: Optimum, middle: FloatArray, root: FloatArray
-    ) -> int:
-        """Return how many runs leave a slope half of the noise that pushes can make up for."""
-        noise = root.T @ loss.noise_per_run(optimum, middle) @ root
-        allowed = _SHARE * (2 - self._chosen.step) / self._chosen.step
-        fewest = _FEWEST if self._bound.loss.polynomial else _FEWEST_SMOOTH
-        return int(np.clip(np.ceil(np.linalg.eigvalsh(noise)[-1] / allowed), fewest, _MOST))
-
     def _is_warm(self, state: LossState) -> bool:
-        return len(state.rounds) >= 2 and (
-            state.num_noisy <= _OVER * _WARM_STEPS * self._count
-            or state.num_runs >= _MOST
-            or len(state.rounds) >= _WARM_ROUNDS
-        )
+        return bool(state.rounds) and state.slopes.ready
 
     def _warmed(self, state: LossState) -> LossState:
-        state, _, acceptance = self._walked(state, _WARM_STEPS)
+        state, z, acceptance = self._walked(state, _WARM_STEPS)
         if acceptance < 0.5:
             raise SimulationError(
                 "at most places around the optimum the simulator fails; narrow the bounds or give "
                 "priors."
             )
-        noisy = state.num_noisy > _OVER * _WARM_STEPS * self._count
+        own = state.adjustment
+        u = own.anchor + (z.reshape(-1, z.shape[2]) - own.anchor) @ own.map.T
+        tried = Tried(u, state.num_noisy / (_WARM_STEPS * self._count))
+        stream = self._task.stream.child("warm-up", len(state.rounds))
         return replace(
-            state, num_runs=min(2 * state.num_runs, _MOST) if noisy else state.num_runs,
+            state, slopes=state.slopes.after(tried, stream),
             rounds=(*state.rounds, ChainRound(_WARM_STEPS, acceptance, True)),
         )  # fmt: skip
 
@@ -275,7 +274,8 @@ class LossSampler(AbstractWalk):
         track = np.empty((self._count, length, walkers.place.shape[1]))
         for i in range(length):
             stream = self._task.stream.child("step", state.num_steps + i)
-            slopes = Slopes(*state.loss.slopes(walkers.place, state.num_runs, stream))
+            u, along = state.loss.asked(walkers.place)
+            slopes = state.loss.slopes(walkers.place, state.slopes.at(u, stream), along)
             failed += int((~np.isfinite(slopes.slope)).any(1).sum())
             walkers, is_noisy = langevin_step(
                 walkers, slopes, state.root, self._chosen.step, stream.child("push").numpy()
@@ -292,7 +292,7 @@ class LossSampler(AbstractWalk):
     def _basis(self, state: LossState) -> AdjustedChains:
         steps = sum(part.shape[1] for part in state.kept) * self._count
         return AdjustedChains(
-            state.chains, state.fit, state.adjustment, state.num_runs, state.num_noisy / steps
+            state.chains, state.fit, state.adjustment, state.slopes.words, state.num_noisy / steps
         )
 
 

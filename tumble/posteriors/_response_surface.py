@@ -1,0 +1,243 @@
+"""Expected features as polynomials of the parameters, within the posterior."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from tumble._errors import require_whole
+from tumble._random import Stream
+from tumble._typing import FloatArray, IntArray
+from tumble.gradients import assemble
+from tumble.gradients._base import MIN_SAMPLES
+from tumble.losses import times
+from tumble.posteriors._langevin import Slopes
+from tumble.posteriors._loss_slopes import AbstractBoundSlopes, AbstractSlopes, Setting, Tried
+
+_OFF = 0.1  # standard deviations that draws may be off by an error of the surface
+_SURE = 2.0  # standard errors
+_LEAST_PLACES, _LEAST_ROUNDS, _ROUNDS = 8, 2, 6
+_FEWEST, _MOST = 256, 2**16  # runs of a place
+_LOWEST, _DEGREES = 2, (2, 3, 4)
+_EQUATIONS = 1.5  # for each coefficient
+_LEAST_SPREAD, _TINY = 1e-12, 1e-300
+
+
+@dataclass(frozen=True)
+class ResponseSurface(AbstractSlopes):
+    """Slopes of a loss whose expected features are polynomials of the parameters. Final.
+
+    Definition: features and their Jacobian are simulated at places among the chains. Polynomials
+    are fitted to both by least squares, weighted by the errors of either; the loss and its slopes
+    are those of the polynomials. Then slopes are simulated at further places, and compared: while
+    they differ by more than a tenth of what would shift draws by their standard deviation, beyond
+    their errors, the new places are added and the degree is raised from 2 to 4, as far as places
+    are enough.
+
+    Guarantee: no error that those places show. Draws cost no runs, so that the number of runs does
+    not depend on theirs.
+
+    Arguments: ``num_runs`` of the simulator a place, default 256 or as many as leave a tenth of a
+    standard deviation in the mean of draws; ``num_places`` a round, default 8, or twice the
+    parameters where these are more than 4.
+
+    When: by default. For many parameters with features that bend, `FreshRuns`.
+
+    Reference: Box, Wilson, J. R. Stat. Soc. B 13 (1951), doi:10.1111/j.2517-6161.1951.tb00067.x.
+    """
+
+    num_runs: int | None = None
+    num_places: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.num_runs is not None:
+            require_whole("num_runs", self.num_runs, MIN_SAMPLES)
+        if self.num_places is not None:
+            require_whole("num_places", self.num_places, 2)
+
+    def bind(self, setting: Setting, noise: FloatArray, most: float) -> BoundSurface:
+        """See `AbstractSlopes.bind`: at first the parabola of the optimum."""
+        num_places = self.num_places or max(_LEAST_PLACES, 2 * len(noise))
+        wanted = np.linalg.eigvalsh(noise)[-1] / _OFF**2 / (_LEAST_ROUNDS * num_places)
+        fewest = _FEWEST * setting.estimator.runs_in_all(setting.bound)
+        num_runs = self.num_runs or int(np.clip(np.ceil(wanted), fewest, _MOST))
+        return BoundSurface(setting, num_runs, num_places)
+
+
+class Place(NamedTuple):
+    """What was simulated at u [P]: mean features [F] and Jacobian [F, P], and their errors.
+
+    ``feature_noise``, the variance of the features as the loss weighs them, and ``jacobian_noise``
+    [P, P], that of the Jacobian; the ``slope`` [P] of the loss, and ``noise`` [P, P], its
+    covariance.
+    """
+
+    u: FloatArray
+    features: FloatArray
+    jacobian: FloatArray
+    feature_noise: float
+    jacobian_noise: FloatArray
+    slope: FloatArray
+    noise: FloatArray
+
+
+@dataclass(frozen=True)
+class Polynomials:
+    """Polynomials of v = ``inverse`` (u − ``center``). Final.
+
+    ``powers`` [Q, P] of each term, ``coefficients`` [Q, F].
+    """
+
+    center: FloatArray
+    inverse: FloatArray
+    powers: IntArray
+    coefficients: FloatArray
+
+    def features(self, u: FloatArray) -> FloatArray:
+        """Return them [C, F] at u [C, P]."""
+        return _terms((u - self.center) @ self.inverse.T, self.powers) @ self.coefficients
+
+    def jacobians(self, u: FloatArray) -> FloatArray:
+        """Return their derivatives [C, F, P] at u [C, P]."""
+        slopes = _slopes((u - self.center) @ self.inverse.T, self.powers)
+        return np.einsum("cqp,qf,pr->cfr", slopes, self.coefficients, self.inverse, optimize=True)
+
+
+@dataclass(frozen=True)
+class BoundSurface(AbstractBoundSlopes):
+    """`ResponseSurface` of one loss, with the places that it was fitted to. Final.
+
+    ``off``, the error of slopes that the last places showed, in units that shift draws by their
+    standard deviation.
+    """
+
+    setting: Setting
+    num_runs: int
+    num_places: int
+    places: tuple[Place, ...] = ()
+    polynomials: Polynomials | None = None
+    ready: bool = False
+    off: float = np.inf
+    num_rounds: int = 0
+
+    @property
+    def words(self) -> str:
+        """See `AbstractBoundSlopes.words`."""
+        count = len(self.places)
+        return f"a surface of degree {self.degree} over {count} places, off by {self.off:.2f}"
+
+    def at(self, u: FloatArray, stream: Stream) -> Slopes:
+        """See `AbstractBoundSlopes.at`: no runs."""
+        nothing = np.zeros((*u.shape, u.shape[1]))
+        if self.polynomials is None:
+            optimum = self.setting.optimum
+            return Slopes((u - optimum.z) @ optimum.curvature + optimum.estimate.gradient, nothing)
+        pull = self.setting.bound.slope(self.polynomials.features(u))
+        return Slopes(np.einsum("cf,cfp->cp", pull, self.polynomials.jacobians(u)), nothing)
+
+    def after(self, tried: Tried, stream: Stream) -> BoundSurface:
+        """See `AbstractBoundSlopes.after`: look at further places, and fit anew."""
+        size = tried.u.shape[1]
+        rng = stream.child("places").numpy()
+        chosen = tried.u[rng.permutation(len(tried.u))[: self.num_places]]
+        inside = np.asarray(self.setting.task.problem.space.clip(chosen))
+        fresh = [self._simulated(u, stream.child("place", i)) for i, u in enumerate(inside)]
+        spread = np.cov(tried.u.T).reshape(size, size)
+        root = np.linalg.cholesky(spread + np.eye(size) * (_LEAST_SPREAD * spread.max() + _TINY))
+        off2, error = self._off(fresh, root)
+        is_right = self.polynomials is not None and off2 <= _OFF**2 + _SURE * error
+        count = self.num_rounds + 1
+        degree = self.degree if is_right or self.degree < _LOWEST else self.degree + 1
+        grown = replace(
+            self, places=(*self.places, *fresh), off=float(np.sqrt(max(off2, 0.0))),
+            ready=is_right or count >= _ROUNDS, num_rounds=count,
+        )  # fmt: skip
+        return replace(grown, polynomials=grown._fitted(tried.u.mean(0), root, degree))
+
+    # -- private -----------------------------------------------------
+
+    @property
+    def degree(self) -> int:
+        """Of the polynomials, 0 before there are any."""
+        return 0 if self.polynomials is None else int(self.polynomials.powers.sum(1).max())
+
+    def _simulated(self, u: FloatArray, stream: Stream) -> Place:
+        """Return what runs at u [P] say."""
+        setting, task = self.setting, self.setting.task
+        each = setting.estimator.runs_in_all(setting.bound)
+        count = max(MIN_SAMPLES, self.num_runs // each)
+        sampled = setting.estimator.sample(setting.bound, u, count, stream, task.executor)
+        task.spending.simulations += sampled.num_runs
+        found = assemble(setting.bound, sampled)
+        assert found.curvature_noise is not None
+        mean = sampled.features.mean(0)
+        away = (sampled.features - mean).T
+        squares = away * times(setting.bound.loss.stiffness(mean), away)
+        return Place(
+            u, mean, sampled.jacobians.mean(0), float(squares.sum() / count / (count - 1)),
+            found.curvature_noise, found.gradient, found.covariance,
+        )  # fmt: skip
+
+    def _off(self, places: list[Place], root: FloatArray) -> tuple[float, float]:
+        """Return the mean square by which slopes are off at new places, and its error.
+
+        In units that shift draws by their standard deviations, for each parameter; ``root`` [P, P]
+        of the covariance of draws.
+        """
+        known = self.at(np.stack([place.u for place in places]), self.setting.task.stream).slope
+        pull = self.setting.weight * root
+        away = (np.stack([place.slope for place in places]) - known) @ pull
+        noise = np.array([np.trace(pull.T @ place.noise @ pull) for place in places])
+        excess = ((away**2).sum(1) - noise) / len(root)
+        return float(excess.mean()), float(excess.std(ddof=1) / np.sqrt(len(places)))
+
+    def _fitted(self, center: FloatArray, root: FloatArray, wanted: int) -> Polynomials:
+        """Return polynomials of a ``wanted`` degree, or of the highest that places allow."""
+        size = len(center)
+        equations = len(self.places) * (1 + size)
+        able = [d for d in _DEGREES if _EQUATIONS * len(_powers(size, d)) <= equations]
+        powers = _powers(size, min(max(wanted, _LOWEST), max(able, default=1)))
+        inverse = np.asarray(np.linalg.inv(root))
+        v = (np.stack([place.u for place in self.places]) - center) @ inverse.T
+        rows = np.concatenate([_terms(v, powers)[:, :, None], _slopes(v, powers)], axis=2)
+        sides = np.stack([np.column_stack([p.features, p.jacobian @ root]) for p in self.places])
+        variances = np.stack(
+            [[p.feature_noise, *np.diag(root.T @ p.jacobian_noise @ root)] for p in self.places]
+        )
+        # Where there is no noise all count alike.
+        floor = _LEAST_SPREAD * variances.max() + _TINY
+        weight = 1 / np.sqrt(np.maximum(variances, floor))[:, None]
+        left = np.moveaxis(rows * weight, 2, 1).reshape(-1, len(powers))
+        right = np.moveaxis(sides * weight, 2, 1).reshape(-1, sides.shape[1])
+        coefficients = np.linalg.lstsq(left, right)[0]
+        return Polynomials(center, inverse, powers, np.asarray(coefficients))
+
+
+def _powers(size: int, degree: int) -> IntArray:
+    """Return the powers [Q, P] of all terms up to a degree."""
+    return np.array(
+        [
+            np.bincount(chosen, minlength=size)
+            for total in range(degree + 1)
+            for chosen in itertools.combinations_with_replacement(range(size), total)
+        ],
+        dtype=int,
+    ).reshape(-1, size)
+
+
+def _terms(v: FloatArray, powers: IntArray) -> FloatArray:
+    """Return the terms [n, Q] at v [n, P]."""
+    return np.asarray(np.prod(v[:, None, :] ** powers, axis=2))
+
+
+def _slopes(v: FloatArray, powers: IntArray) -> FloatArray:
+    """Return the derivatives [n, Q, P] of the terms at v [n, P]."""
+    columns = []
+    for p in range(v.shape[1]):
+        lowered = powers.copy()
+        lowered[:, p] = np.maximum(lowered[:, p] - 1, 0)
+        columns.append(powers[:, p] * _terms(v, lowered))
+    return np.stack(columns, axis=2)
