@@ -18,11 +18,13 @@ from tumble.posteriors._data_sets import DataSets
 from tumble.posteriors._joint_prior import JointPrior
 from tumble.posteriors._kernels import AbstractKernel, GlobalNormal, LocalNormal
 from tumble.posteriors._loss_posterior import AdjustedChains, LossPosterior
+from tumble.posteriors._loss_slopes import AbstractSlopes, FreshRuns
 from tumble.posteriors._metropolis import AdaptiveMetropolis
 from tumble.posteriors._nuts import NUTS
 from tumble.posteriors._particle_mcmc import ParticleMCMC
 from tumble.posteriors._posterior import Posterior
 from tumble.posteriors._rejection import RejectionABC
+from tumble.posteriors._response_surface import ResponseSurface
 from tumble.posteriors._smc import SMCABC
 from tumble.posteriors._summaries import (
     AbstractSummary,
@@ -47,6 +49,7 @@ __all__ = [
     "AbstractKernel",
     "AbstractPosteriorMethod",
     "AbstractSampler",
+    "AbstractSlopes",
     "AbstractState",
     "AbstractSummary",
     "AdaptiveMetropolis",
@@ -58,6 +61,7 @@ __all__ = [
     "Comparison",
     "DataSets",
     "Draws",
+    "FreshRuns",
     "Generation",
     "GlobalNormal",
     "JointPrior",
@@ -73,6 +77,7 @@ __all__ = [
     "Quantiles",
     "RejectionABC",
     "ReplicateMoments",
+    "ResponseSurface",
     "Summary",
     "SyntheticLikelihood",
     "default_summary",

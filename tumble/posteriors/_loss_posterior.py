@@ -38,7 +38,6 @@ from tumble.posteriors._loss_slopes import (
 from tumble.posteriors._response_surface import ResponseSurface
 from tumble.posteriors._walk import AbstractChains, AbstractWalk, AbstractWalkState
 
-_CHAINS = 4
 _GUESS = 256  # runs of a slope, before it is known how many they are to be
 _WARM_STEPS = 25
 
@@ -81,22 +80,24 @@ class LossPosterior(AbstractChains):
     bounds are where they are. With a ``weight`` of yours, C is the identity and π(z) ∝ p(z)
     exp(−weight · L(z)), a Gibbs posterior.
 
-    Sampled by Langevin dynamics, in coordinates where the prior is normal, which has no bounds.
-    Each step takes the gradient from a few runs; their noise, the covariance of which is known, is
-    taken off the noise that the dynamics adds, so that it does not widen the draws.
+    Sampled by Langevin dynamics, in coordinates where the prior is normal, which has no bounds. The
+    slopes of the loss come from ``slopes``: a `ResponseSurface`, polynomials through what was
+    simulated at a few places, or `FreshRuns`, each from runs of its own; then their noise, the
+    covariance of which is known, is taken off the noise that the dynamics adds, so that it does not
+    widen the draws.
 
     Guarantee: for many data, intervals cover as those of the fit do: to first order, where the loss
     is a parabola within the error of the data. Of what is beyond that, the skew of a loss that is
     none, the prior and the bounds are in the draws; that the errors of the data change with the
     parameters is not. Draws are from π up to an error of order ``step``² (none where it is normal),
-    and of order 1/runs² of a gradient for losses that are no polynomials of degree 2.
+    and that of ``slopes``.
 
     Arguments: ``objective``, a loss on outputs, default the problem's own if it is one;
     ``gradient`` as in `fit`, default `Auto`, or `ExactMean` where it can be used; ``num_draws``,
     effective draws of every parameter at which it stops, if R̂ is below 1.01, default 1,000;
-    ``num_chains``, default 4; ``max_steps`` of each chain, default 20,000; ``weight``, default by
-    the sandwich; ``step``, the part of the way to the middle that a step goes, default 0.5;
-    ``tolerance`` of the fit, default 0.003.
+    ``num_chains``, default 16, or 4 with `FreshRuns`; ``max_steps`` of each chain, default 20,000;
+    ``weight``, default by the sandwich; ``slopes``; ``step``, the part of the way to the middle
+    that a step goes, default 0.5; ``tolerance`` of the fit, default 0.003.
 
     When: replicates, averages or snapshots, where there is no likelihood, with priors that matter,
     parameters near bounds, or few data, so that the loss is no parabola. Where data are
@@ -177,7 +178,7 @@ class LossSampler(AbstractWalk):
         self._objective, self._bound = _bound(method.objective, task.problem)
         if isinstance(method.gradient, AbstractEstimator):
             method.gradient.check(self._bound)
-        self._count = method.num_chains or _CHAINS
+        self._count = method.num_chains or method.slopes.num_chains
 
     def init(self) -> LossState:
         """See `AbstractSampler.init`: chains around the mode, after a fit."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -63,6 +63,9 @@ class AbstractBoundSlopes(abc.ABC):
 class AbstractSlopes(abc.ABC):
     """A way to have slopes for chains. Members are frozen dataclasses."""
 
+    num_chains: ClassVar[int]
+    """How many chains are best: many, where a slope at one more place costs nothing."""
+
     @abc.abstractmethod
     def bind(self, setting: Setting, noise: FloatArray, most: float) -> AbstractBoundSlopes:
         """Return the slopes of a loss.
@@ -85,6 +88,7 @@ class FreshRuns(AbstractSlopes):
     that no polynomial follows.
     """
 
+    num_chains: ClassVar[int] = 4
     num_runs: int | None = None
 
     def __post_init__(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -49,6 +49,7 @@ class ResponseSurface(AbstractSlopes):
     Reference: Box, Wilson, J. R. Stat. Soc. B 13 (1951), doi:10.1111/j.2517-6161.1951.tb00067.x.
     """
 
+    num_chains: ClassVar[int] = 16
     num_runs: int | None = None
     num_places: int | None = None
 
