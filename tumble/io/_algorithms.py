@@ -76,6 +76,10 @@ ALGORITHMS: Mapping[str, Mapping[str, str]] = {
         "loss_posterior": "tumble.posteriors:LossPosterior",
         "tsnpe": "tumble.posteriors:TSNPE",
     },
+    "slopes": {
+        "response_surface": "tumble.posteriors:ResponseSurface",
+        "fresh_runs": "tumble.posteriors:FreshRuns",
+    },
     "criterion": {
         "evidence": "tumble.structure:Evidence",
         "held_out": "tumble.structure:HeldOut",

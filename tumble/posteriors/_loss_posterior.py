@@ -95,9 +95,9 @@ class LossPosterior(AbstractChains):
     Arguments: ``objective``, a loss on outputs, default the problem's own if it is one;
     ``gradient`` as in `fit`, default `Auto`, or `ExactMean` where it can be used; ``num_draws``,
     effective draws of every parameter at which it stops, if R̂ is below 1.01, default 1,000;
-    ``num_chains``, default 16, or 4 with `FreshRuns`; ``max_steps`` of each chain, default 20,000;
+    ``num_chains``, default 32, or 4 with `FreshRuns`; ``max_steps`` of each chain, default 20,000;
     ``weight``, default by the sandwich; ``slopes``; ``step``, the part of the way to the middle
-    that a step goes, default 0.5; ``tolerance`` of the fit, default 0.003.
+    that a step goes, default 0.2, or 0.5 with `FreshRuns`; ``tolerance`` of the fit, default 0.003.
 
     When: replicates, averages or snapshots, where there is no likelihood, with priors that matter,
     parameters near bounds, or few data, so that the loss is no parabola. Where data are
@@ -125,7 +125,7 @@ class LossPosterior(AbstractChains):
     max_steps: int = 20_000
     weight: float | None = None
     slopes: AbstractSlopes = field(default_factory=ResponseSurface)
-    step: float = 0.5
+    step: float | None = None
     tolerance: float = 0.003
 
     def __post_init__(self) -> None:
@@ -140,7 +140,7 @@ class LossPosterior(AbstractChains):
             raise ParameterError(
                 f"`weight` is {shown(self.weight)}, expected a finite number > 0, or None."
             )
-        if not (is_number(self.step) and 0 < self.step <= 1):
+        if self.step is not None and not (is_number(self.step) and 0 < self.step <= 1):
             raise ParameterError(f"`step` is {shown(self.step)}, expected a number in (0, 1].")
         if not (is_number(self.tolerance) and self.tolerance > 0):
             raise ParameterError(f"`tolerance` is {shown(self.tolerance)}, expected a number > 0.")
@@ -179,6 +179,7 @@ class LossSampler(AbstractWalk):
         if isinstance(method.gradient, AbstractEstimator):
             method.gradient.check(self._bound)
         self._count = method.num_chains or method.slopes.num_chains
+        self._step = method.step or method.slopes.step
 
     def init(self) -> LossState:
         """See `AbstractSampler.init`: chains around the mode, after a fit."""
@@ -200,7 +201,7 @@ class LossSampler(AbstractWalk):
         drawn, push = rng.standard_normal((2, self._count, len(middle)))
         return LossState(
             fit=found, adjustment=adjustment, loss=loss, root=root,
-            slopes=method.slopes.bind(setting, noise, (2 - method.step) / method.step),
+            slopes=method.slopes.bind(setting, noise, (2 - self._step) / self._step),
             walkers=Walkers(middle + drawn @ root.T, push),
         )  # fmt: skip
 
@@ -279,7 +280,7 @@ class LossSampler(AbstractWalk):
             slopes = state.loss.slopes(walkers.place, state.slopes.at(u, stream), along)
             failed += int((~np.isfinite(slopes.slope)).any(1).sum())
             walkers, is_noisy = langevin_step(
-                walkers, slopes, state.root, self._chosen.step, stream.child("push").numpy()
+                walkers, slopes, state.root, self._step, stream.child("push").numpy()
             )
             noisy += int(is_noisy.sum())
             track[:, i] = walkers.place

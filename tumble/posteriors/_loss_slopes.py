@@ -66,6 +66,9 @@ class AbstractSlopes(abc.ABC):
     num_chains: ClassVar[int]
     """How many chains are best: many, where a slope at one more place costs nothing."""
 
+    step: ClassVar[float]
+    """How far steps are best to go: little, where slopes cost nothing."""
+
     @abc.abstractmethod
     def bind(self, setting: Setting, noise: FloatArray, most: float) -> AbstractBoundSlopes:
         """Return the slopes of a loss.
@@ -89,6 +92,7 @@ class FreshRuns(AbstractSlopes):
     """
 
     num_chains: ClassVar[int] = 4
+    step: ClassVar[float] = 0.5
     num_runs: int | None = None
 
     def __post_init__(self) -> None:
@@ -129,6 +133,8 @@ class BoundFreshRuns(AbstractBoundSlopes):
 
     def after(self, tried: Tried, stream: Stream) -> BoundFreshRuns:
         """See `AbstractBoundSlopes.after`: twice the runs, where slopes were too noisy."""
+        if self.ready:
+            return self
         count = self.num_rounds + 1
         if tried.share_noisy <= _NOISY or self.num_runs >= _MOST or count >= _ROUNDS:
             return replace(self, ready=True)

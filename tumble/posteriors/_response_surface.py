@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from tumble._errors import require_whole
+from tumble._errors import SimulationError, require_whole
 from tumble._random import Stream
 from tumble._typing import FloatArray, IntArray
 from tumble.gradients import assemble
@@ -49,7 +49,8 @@ class ResponseSurface(AbstractSlopes):
     Reference: Box, Wilson, J. R. Stat. Soc. B 13 (1951), doi:10.1111/j.2517-6161.1951.tb00067.x.
     """
 
-    num_chains: ClassVar[int] = 16
+    num_chains: ClassVar[int] = 32
+    step: ClassVar[float] = 0.2
     num_runs: int | None = None
     num_places: int | None = None
 
@@ -145,7 +146,13 @@ class BoundSurface(AbstractBoundSlopes):
         rng = stream.child("places").numpy()
         chosen = tried.u[rng.permutation(len(tried.u))[: self.num_places]]
         inside = np.asarray(self.setting.task.problem.space.clip(chosen))
-        fresh = [self._simulated(u, stream.child("place", i)) for i, u in enumerate(inside)]
+        found = [self._simulated(u, stream.child("place", i)) for i, u in enumerate(inside)]
+        fresh = [place for place in found if place is not None]
+        if len(fresh) < max(2, len(found) / 2):
+            raise SimulationError(
+                f"at {len(found) - len(fresh)} of {len(found)} places around the optimum the "
+                "simulator fails; narrow the bounds or give priors."
+            )
         spread = np.cov(tried.u.T).reshape(size, size)
         root = np.linalg.cholesky(spread + np.eye(size) * (_LEAST_SPREAD * spread.max() + _TINY))
         off2, error = self._off(fresh, root)
@@ -165,12 +172,15 @@ class BoundSurface(AbstractBoundSlopes):
         """Of the polynomials, 0 before there are any."""
         return 0 if self.polynomials is None else int(self.polynomials.powers.sum(1).max())
 
-    def _simulated(self, u: FloatArray, stream: Stream) -> Place:
-        """Return what runs at u [P] say."""
+    def _simulated(self, u: FloatArray, stream: Stream) -> Place | None:
+        """Return what runs at u [P] say; None where they fail."""
         setting, task = self.setting, self.setting.task
         each = setting.estimator.runs_in_all(setting.bound)
         count = max(MIN_SAMPLES, self.num_runs // each)
-        sampled = setting.estimator.sample(setting.bound, u, count, stream, task.executor)
+        try:
+            sampled = setting.estimator.sample(setting.bound, u, count, stream, task.executor)
+        except SimulationError:
+            return None
         task.spending.simulations += sampled.num_runs
         found = assemble(setting.bound, sampled)
         assert found.curvature_noise is not None
