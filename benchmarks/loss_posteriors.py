@@ -30,7 +30,7 @@ class Case:
     """A model, the medians and log standard deviations of its rates, and how it is observed.
 
     ``plain``, the weight with which a loss of squares would be a −log likelihood if its features
-    were independent; None where there is no such thing.
+    were independent; None where there is no such thing. ``most`` repeats, where they take long.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Case:
     objective: AbstractObjective
     snapshots: bool = False
     plain: float | None = None
+    most: int = 1000
 
     def problem(self) -> tb.Problem:
         """Return a problem; of its data the shape counts."""
@@ -80,7 +81,7 @@ _TELEGRAPH = Case(
     "Off -> On ; k_on\nOn -> Off ; k_off\nOn -> On + M ; k_m\nM -> 0 ; d",
     {"k_on": (0.3, 0.5), "k_off": (0.2, 0.5), "k_m": (40.0, 0.5)}, {"d": 1.0},
     {"Off": 1, "On": 0, "M": 0}, "M", (1.0, 2.0, 4.0, 8.0), 200,
-    DistributionMatching(EnergyDistance()), snapshots=True,
+    DistributionMatching(EnergyDistance()), snapshots=True, most=30,
 )  # fmt: skip
 CASES = {
     "immigration": _IMMIGRATION,
@@ -188,7 +189,8 @@ def main() -> None:
                 way == "fresh" and name != "immigration"
             ):
                 continue
-            repeats = options.fresh_repeats if way == "fresh" else options.repeats
+            wanted = options.fresh_repeats if way == "fresh" else options.repeats
+            repeats = min(wanted, case.most)
             made = kept.get(
                 (f"{name}: {way}", repeats),
                 lambda case=case, way=way, repeats=repeats: checked(case, way, repeats),

@@ -62,6 +62,10 @@ class Adjustment:
     precision: FloatArray
     curvature: FloatArray
 
+    def mapped(self, z: FloatArray) -> FloatArray:
+        """Return u [n, P] of z [n, P]."""
+        return np.asarray(self.anchor + (z - self.anchor) @ self.map.T)
+
     @classmethod
     def plain(cls, optimum: Optimum, weight: float) -> Adjustment:
         """Return none: the loss times ``weight`` as it is."""
@@ -82,7 +86,7 @@ class Adjustment:
         Reference: Olkin, Pukelsheim, Linear Algebra Appl. 48 (1982),
         doi:10.1016/0024-3795(82)90112-4.
         """
-        size, curvature = len(optimum.z), optimum.curvature
+        curvature = optimum.curvature
         precision = np.asarray(np.linalg.pinv(covariance, rcond=_NOTHING, hermitian=True))
         ratios = np.linalg.eigvals(covariance @ curvature).real
         known = ratios > _NOTHING * max(float(ratios.max()), 1e-300)
@@ -93,8 +97,7 @@ class Adjustment:
         if at_bound:
             steep = np.linalg.pinv(curvature, rcond=_NOTHING, hermitian=True)
             anchor = anchor - steep @ optimum.estimate.gradient
-        mapped = inverse @ middle @ inverse if size else np.eye(0)
-        return cls(anchor, weight, mapped, precision, curvature)
+        return cls(anchor, weight, inverse @ middle @ inverse, precision, curvature)
 
 
 class AdjustedLoss:
@@ -135,7 +138,7 @@ class AdjustedLoss:
         """Return at which u [C, P] slopes of the loss are wanted for x [C, P], and ∂u/∂x."""
         own = self._adjustment
         z, stretch = self._task.prior.along_normal(x)
-        return own.anchor + (z - own.anchor) @ own.map.T, own.map * stretch[:, None, :]
+        return own.mapped(z), own.map * stretch[:, None, :]
 
     def slopes(self, x: FloatArray, of_loss: Slopes, along: FloatArray) -> Slopes:
         """Return slopes at x from those of the loss at u, and ``along``, ∂u/∂x."""

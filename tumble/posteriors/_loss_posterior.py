@@ -262,8 +262,7 @@ class LossSampler(AbstractWalk):
                 "at most places around the optimum the simulator fails; narrow the bounds or give "
                 "priors."
             )
-        own = state.adjustment
-        u = own.anchor + (z.reshape(-1, z.shape[2]) - own.anchor) @ own.map.T
+        u = state.adjustment.mapped(z.reshape(-1, z.shape[2]))
         tried = Tried(u, state.num_noisy / (_WARM_STEPS * self._count))
         stream = self._task.stream.child("warm-up", len(state.rounds))
         return replace(
@@ -299,7 +298,7 @@ class LossSampler(AbstractWalk):
 
 
 def _bound(given: AbstractObjective | None, problem: Problem) -> tuple[Any, BoundOutputs]:
-    """Return the objective and its bound form. Raises `CapabilityError` unless it is a fit one."""
+    """Return the objective and its bound form. Raises `CapabilityError` unless it is a loss."""
     objective = default_objective(problem) if given is None else given
     bound = objective.bind(problem)
     name = type(objective).__name__

@@ -17,7 +17,8 @@ from tumble.losses import times
 from tumble.posteriors._langevin import Slopes
 from tumble.posteriors._loss_slopes import AbstractBoundSlopes, AbstractSlopes, Setting, Tried
 
-_OFF = 0.1  # standard deviations that draws may be off by an error of the surface
+_OFF = 0.2  # what would shift draws by one standard deviation, as errors of slopes at most
+_NOISE = 0.1  # standard deviations that noise at the places may leave in the mean of draws
 _SURE = 2.0  # standard errors
 _LEAST_PLACES, _LEAST_ROUNDS, _ROUNDS = 8, 2, 6
 _FEWEST, _MOST = 256, 2**16  # runs of a place
@@ -33,9 +34,11 @@ class ResponseSurface(AbstractSlopes):
     Definition: features and their Jacobian are simulated at places among the chains. Polynomials
     are fitted to both by least squares, weighted by the errors of either; the loss and its slopes
     are those of the polynomials. Then slopes are simulated at further places, and compared: while
-    they differ by more than a tenth of what would shift draws by their standard deviation, beyond
+    they differ by more than a fifth of what would shift draws by their standard deviation, beyond
     their errors, the new places are added and the degree is raised from 2 to 4, as far as places
     are enough.
+
+    Raises `SimulationError` where they still differ after six rounds.
 
     Guarantee: no error that those places show. Draws cost no runs, so that the number of runs does
     not depend on theirs.
@@ -63,7 +66,7 @@ class ResponseSurface(AbstractSlopes):
     def bind(self, setting: Setting, noise: FloatArray, most: float) -> BoundSurface:
         """See `AbstractSlopes.bind`: at first the parabola of the optimum."""
         num_places = self.num_places or max(_LEAST_PLACES, 2 * len(noise))
-        wanted = np.linalg.eigvalsh(noise)[-1] / _OFF**2 / (_LEAST_ROUNDS * num_places)
+        wanted = np.linalg.eigvalsh(noise)[-1] / _NOISE**2 / (_LEAST_ROUNDS * num_places)
         fewest = _FEWEST * setting.estimator.runs_in_all(setting.bound)
         num_runs = self.num_runs or int(np.clip(np.ceil(wanted), fewest, _MOST))
         return BoundSurface(setting, num_runs, num_places)
@@ -90,13 +93,21 @@ class Place(NamedTuple):
 class Polynomials:
     """Polynomials of v = ``inverse`` (u − ``center``). Final.
 
-    ``powers`` [Q, P] of each term, ``coefficients`` [Q, F].
+    ``powers`` [Q, P] of each term, ``coefficients`` [Q, F]; ``reach``, the length of v up to which
+    there are places.
     """
 
     center: FloatArray
     inverse: FloatArray
     powers: IntArray
     coefficients: FloatArray
+    reach: float
+
+    def within(self, u: FloatArray) -> FloatArray:
+        """Return u [C, P], drawn towards the center to where there are places."""
+        away = u - self.center
+        far = np.linalg.norm(away @ self.inverse.T, axis=1, keepdims=True)
+        return np.asarray(self.center + away * (self.reach / np.maximum(far, self.reach)))
 
     def features(self, u: FloatArray) -> FloatArray:
         """Return them [C, F] at u [C, P]."""
@@ -132,13 +143,19 @@ class BoundSurface(AbstractBoundSlopes):
         return f"a surface of degree {self.degree} over {count} places, off by {self.off:.2f}"
 
     def at(self, u: FloatArray, stream: Stream) -> Slopes:
-        """See `AbstractBoundSlopes.at`: no runs."""
+        """See `AbstractBoundSlopes.at`: no runs.
+
+        Farther out than all places, where polynomials turn, the slope goes on with the curvature of
+        the optimum.
+        """
         nothing = np.zeros((*u.shape, u.shape[1]))
         if self.polynomials is None:
             optimum = self.setting.optimum
             return Slopes((u - optimum.z) @ optimum.curvature + optimum.estimate.gradient, nothing)
-        pull = self.setting.bound.slope(self.polynomials.features(u))
-        return Slopes(np.einsum("cf,cfp->cp", pull, self.polynomials.jacobians(u)), nothing)
+        inside = self.polynomials.within(u)
+        pull = self.setting.bound.slope(self.polynomials.features(inside))
+        slope = np.einsum("cf,cfp->cp", pull, self.polynomials.jacobians(inside))
+        return Slopes(slope + (u - inside) @ self.setting.optimum.curvature, nothing)
 
     def after(self, tried: Tried, stream: Stream) -> BoundSurface:
         """See `AbstractBoundSlopes.after`: look at further places, and fit anew."""
@@ -158,10 +175,16 @@ class BoundSurface(AbstractBoundSlopes):
         off2, error = self._off(fresh, root)
         is_right = self.polynomials is not None and off2 <= _OFF**2 + _SURE * error
         count = self.num_rounds + 1
+        if not is_right and count > _ROUNDS:
+            raise SimulationError(
+                f"slopes of the loss by {self.words} are still wrong by more than {_OFF} standard "
+                "deviations of the posterior; use LossPosterior(slopes=FreshRuns()), or narrow the "
+                "bounds."
+            )
         degree = self.degree if is_right or self.degree < _LOWEST else self.degree + 1
         grown = replace(
             self, places=(*self.places, *fresh), off=float(np.sqrt(max(off2, 0.0))),
-            ready=is_right or count >= _ROUNDS, num_rounds=count,
+            ready=is_right, num_rounds=count,
         )  # fmt: skip
         return replace(grown, polynomials=grown._fitted(tried.u.mean(0), root, degree))
 
@@ -201,9 +224,11 @@ class BoundSurface(AbstractBoundSlopes):
         known = self.at(np.stack([place.u for place in places]), self.setting.task.stream).slope
         pull = self.setting.weight * root
         away = (np.stack([place.slope for place in places]) - known) @ pull
-        noise = np.array([np.trace(pull.T @ place.noise @ pull) for place in places])
-        excess = ((away**2).sum(1) - noise) / len(root)
-        return float(excess.mean()), float(excess.std(ddof=1) / np.sqrt(len(places)))
+        noise = np.stack([pull.T @ place.noise @ pull for place in places])
+        size = len(root) * len(places)
+        excess = (away**2).sum() - np.trace(noise.sum(0))
+        # Of normal errors, the squared length has variance 2 tr(N²).
+        return float(excess / size), float(np.sqrt(2 * (noise**2).sum()) / size)
 
     def _fitted(self, center: FloatArray, root: FloatArray, wanted: int) -> Polynomials:
         """Return polynomials of a ``wanted`` degree, or of the highest that places allow."""
@@ -224,7 +249,8 @@ class BoundSurface(AbstractBoundSlopes):
         left = np.moveaxis(rows * weight, 2, 1).reshape(-1, len(powers))
         right = np.moveaxis(sides * weight, 2, 1).reshape(-1, sides.shape[1])
         coefficients = np.linalg.lstsq(left, right)[0]
-        return Polynomials(center, inverse, powers, np.asarray(coefficients))
+        reach = float(np.linalg.norm(v, axis=1).max())
+        return Polynomials(center, inverse, powers, np.asarray(coefficients), reach)
 
 
 def _powers(size: int, degree: int) -> IntArray:
