@@ -20,9 +20,11 @@ from tumble.posteriors._loss_slopes import AbstractBoundSlopes, AbstractSlopes, 
 _OFF = 0.2  # what would shift draws by one standard deviation, as errors of slopes at most
 _NOISE = 0.1  # standard deviations that noise at the places may leave in the mean of draws
 _SURE = 2.0  # standard errors
-_LEAST_PLACES, _LEAST_ROUNDS, _ROUNDS = 8, 2, 6
+_LEAST_PLACES, _LEAST_ROUNDS, _ROUNDS = 8, 2, 8
 _FEWEST, _MOST = 256, 2**16  # runs of a place
 _LOWEST, _DEGREES = 2, (2, 3, 4)
+_FAR_PART = 4  # one of so many places is as far out as chains have been
+_BEYOND = 0.02  # the share of steps that may lead farther out
 _EQUATIONS = 1.5  # for each coefficient
 _LEAST_SPREAD, _TINY = 1e-12, 1e-300
 
@@ -31,14 +33,15 @@ _LEAST_SPREAD, _TINY = 1e-12, 1e-300
 class ResponseSurface(AbstractSlopes):
     """Slopes of a loss whose expected features are polynomials of the parameters. Final.
 
-    Definition: features and their Jacobian are simulated at places among the chains. Polynomials
+    Definition: features and their Jacobian are simulated at places among the chains, a quarter of
+    them as far out as chains have been. Polynomials
     are fitted to both by least squares, weighted by the errors of either; the loss and its slopes
     are those of the polynomials. Then slopes are simulated at further places, and compared: while
     they differ by more than a fifth of what would shift draws by their standard deviation, beyond
     their errors, the new places are added and the degree is raised from 2 to 4, as far as places
     are enough.
 
-    Raises `SimulationError` where they still differ after six rounds.
+    Raises `SimulationError` where they still differ after eight rounds.
 
     Guarantee: no error that those places show. Draws cost no runs, so that the number of runs does
     not depend on theirs.
@@ -107,7 +110,8 @@ class Polynomials:
         """Return u [C, P], drawn towards the center to where there are places."""
         away = u - self.center
         far = np.linalg.norm(away @ self.inverse.T, axis=1, keepdims=True)
-        return np.asarray(self.center + away * (self.reach / np.maximum(far, self.reach)))
+        drawn = self.center + away * (self.reach / np.maximum(far, self.reach))
+        return np.asarray(np.where(far > self.reach, drawn, u))
 
     def features(self, u: FloatArray) -> FloatArray:
         """Return them [C, F] at u [C, P]."""
@@ -145,8 +149,8 @@ class BoundSurface(AbstractBoundSlopes):
     def at(self, u: FloatArray, stream: Stream) -> Slopes:
         """See `AbstractBoundSlopes.at`: no runs.
 
-        Farther out than all places, where polynomials turn, the slope goes on with the curvature of
-        the optimum.
+        Farther out than all places, where polynomials turn, the slope goes on with the curvature
+        that the loss has there.
         """
         nothing = np.zeros((*u.shape, u.shape[1]))
         if self.polynomials is None:
@@ -155,13 +159,16 @@ class BoundSurface(AbstractBoundSlopes):
         inside = self.polynomials.within(u)
         pull = self.setting.bound.slope(self.polynomials.features(inside))
         slope = np.einsum("cf,cfp->cp", pull, self.polynomials.jacobians(inside))
-        return Slopes(slope + (u - inside) @ self.setting.optimum.curvature, nothing)
+        for c in np.flatnonzero(np.any(u != inside, axis=1)):
+            slope[c] += self._curvature(inside[c]) @ (u[c] - inside[c])
+        return Slopes(slope, nothing)
 
     def after(self, tried: Tried, stream: Stream) -> BoundSurface:
         """See `AbstractBoundSlopes.after`: look at further places, and fit anew."""
         size = tried.u.shape[1]
-        rng = stream.child("places").numpy()
-        chosen = tried.u[rng.permutation(len(tried.u))[: self.num_places]]
+        spread = np.cov(tried.u.T).reshape(size, size)
+        root = np.linalg.cholesky(spread + np.eye(size) * (_LEAST_SPREAD * spread.max() + _TINY))
+        chosen = self._chosen(tried.u, root, stream.child("places").numpy())
         inside = np.asarray(self.setting.task.problem.space.clip(chosen))
         found = [self._simulated(u, stream.child("place", i)) for i, u in enumerate(inside)]
         fresh = [place for place in found if place is not None]
@@ -170,12 +177,10 @@ class BoundSurface(AbstractBoundSlopes):
                 f"at {len(found) - len(fresh)} of {len(found)} places around the optimum the "
                 "simulator fails; narrow the bounds or give priors."
             )
-        spread = np.cov(tried.u.T).reshape(size, size)
-        root = np.linalg.cholesky(spread + np.eye(size) * (_LEAST_SPREAD * spread.max() + _TINY))
         off2, error = self._off(fresh, root)
         is_right = self.polynomials is not None and off2 <= _OFF**2 + _SURE * error
         count = self.num_rounds + 1
-        if not is_right and count > _ROUNDS:
+        if not is_right and count >= _ROUNDS:
             raise SimulationError(
                 f"slopes of the loss by {self.words} are still wrong by more than {_OFF} standard "
                 "deviations of the posterior; use LossPosterior(slopes=FreshRuns()), or narrow the "
@@ -184,16 +189,37 @@ class BoundSurface(AbstractBoundSlopes):
         degree = self.degree if is_right or self.degree < _LOWEST else self.degree + 1
         grown = replace(
             self, places=(*self.places, *fresh), off=float(np.sqrt(max(off2, 0.0))),
-            ready=is_right, num_rounds=count,
+            ready=is_right and self._share_beyond(tried.u) <= _BEYOND, num_rounds=count,
         )  # fmt: skip
         return replace(grown, polynomials=grown._fitted(tried.u.mean(0), root, degree))
 
     # -- private -----------------------------------------------------
 
+    def _curvature(self, u: FloatArray) -> FloatArray:
+        """Return that of the loss [P, P] at u [P], without second derivatives of features."""
+        assert self.polynomials is not None
+        slopes = self.polynomials.jacobians(u[None])[0]
+        second = self.setting.bound.loss.stiffness(self.polynomials.features(u[None])[0])
+        return np.asarray(slopes.T @ times(second, slopes))
+
     @property
     def degree(self) -> int:
         """Of the polynomials, 0 before there are any."""
         return 0 if self.polynomials is None else int(self.polynomials.powers.sum(1).max())
+
+    def _chosen(self, u: FloatArray, root: FloatArray, rng: np.random.Generator) -> FloatArray:
+        """Return places to simulate at, among u [N, P]: the farthest ones, and others at random."""
+        far = np.linalg.norm((u - u.mean(0)) @ np.linalg.inv(root).T, axis=1)
+        order = np.argsort(-far)
+        count = self.num_places // _FAR_PART
+        return np.concatenate([u[order[:count]], u[rng.permutation(order[count:])]])[
+            : self.num_places
+        ]
+
+    def _share_beyond(self, u: FloatArray) -> float:
+        """Return the share of u [N, P] farther out than all places so far."""
+        assert self.polynomials is not None
+        return float(np.any(self.polynomials.within(u) != u, axis=1).mean())
 
     def _simulated(self, u: FloatArray, stream: Stream) -> Place | None:
         """Return what runs at u [P] say; None where they fail."""
