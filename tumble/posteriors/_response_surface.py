@@ -189,7 +189,8 @@ class BoundSurface(AbstractBoundSlopes):
         degree = self.degree if is_right or self.degree < _LOWEST else self.degree + 1
         grown = replace(
             self, places=(*self.places, *fresh), off=float(np.sqrt(max(off2, 0.0))),
-            ready=is_right and self._share_beyond(tried.u) <= _BEYOND, num_rounds=count,
+            ready=is_right and (count >= _ROUNDS or self._share_beyond(tried.u) <= _BEYOND),
+            num_rounds=count,
         )  # fmt: skip
         return replace(grown, polynomials=grown._fitted(tried.u.mean(0), root, degree))
 
