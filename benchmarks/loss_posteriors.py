@@ -74,8 +74,7 @@ _IMMIGRATION = Case(
 _SIR = Case(
     "SIR of 300, means of I of 20 replicates at 10 times",
     "S + I -> 2 I ; beta\nI -> R ; gamma", {"beta": (0.02, 0.3), "gamma": (2.0, 0.3)}, {},
-    {"S": 290, "I": 10, "R": 0}, "I", tuple(np.linspace(0.2, 2, 10)), 20, MomentMatching(order=1),
-    plain=20 * 10 / 2,
+    {"S": 290, "I": 10, "R": 0}, "I", tuple(np.linspace(0.2, 2, 10)), 20, MomentMatching(order=1), plain=20 * 10 / 2,
 )  # fmt: skip
 _TELEGRAPH = Case(
     "telegraph gene, energy distance of 200 cells at 4 times",
@@ -178,9 +177,11 @@ def main() -> None:
         Verdicts of `check_calibration`; the p-value is the least of all parameters and of the joint
         test. Runs and seconds are medians over answers; those of posteriors include the fit, but
         not the runs of {_JUDGED} data sets that are simulated to see whether the data are unlike
-        the model. Without
+        the model. Processors
+        were shared with other work, so that seconds compare ways and say little else. Without
         adjustment the weight is that by which the loss would be a −log likelihood if times were
-        independent. {settings(options)}"""
+        independent. Cases of the script that are not asked for are not on this page.
+        {settings(options)}"""
     )
     kept = Rows(options.rows)
     for name in options.cases:
