@@ -74,7 +74,8 @@ _IMMIGRATION = Case(
 _SIR = Case(
     "SIR of 300, means of I of 20 replicates at 10 times",
     "S + I -> 2 I ; beta\nI -> R ; gamma", {"beta": (0.02, 0.3), "gamma": (2.0, 0.3)}, {},
-    {"S": 290, "I": 10, "R": 0}, "I", tuple(np.linspace(0.2, 2, 10)), 20, MomentMatching(order=1), plain=20 * 10 / 2,
+    {"S": 290, "I": 10, "R": 0}, "I", tuple(np.linspace(0.2, 2, 10)), 20, MomentMatching(order=1),
+    plain=20 * 10 / 2,
 )  # fmt: skip
 _TELEGRAPH = Case(
     "telegraph gene, energy distance of 200 cells at 4 times",
