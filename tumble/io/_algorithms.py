@@ -73,7 +73,12 @@ ALGORITHMS: Mapping[str, Mapping[str, str]] = {
         "adaptive_metropolis": "tumble.posteriors:AdaptiveMetropolis",
         "particle_mcmc": "tumble.posteriors:ParticleMCMC",
         "nuts": "tumble.posteriors:NUTS",
+        "loss_posterior": "tumble.posteriors:LossPosterior",
         "tsnpe": "tumble.posteriors:TSNPE",
+    },
+    "slopes": {
+        "response_surface": "tumble.posteriors:ResponseSurface",
+        "fresh_runs": "tumble.posteriors:FreshRuns",
     },
     "criterion": {
         "evidence": "tumble.structure:Evidence",

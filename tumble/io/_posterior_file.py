@@ -23,7 +23,7 @@ from tumble.io._result_file import (
     words,
 )
 from tumble.io._run_folder import to_json
-from tumble.posteriors import Chains, NearDataSets, Posterior
+from tumble.posteriors import AdjustedChains, Chains, NearDataSets, Posterior
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -125,8 +125,9 @@ def _tree(posterior: Posterior) -> xr.DataTree:
         groups["/unadjusted_posterior"] = _draws(posterior, basis.unadjusted, ("particle",)).assign(
             weight=("particle", basis.unadjusted_weights)
         )
-    elif isinstance(basis, Chains):
-        even = np.asarray(posterior.problem.space.from_fit(basis.z))
+    elif isinstance(basis, (Chains, AdjustedChains)):
+        chains = basis if isinstance(basis, Chains) else basis.chains
+        even = np.asarray(posterior.problem.space.from_fit(chains.z))
     groups["/posterior"] = _draws(posterior, even, ("chain", "draw"))
     groups["/observed_data"] = observed_data(posterior.problem)
     groups["/constant_data"] = constant_data(posterior.problem)

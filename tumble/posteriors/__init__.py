@@ -2,6 +2,7 @@
 
 from tumble.posteriors._abc import AbstractABC, Generation, NearDataSets
 from tumble.posteriors._abc_mcmc import ABCMCMC
+from tumble.posteriors._adjusted_loss import Adjustment
 from tumble.posteriors._adjustment import LocalLinear
 from tumble.posteriors._base import (
     AbstractBasis,
@@ -16,11 +17,14 @@ from tumble.posteriors._comparison import Comparison
 from tumble.posteriors._data_sets import DataSets
 from tumble.posteriors._joint_prior import JointPrior
 from tumble.posteriors._kernels import AbstractKernel, GlobalNormal, LocalNormal
+from tumble.posteriors._loss_posterior import AdjustedChains, LossPosterior
+from tumble.posteriors._loss_slopes import AbstractSlopes, FreshRuns
 from tumble.posteriors._metropolis import AdaptiveMetropolis
 from tumble.posteriors._nuts import NUTS
 from tumble.posteriors._particle_mcmc import ParticleMCMC
 from tumble.posteriors._posterior import Posterior
 from tumble.posteriors._rejection import RejectionABC
+from tumble.posteriors._response_surface import ResponseSurface
 from tumble.posteriors._smc import SMCABC
 from tumble.posteriors._summaries import (
     AbstractSummary,
@@ -45,15 +49,19 @@ __all__ = [
     "AbstractKernel",
     "AbstractPosteriorMethod",
     "AbstractSampler",
+    "AbstractSlopes",
     "AbstractState",
     "AbstractSummary",
     "AdaptiveMetropolis",
+    "AdjustedChains",
+    "Adjustment",
     "AllData",
     "ChainRound",
     "Chains",
     "Comparison",
     "DataSets",
     "Draws",
+    "FreshRuns",
     "Generation",
     "GlobalNormal",
     "JointPrior",
@@ -61,6 +69,7 @@ __all__ = [
     "LearntDensity",
     "LocalLinear",
     "LocalNormal",
+    "LossPosterior",
     "NearDataSets",
     "ParticleMCMC",
     "Posterior",
@@ -68,6 +77,7 @@ __all__ = [
     "Quantiles",
     "RejectionABC",
     "ReplicateMoments",
+    "ResponseSurface",
     "Summary",
     "SyntheticLikelihood",
     "default_summary",

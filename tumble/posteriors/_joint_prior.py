@@ -13,6 +13,7 @@ from tumble.priors import AbstractPrior
 
 _BLOCK = 1024
 _EDGE = 1e-12  # of a share, where a normal law ends
+_DIFFERENCE = 1e-3  # of points at which the prior is standard normal
 _TRIES = 200  # rounds of draws, until those outside the bounds are replaced
 
 
@@ -62,6 +63,16 @@ class JointPrior:
                 z[:, at] = self._quantile(parameter, at, shares[:, at])
                 at += 1
         return z
+
+    def along_normal(self, w: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return z and ∂z/∂w, both [n, P], of points w [n, P]; see `from_normal`.
+
+        Slopes are central differences: each entry of z depends on its own of w alone.
+        """
+        z, above, below = np.split(
+            self.from_normal(np.concatenate([w, w + _DIFFERENCE, w - _DIFFERENCE])), 3
+        )
+        return z, (above - below) / (2 * _DIFFERENCE)
 
     def to_normal(self, z: FloatArray) -> FloatArray:
         """Return w [n, P] of points z [n, P]; see `from_normal`."""

@@ -17,7 +17,7 @@ from tumble._results import ResultCode
 from tumble._typing import FloatArray
 from tumble.posteriors._base import AbstractBasis, AbstractPosteriorMethod
 
-_COSTS = {"data_sets": "data sets", "evaluations": "likelihoods"}
+_COSTS = {"data_sets": "data sets", "evaluations": "likelihoods", "gradients": "gradients"}
 _QUANTILES = (0.025, 0.5, 0.975)
 _FEW = 100  # effective draws, below which quantiles are rough
 
@@ -31,13 +31,14 @@ class Posterior:
     - ``problem`` and ``method``: what was sampled, and how.
     - ``theta`` [N, P]: draws in the natural scale, and their ``weights`` [N], which sum to 1.
     - ``basis``: what they rest on: `NearDataSets` with what was compared and the draws before
-      adjustment, `Chains` with their R̂, or a `LearntDensity`.
+      adjustment, `Chains` with their R̂, `AdjustedChains`, or a `LearntDensity`.
     - ``rounds``: one `Generation`, `ChainRound` or `LearningRound` each.
     - ``result`` and ``reason``: how it ended, in a code and in words; ``warnings``, all that was
       found wrong with it.
     - ``seed``: that of all random numbers.
     - ``stats``: what it cost. ``seconds`` and ``runs`` of the simulator; of comparisons
-      ``data_sets`` simulated and ``failed`` of them, of chains ``evaluations`` of the likelihood.
+      ``data_sets`` simulated and ``failed`` of them, of chains ``evaluations`` of the likelihood
+      or ``gradients`` of a loss.
     """
 
     problem: Problem

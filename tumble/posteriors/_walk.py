@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import abc
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from tumble._errors import require_whole
 from tumble._results import ResultCode
 from tumble._typing import FloatArray
-from tumble.posteriors._base import AbstractPosteriorMethod, AbstractSampler, AbstractState, Draws
+from tumble.posteriors._base import (
+    AbstractBasis,
+    AbstractPosteriorMethod,
+    AbstractSampler,
+    AbstractState,
+    Draws,
+)
 from tumble.posteriors._chains import ChainRound, Chains
 
 _LEAST_ROUND = 50  # steps of a round after the warm-up
@@ -25,8 +31,15 @@ class AbstractWalkState(AbstractState):
     """Where chains have got.
 
     ``kept``, draws [C, n, P] on the fit scale of each round after the warm-up; ``num_steps`` of
-    each chain so far, the warm-up included; ``evaluations`` of the likelihood.
+    each chain so far, the warm-up included; ``evaluations`` of the likelihood, or of what chains
+    follow instead.
     """
+
+    cost: ClassVar[str] = "evaluations"
+    """What evaluations are called in the ``stats`` of a posterior."""
+
+    evaluated: ClassVar[str] = "likelihoods"
+    """What is evaluated, in words."""
 
     rounds: tuple[ChainRound, ...] = ()
     kept: tuple[FloatArray, ...] = ()
@@ -46,14 +59,14 @@ class AbstractWalkState(AbstractState):
     @property
     def costs(self) -> dict[str, float]:
         """See `AbstractState.costs`."""
-        return {"evaluations": float(self.evaluations)}
+        return {self.cost: float(self.evaluations)}
 
     @property
     def news(self) -> str:
         """See `AbstractState.news`."""
         if not self.kept:
-            return f"warm-up, {self.evaluations:,} likelihoods"
-        return f"R-hat {self.rounds[-1].r_hat:.3f}, {self.evaluations:,} likelihoods"
+            return f"warm-up, {self.evaluations:,} {self.evaluated}"
+        return f"R-hat {self.rounds[-1].r_hat:.3f}, {self.evaluations:,} {self.evaluated}"
 
 
 class AbstractChains(AbstractPosteriorMethod):
@@ -104,7 +117,12 @@ class AbstractWalk(AbstractSampler):
         chains = state.chains
         every = -(-chains.z.shape[0] * chains.z.shape[1] // _MOST_DRAWS)
         z = chains.z[:, ::every].reshape(-1, chains.z.shape[2])
-        return Draws(z, np.full(len(z), 1 / len(z)), chains)
+        return Draws(z, np.full(len(z), 1 / len(z)), self._basis(state))
+
+    def _basis(self, state: Any) -> AbstractBasis:
+        """Return what draws rest on: the chains, unless there is more to say of them."""
+        basis: AbstractBasis = state.chains
+        return basis
 
     @abc.abstractmethod
     def _is_warm(self, state: Any) -> bool:
