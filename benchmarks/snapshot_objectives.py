@@ -187,7 +187,11 @@ def main() -> None:
     kept = Rows(options.rows)
     warnings.simplefilter("ignore")
     low, high = central_range(options.repeats)
-    page = Page("snapshot_objectives", "Two moments or whole distributions?")
+    page = (
+        Page("snapshot_laws", "Snapshots by moments, by distances, and by their exact law")
+        if "exact law" in options.objectives
+        else Page("snapshot_objectives", "Two moments or whole distributions?")
+    )
     page.text(
         f"""For each case, {options.repeats} data sets of snapshots (seeds 0 …
         {options.repeats - 1}) are drawn by exact simulation, other cells at each time, and fitted

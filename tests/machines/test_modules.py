@@ -74,7 +74,7 @@ def test_draws_follow_the_density() -> None:
     assert np.cov(draws.T) == pytest.approx(covariance, rel=0.06, abs=0.03)
     found = np.asarray(logs(net, jnp.asarray(draws)))
     exact = -1 - np.log(2 * np.pi) - 0.5 * np.linalg.slogdet(covariance)[1]
-    assert found.mean() == pytest.approx(exact, abs=4 * found.std() / np.sqrt(len(logs)))
+    assert found.mean() == pytest.approx(exact, abs=4 * found.std() / np.sqrt(len(found)))
 
 
 def test_an_order_of_replicates_does_not_matter() -> None:
