@@ -59,7 +59,7 @@ class Page:
         minutes = (time.perf_counter() - self._began) / 60
         self._put("---\n")
         self.text(
-            f"Printed by `python benchmarks/{self.name}.py` in {minutes:.1f} minutes, with "
+            f"Printed by `python benchmarks/{Path(sys.argv[0]).name}` in {minutes:.1f} minutes, with "
             f"{versions()}."
         )
         if save:
