@@ -59,8 +59,8 @@ class Page:
         minutes = (time.perf_counter() - self._began) / 60
         self._put("---\n")
         self.text(
-            f"Printed by `python benchmarks/{Path(sys.argv[0]).name}` in {minutes:.1f} minutes, with "
-            f"{versions()}."
+            f"Printed by `python benchmarks/{Path(sys.argv[0]).name}` in {minutes:.1f} minutes, "
+            f"with {versions()}."
         )
         if save:
             _RESULTS.mkdir(parents=True, exist_ok=True)

@@ -47,6 +47,11 @@ def errors(found: Any, theta: Any) -> list[float]:
     return [float(np.median(away)), float(away.mean()), float(away.max())]
 
 
+def asymmetry(reference: MuonAngles, theta: Any, found: Any) -> float:
+    """Return the median error of what of muons is identified."""
+    return float(np.median(np.abs(reference.asymmetry(theta[:, 0], theta[:, 1]) - found)))
+
+
 def exact(name: str, seed: int) -> dict[str, Any]:
     """Return what the exact answer has."""
     reference = PROBLEMS[name][0]()
@@ -55,15 +60,8 @@ def exact(name: str, seed: int) -> dict[str, Any]:
     found = np.array([reference.estimate(x) for x in rows])
     logs = [float(reference.log_posterior(t, x)) for t, x in zip(theta, rows, strict=True)]
     return {"errors": errors(found, theta), "nll": -float(np.mean(logs)),
-            "asymmetry": asymmetry(reference, theta, found)}  # fmt: skip
-
-
-def asymmetry(reference: AbstractReferenceProblem, theta: Any, found: Any) -> float | None:
-    """Return the median error of what of muons is identified, at the mean parameters."""
-    if not isinstance(reference, MuonAngles):
-        return None
-    own, others = (reference.asymmetry(t[:, 0], t[:, 1]) for t in (theta, found))
-    return float(np.median(np.abs(own - others)))
+            "asymmetry": asymmetry(reference, theta, [reference.mean_asymmetry(x) for x in rows])
+            if isinstance(reference, MuonAngles) else None}  # fmt: skip
 
 
 def amortized(name: str, draws: float, seed: int) -> dict[str, Any]:
@@ -88,14 +86,15 @@ def amortized(name: str, draws: float, seed: int) -> dict[str, Any]:
     found = prior.from_normal(w.reshape(-1, w.shape[2])).reshape(w.shape)
     ranks = (found < theta[:, None]).mean(1)
     means = found.mean(1)
+    away = None
     if isinstance(reference, MuonAngles):
         own = reference.asymmetry(found[..., 0], found[..., 1]).mean(1)
-        away = float(np.median(np.abs(own - reference.asymmetry(theta[:, 0], theta[:, 1]))))
+        away = asymmetry(reference, theta, own)
     return {
         "errors": errors(means, theta), "nll": -float(np.mean(logs)), "runs": trained.stats["runs"],
         "seconds": seconds, "cpu": cpu, "each": each,
         "p": min(float(kstest(r, "uniform").pvalue) for r in ranks.T) * ranks.shape[1],
-        "asymmetry": away if isinstance(reference, MuonAngles) else None,
+        "asymmetry": away,
     }  # fmt: skip
 
 

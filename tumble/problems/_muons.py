@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,6 +13,7 @@ from tumble._typing import FloatArray
 from tumble.problems._base import AbstractReferenceProblem
 
 _BISECTIONS = 40  # of an interval of length 2
+_LEAST = -1e6  # of log-likelihoods
 _ACROSS = 801  # points of the asymmetry, and of each parameter
 
 
@@ -46,14 +48,18 @@ class MuonAngles(AbstractReferenceProblem):
 
     def log_posterior(self, theta: FloatArray, data: FloatArray) -> FloatArray:
         """See `AbstractReferenceProblem.log_posterior`: by quadrature over both parameters."""
-        logs, evidence, _ = self._on_grid(data)
-        a, known = logs
-        own = np.interp(self.asymmetry(*np.moveaxis(np.asarray(theta), -1, 0)), a, known)
-        return np.asarray(own - evidence)
+        a, logs = self._by_asymmetry(data)
+        own = np.interp(self.asymmetry(*np.moveaxis(np.asarray(theta), -1, 0)), a, logs)
+        return np.asarray(own - self._evidence(a, logs))
 
     def estimate(self, data: FloatArray) -> FloatArray:
         """See `AbstractReferenceProblem.estimate`."""
-        return self._on_grid(data)[2]
+        energies, constants = self._axes
+        return np.array([self._mean(energies[:, None], data), self._mean(constants, data)])
+
+    def mean_asymmetry(self, data: FloatArray) -> float:
+        """Return the posterior mean of a, given data [N, 1]."""
+        return self._mean(self._table, data)
 
     def log_likelihood(self, a: FloatArray, data: FloatArray) -> FloatArray:
         """Return log p(data | a) [n] of asymmetries [n] and cosines [N, 1]; −∞ where it is 0."""
@@ -63,20 +69,36 @@ class MuonAngles(AbstractReferenceProblem):
         with np.errstate(divide="ignore"):
             return np.log(np.maximum(heights, 0.0)).sum(0) - len(data) * np.log(norms)
 
-    def _on_grid(self, data: FloatArray) -> tuple[tuple[FloatArray, FloatArray], float, FloatArray]:
-        """Return log-likelihoods by asymmetry, the log evidence, and the posterior mean."""
+    @cached_property
+    def _axes(self) -> tuple[FloatArray, FloatArray]:
+        """Energies and Fermi constants of a grid."""
         energies, constants = (np.linspace(*self.bounds[name], _ACROSS) for name in "EG")
-        table = self.asymmetry(energies[:, None], constants)
-        a = np.linspace(table.min(), table.max(), _ACROSS)
-        logs = np.maximum(self.log_likelihood(a, data), -1e6)
-        found = np.interp(table, a, logs)
-        weights = np.exp(found - found.max())
-        total = np.trapezoid(np.trapezoid(weights, constants, axis=1), energies)
-        means = [
-            np.trapezoid(np.trapezoid(weights * values, constants, axis=1), energies) / total
-            for values in (energies[:, None], constants)
-        ]
-        return (a, logs), float(found.max() + np.log(total)), np.array(means)
+        return energies, constants
+
+    @cached_property
+    def _table(self) -> FloatArray:
+        """Asymmetries on the grid."""
+        energies, constants = self._axes
+        return np.asarray(self.asymmetry(energies[:, None], constants))
+
+    def _by_asymmetry(self, data: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return asymmetries [n] and log-likelihoods there."""
+        a = np.linspace(self._table.min(), self._table.max(), _ACROSS)
+        return a, np.maximum(self.log_likelihood(a, data), _LEAST)
+
+    def _evidence(self, a: FloatArray, logs: FloatArray) -> float:
+        top = float(logs.max())
+        return top + float(np.log(self._integrated(np.exp(np.interp(self._table, a, logs) - top))))
+
+    def _mean(self, values: FloatArray, data: FloatArray) -> float:
+        """Return the posterior mean of values on the grid."""
+        a, logs = self._by_asymmetry(data)
+        weights = np.exp(np.interp(self._table, a, logs) - logs.max())
+        return self._integrated(weights * values) / self._integrated(weights)
+
+    def _integrated(self, values: FloatArray) -> float:
+        energies, constants = self._axes
+        return float(np.trapezoid(np.trapezoid(values, constants, axis=1), energies))
 
 
 def _integral(c: Any, a: Any) -> Any:
