@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tumble import (
         choices,
+        densities,
         diagnostics,
         distances,
         formats,
@@ -96,6 +97,7 @@ _HOMES = {
     "bootstrap": "tumble._bootstrap",
     "compare": "tumble._compare",
     "compare_models": "tumble._compare_models",
+    "densities": "tumble.densities",
     "diagnostics": "tumble.diagnostics",
     "distances": "tumble.distances",
     "fit": "tumble._fit",
@@ -152,6 +154,7 @@ __all__ = [
     "choices",
     "compare",
     "compare_models",
+    "densities",
     "diagnostics",
     "distances",
     "fit",

@@ -61,6 +61,8 @@ def train(
     - ``checkpoint``: a file to which the state is written after each round, and from which the same
       call goes on if it was stopped; the result is the same.
 
+    Ctrl-C ends it without a result; what was simulated is in the checkpoint, if there is one.
+
     In the end 500 fresh problems are simulated, or a twentieth of what the budget is for: they show
     whether the machine is calibrated and how far data sets of the model are from those learnt from.
 
