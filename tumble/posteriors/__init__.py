@@ -15,6 +15,7 @@ from tumble.posteriors._base import (
 from tumble.posteriors._chains import ChainRound, Chains
 from tumble.posteriors._comparison import Comparison
 from tumble.posteriors._data_sets import DataSets
+from tumble.posteriors._given import Elsewhere, GivenDraws
 from tumble.posteriors._joint_prior import JointPrior
 from tumble.posteriors._kernels import AbstractKernel, GlobalNormal, LocalNormal
 from tumble.posteriors._loss_posterior import AdjustedChains, LossPosterior
@@ -61,8 +62,10 @@ __all__ = [
     "Comparison",
     "DataSets",
     "Draws",
+    "Elsewhere",
     "FreshRuns",
     "Generation",
+    "GivenDraws",
     "GlobalNormal",
     "JointPrior",
     "LearningRound",

@@ -17,7 +17,12 @@ from tumble._results import ResultCode
 from tumble._typing import FloatArray
 from tumble.posteriors._base import AbstractBasis, AbstractPosteriorMethod
 
-_COSTS = {"data_sets": "data sets", "evaluations": "likelihoods", "gradients": "gradients"}
+_COSTS = {
+    "data_sets": "data sets",
+    "evaluations": "likelihoods",
+    "gradients": "gradients",
+    "draws": "given draws",
+}
 _QUANTILES = (0.025, 0.5, 0.975)
 _FEW = 100  # effective draws, below which quantiles are rough
 
