@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tumble.densities import SplineFlow, StandardNormal
+from tumble.machines._learnt import numbers_of, with_numbers
 from tumble.machines._modules import POINTS, located, started
 
 
@@ -83,3 +84,17 @@ def test_an_order_of_replicates_does_not_matter() -> None:
     other = jnp.concatenate([GIVEN[:3], elements])
     for one, two in zip(told(net, GIVEN), told(net, other), strict=True):
         assert np.asarray(one) == pytest.approx(np.asarray(two), abs=1e-5)
+
+
+def test_what_is_kept_is_all_of_a_network() -> None:
+    # Flows permute parameters at random: that is part of what was learnt, too.
+    flow = SplineFlow(num_layers=3, width=8)
+
+    def of(seed: int) -> Any:
+        return located(4, 3, ((6, 2),), 8, 4, flow.build(4, 4, seed), seed)
+
+    net = of(0)
+    again = with_numbers(of(1), numbers_of(net))
+    w = jnp.asarray(np.random.default_rng(0).standard_normal((5, 4)), jnp.float32)
+    assert np.array_equal(np.asarray(logs(net, w)), np.asarray(logs(again, w)))
+    assert not np.allclose(np.asarray(logs(of(1), w)), np.asarray(logs(net, w)))

@@ -66,7 +66,7 @@ def numbers_of(net: Any) -> tuple[FloatArray, ...]:
     import equinox as eqx
     import jax
 
-    return tuple(np.asarray(n) for n in jax.tree.leaves(eqx.filter(net, eqx.is_inexact_array)))
+    return tuple(np.asarray(n) for n in jax.tree.leaves(eqx.filter(net, eqx.is_array)))
 
 
 def with_numbers(net: Any, numbers: Sequence[Any]) -> Any:
@@ -75,7 +75,7 @@ def with_numbers(net: Any, numbers: Sequence[Any]) -> Any:
     import jax
     import jax.numpy as jnp
 
-    own, rest = eqx.partition(net, eqx.is_inexact_array)
+    own, rest = eqx.partition(net, eqx.is_array)
     filled = jax.tree.unflatten(jax.tree.structure(own), [jnp.asarray(n) for n in numbers])
     return eqx.combine(filled, rest)
 
