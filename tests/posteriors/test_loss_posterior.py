@@ -9,10 +9,16 @@ from tests.helpers import immigration_death, immigration_death_moments
 from tumble._errors import CapabilityError, ParameterError, SimulationError
 from tumble.distances import WassersteinDistance
 from tumble.objectives import DistributionMatching, ExpectedLoss, MomentMatching
-from tumble.posteriors import Adjustment, FreshRuns, JointPrior, LossPosterior, ResponseSurface
-from tumble.posteriors._adjusted_loss import Optimum
+from tumble.posteriors import (
+    Adjustment,
+    FreshRuns,
+    JointPrior,
+    LossPosterior,
+    Optimum,
+    ResponseSurface,
+)
 from tumble.posteriors._langevin import Slopes, Walkers, langevin_step
-from tumble.posteriors._response_surface import BoundSurface, Place
+from tumble.posteriors._response_surface import Place, SurfaceState
 from tumble.priors import LogNormal
 
 TIMES = np.array([0.5, 1.0, 2.0, 4.0])
@@ -146,8 +152,8 @@ def test_spread_is_that_of_the_sandwich_and_not_of_the_loss():
     plain = tb.sample_posterior(problem, method=LossPosterior(MEANS, weight=100.0), seed=1)
     for found, is_right in ((adjusted, True), (plain, False)):
         size = found.effective_sample_size
-        covariance = found.basis.fit.covariance
-        off = off_from(found, found.basis.fit.fit_scale, covariance)[2:]
+        covariance = found.basis.optimum.covariance
+        off = off_from(found, found.basis.optimum.z, covariance)[2:]
         assert (np.abs(off).max() < 5) == is_right, (off, size)
 
 
@@ -217,7 +223,11 @@ def test_a_walker_without_a_slope_stays_and_too_much_noise_is_told():
 def test_the_adjustment_has_the_curvature_of_the_sandwich_and_moves_nothing_more():
     curvature = np.array([[4.0, 1.0], [1.0, 2.0]])
     covariance = np.array([[0.5, -0.1], [-0.1, 0.8]])
-    optimum = Optimum(np.array([0.3, -1.0]), curvature, None)
+    nothing = np.zeros((2, 2))
+    optimum = Optimum(
+        np.array([0.3, -1.0]), covariance, tb.ResultCode.CONVERGED, 0, nothing[0], nothing,
+        curvature,
+    )  # fmt: skip
     found = Adjustment.by_sandwich(optimum, covariance, at_bound=False)
     made = found.map.T @ (found.weight * curvature) @ found.map
     np.testing.assert_allclose(made, np.linalg.inv(covariance), rtol=1e-9)
@@ -243,7 +253,7 @@ def test_polynomials_through_places_are_exact_where_features_are():
         for u in rng.normal(1, 0.3, (8, 2))
     )
     root = np.array([[0.3, 0.0], [0.1, 0.2]])
-    found = BoundSurface(None, 256, 8, places)._fitted(np.ones(2), root, 2)
+    found = SurfaceState(256, 8, places)._fitted(np.ones(2), root, 2)
     there = rng.normal(1, 0.5, (5, 2))
     np.testing.assert_allclose(found.features(there), [features(u) for u in there], atol=1e-9)
     np.testing.assert_allclose(found.jacobians(there), [jacobian(u) for u in there], atol=1e-8)
@@ -265,9 +275,9 @@ def test_draws_are_right_where_the_loss_is_no_parabola_at_all():
     method = LossPosterior(MEANS, weight=6.0, num_draws=500)
     found = tb.sample_posterior(problem, method=method, seed=1)
     mean, sd = on_a_line(problem, found.basis.adjustment)
-    fit = found.basis.fit
+    top = found.basis.optimum.z
     narrow = 1 / np.sqrt(found.basis.adjustment.precision[0, 0])
-    assert mean < fit.fit_scale[0] - 0.4 * sd and narrow < 0.75 * sd
+    assert mean < top[0] - 0.4 * sd and narrow < 0.75 * sd
     assert off_line(found, mean, sd).max() < 4
 
 
