@@ -8,6 +8,7 @@ import pytest
 
 import tumble as tb
 from tests.posteriors.test_likelihood_methods import EXACT, few_arrivals, two_rates
+from tests.posteriors.test_loss_posterior import MEANS, counted
 from tests.posteriors.test_sample_posterior import arrivals
 from tests.posteriors.test_tsnpe import SMALL, problem_of
 from tumble import Budget, ResultCode, TumbleError
@@ -17,11 +18,14 @@ from tumble.posteriors import (
     SMCABC,
     TSNPE,
     AdaptiveMetropolis,
+    FreshRuns,
+    LossPosterior,
     ParticleMCMC,
     RejectionABC,
     Summary,
     SyntheticLikelihood,
     _log_likelihoods,
+    _loss_posterior,
     _smc,
 )
 
@@ -35,6 +39,11 @@ CASES = {
     "synthetic": (SyntheticLikelihood(num_draws=20, max_steps=100), arrivals(200), (1, 5)),
     "metropolis": (AdaptiveMetropolis(EXACT, num_draws=50), few_arrivals(), (1, 3)),
     "particles": (ParticleMCMC(num_draws=100, max_steps=200), NOISY, (1, 5)),
+    "loss, surface": (LossPosterior(MEANS, num_draws=500), counted(), (2, 3)),
+    "loss, fresh runs": (
+        LossPosterior(MEANS, slopes=FreshRuns(), num_chains=2, num_draws=20, max_steps=120),
+        counted(), (2, 4),
+    ),
     "nuts": (NUTS(num_draws=100, max_steps=100), two_rates(), (2,)),
     "tsnpe": (
         TSNPE(num_data_sets=300, num_rounds=3, num_draws=200, num_flows=2, flow=SMALL),
@@ -82,6 +91,16 @@ def test_what_was_stopped_goes_on_bitwise_as_if_it_had_not_been(case, tmp_path):
     assert_same(rest, whole)
     unfinished = whole.result in (ResultCode.MAX_STEPS, ResultCode.NOT_MIXED)
     assert options["checkpoint"].exists() == unfinished
+
+
+def test_the_fit_before_chains_is_not_made_again(tmp_path, monkeypatch):
+    method, problem, _ = CASES["loss, surface"]
+    options = {"method": method, "seed": 3, "checkpoint": tmp_path / "state.npz"}
+    with pytest.raises(KeyboardInterrupt):
+        tb.sample_posterior(problem, callback=until(1, []), **options)
+    for name in ("fit", "looked_at", "sandwich"):
+        monkeypatch.setattr(_loss_posterior, name, None)
+    assert tb.sample_posterior(problem, **options).result.ok
 
 
 def test_how_many_particles_are_enough_is_remembered(tmp_path, monkeypatch):
