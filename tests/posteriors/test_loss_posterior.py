@@ -116,7 +116,7 @@ def off_line(found, mean, sd):
     return np.abs([(z.mean() - mean) / sd * np.sqrt(size), (z.std() / sd - 1) * np.sqrt(2 * size)])
 
 
-@pytest.mark.parametrize("num_runs", [48, 256])
+@pytest.mark.parametrize("num_runs", [48, pytest.param(256, marks=pytest.mark.slow)])
 def test_fresh_runs_draw_from_the_same_whatever_their_number(num_runs):
     """Noise of 48 runs, if it were not taken off, would widen draws by a seventh and more."""
     problem = counted()
