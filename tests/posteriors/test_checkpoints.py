@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 import tumble as tb
+from tests.gradients.test_allocated import unequal
 from tests.posteriors.test_likelihood_methods import EXACT, few_arrivals, two_rates
 from tests.posteriors.test_loss_posterior import MEANS, counted
 from tests.posteriors.test_sample_posterior import arrivals
 from tests.posteriors.test_tsnpe import SMALL, problem_of
 from tumble import Budget, ResultCode, TumbleError
+from tumble.gradients import Auto, ScoreFunction
 from tumble.posteriors import (
     ABCMCMC,
     NUTS,
@@ -30,6 +32,7 @@ from tumble.posteriors import (
 )
 
 SMC = SMCABC(num_particles=200, max_generations=4)
+SLOW = {"nuts", "loss, divided"}
 NOISY = few_arrivals(noise=tb.noise.Poisson())
 # The method, its problem, and the number of the rounds after which it is stopped.
 CASES = {
@@ -43,6 +46,9 @@ CASES = {
     "loss, fresh runs": (
         LossPosterior(MEANS, slopes=FreshRuns(), num_chains=2, num_draws=20, max_steps=120),
         counted(), (2, 4),
+    ),
+    "loss, divided": (  # Auto divides the runs between experiments
+        LossPosterior(MEANS, gradient=Auto([ScoreFunction()]), num_draws=100), unequal(), (2,),
     ),
     "nuts": (NUTS(num_draws=100, max_steps=100), two_rates(), (2,)),
     "tsnpe": (
@@ -72,7 +78,7 @@ def assert_same(one, other):
 
 
 @pytest.mark.parametrize(
-    "case", [pytest.param(c, marks=pytest.mark.slow if c == "nuts" else []) for c in CASES]
+    "case", [pytest.param(c, marks=pytest.mark.slow if c in SLOW else []) for c in CASES]
 )
 def test_what_was_stopped_goes_on_bitwise_as_if_it_had_not_been(case, tmp_path):
     method, problem, stops = CASES[case]
