@@ -31,7 +31,7 @@ class Case:
     """A model, the medians and log standard deviations of its rates, and how it is observed.
 
     ``plain``, the weight with which a loss of squares would be a −log likelihood if its features
-    were independent; None where there is no such thing. ``most`` repeats, where they take long.
+    were independent; None where there is no such thing.
     """
 
     name: str
@@ -45,7 +45,6 @@ class Case:
     objective: AbstractObjective
     snapshots: bool = False
     plain: float | None = None
-    most: int = 1000
 
     def problem(self) -> tb.Problem:
         """Return a problem; of its data the shape counts."""
@@ -82,7 +81,7 @@ _TELEGRAPH = Case(
     "Off -> On ; k_on\nOn -> Off ; k_off\nOn -> On + M ; k_m\nM -> 0 ; d",
     {"k_on": (0.3, 0.5), "k_off": (0.2, 0.5), "k_m": (40.0, 0.5)}, {"d": 1.0},
     {"Off": 1, "On": 0, "M": 0}, "M", (1.0, 2.0, 4.0, 8.0), 200,
-    DistributionMatching(EnergyDistance()), snapshots=True, most=20,
+    DistributionMatching(EnergyDistance()), snapshots=True,
 )  # fmt: skip
 CASES = {
     "immigration": _IMMIGRATION,
@@ -174,7 +173,8 @@ def main() -> None:
         loss. *Holds*: in how many per cent of the answers the central intervals of 50, 80 and 95 %
         hold the truth, for each parameter in turn; posteriors have {_DRAWS} effective draws. Of
         {options.repeats} repeats, an interval of 95 % should hold it in {low:.0f} to {high:.0f} %,
-        the central 99 % of the binomial distribution; where answers take long there are fewer.
+        the central 99 % of the binomial distribution; of fresh runs, which take long, there are
+        fewer.
         Verdicts of `check_calibration`; the p-value is the least of all parameters and of the joint
         test. Runs and seconds are medians over answers; those of posteriors include the fit, but
         not the runs of {_JUDGED} data sets that are simulated to see whether the data are unlike
@@ -193,8 +193,7 @@ def main() -> None:
                 way == "fresh" and name != "immigration"
             ):
                 continue
-            wanted = options.fresh_repeats if way == "fresh" else options.repeats
-            repeats = min(wanted, case.most)
+            repeats = options.fresh_repeats if way == "fresh" else options.repeats
             made = kept.get(
                 (f"{name}: {way}", repeats),
                 lambda case=case, way=way, repeats=repeats: checked(case, way, repeats),

@@ -1,5 +1,7 @@
 """A fit that was stopped goes on bitwise as if it had not been."""
 
+import abc
+import enum
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -103,6 +105,33 @@ class Leaf:
     is_ripe: bool = False
 
 
+class Season(enum.Enum):
+    SPRING = "in bloom"
+    AUTUMN = "bare"
+
+
+class AbstractFruit(abc.ABC):
+    @abc.abstractmethod
+    def eaten(self):
+        """Say how."""
+
+
+@dataclass(frozen=True)
+class Apple(AbstractFruit):
+    is_red: bool
+
+    def eaten(self):
+        return "raw"
+
+
+@dataclass(frozen=True)
+class Quince(AbstractFruit):
+    weight: float
+
+    def eaten(self):
+        return "cooked"
+
+
 @dataclass(frozen=True)
 class Tree:
     leaves: tuple[Leaf, ...]
@@ -110,6 +139,8 @@ class Tree:
     height: float | None
     fallen: tuple[Leaf, ...] | None = None
     table: FloatArray | None = None
+    season: Season = Season.SPRING
+    fruit: AbstractFruit | None = None
 
 
 @pytest.mark.parametrize(
@@ -118,7 +149,7 @@ class Tree:
         Tree((), (), None),
         Tree((Leaf(1, "α/β", True), Leaf(2)), (Pair(np.arange(3.0), None),), 0.1, ()),
         Tree((Leaf(2**62),), (Pair(np.empty((0, 2)), Leaf(-1)),) * 12, -np.inf, (Leaf(0),) * 3,
-             np.array([[np.nan, 1e-300]], np.float32)),
+             np.array([[np.nan, 1e-300]], np.float32), Season.AUTUMN, Quince(0.1)),
     ],
     ids=["bare", "some", "more"],
 )  # fmt: skip

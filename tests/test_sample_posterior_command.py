@@ -71,6 +71,38 @@ def test_draws_are_printed_and_kept():
     assert Path("out/k.png").read_bytes()[:4] == b"\x89PNG"
 
 
+MEANS = """
+title: Means
+output: runs/means
+model: "0 -> X ; k"
+experiments:
+  - data: {time: [1], X: [60]}
+    initial: {X: 0}
+    kind: mean
+    num_averaged: 50
+parameters:
+  k: {lower: 20, upper: 200}
+"""
+
+
+def test_a_posterior_by_a_loss_has_the_error_of_the_mean():
+    """Of 50 numbers of arrivals, 60 on average: log k = log 60 ± 1 / √3000."""
+    Path("run.yaml").write_text(textwrap.dedent(MEANS), encoding="utf-8")
+    result = tumble("sample-posterior", "run.yaml", "--by", "loss_posterior", "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    k, error = found["parameters"]["k"], 60 / 3000**0.5
+    assert found["ok"] and found["method"] == "LossPosterior"
+    # 1,000 draws; the sandwich, of 4,096 runs, is known to 2 %.
+    assert abs(k["mean"] - 60) < 4 * error / 1000**0.5 + 0.1 * error
+    assert abs(k["sd"] / error - 1) < 4 * (1 / 2000 + 0.02**2) ** 0.5
+    folder = RunFolder.open("runs/means-loss_posterior")
+    assert "around a fit of" in folder.report_path.read_text(encoding="utf-8")
+    assert not folder.state_path.exists()
+    tree = load_posterior(folder.result_path)
+    assert tree["posterior"]["k"].shape[0] == 32
+
+
 def test_what_was_drawn_before_an_interruption_is_kept(monkeypatch):
     from tumble.posteriors import _smc
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import enum
 import inspect
 import os
 import zipfile
@@ -44,8 +45,8 @@ def require_checkpoint(checkpoint: Any) -> Path | None:
 def save_state(path: Path, parts: Mapping[str, Any], fingerprint: str) -> None:
     """Write ``parts`` to ``path``, completely or not at all.
 
-    Parts are numbers, arrays, ``None``, and tuples and dataclasses of these. ``fingerprint`` names
-    the run they belong to.
+    Parts are numbers, arrays, codes, ``None``, and tuples and dataclasses of these. ``fingerprint``
+    names the run they belong to.
     """
     arrays: dict[str, Any] = {"fingerprint": np.array(fingerprint)}
     for name, part in parts.items():
@@ -130,7 +131,8 @@ def _flatten(part: Any, name: str, arrays: dict[str, Any]) -> None:
     if part is None:
         return
     children = _children(part)
-    arrays[name] = np.array(len(children)) if _is_branch(part) else np.asarray(part)
+    value = part.value if isinstance(part, enum.Enum) else part
+    arrays[name] = np.array(len(children)) if _is_branch(part) else np.asarray(value)
     if isinstance(part, abc.ABC):
         arrays[_path(name, _MEMBER)] = np.array(type(part).__name__)
     for key, child in children:
@@ -186,6 +188,8 @@ def _restore_typed(kind: Any, name: str, arrays: Any) -> Any:
         return tuple(_restore_typed(inner[0], _path(name, i), arrays) for i in count)
     if kind in (bool, int, float, str):
         return kind(arrays[name])
+    if issubclass(kind, enum.Enum):
+        return kind(arrays[name].item())
     if inspect.isabstract(kind):
         kind = _member(kind, str(arrays[_path(name, _MEMBER)]))
     names = [f.name for f in fields(kind)] if is_dataclass(kind) else kind._fields

@@ -10,8 +10,9 @@ import numpy as np
 from tumble._budget import Spending
 from tumble._errors import SimulationError
 from tumble._random import Stream
-from tumble._typing import FloatArray, IntArray
-from tumble.gradients import AbstractEstimator, Allocated, Auto, Block, Choice, GradientEstimate
+from tumble._typing import FloatArray
+from tumble.gradients import AbstractEstimator, Auto, Choice, GradientEstimate
+from tumble.gradients._chosen import Chosen
 from tumble.objectives import BoundOutputs
 
 # On the fit scale: by half an e-fold of a rate the costs of estimators may have changed places.
@@ -24,21 +25,18 @@ _WORTH_A_PILOT = 4
 class Memory:
     """What a `GradientSource` must remember to go on.
 
-    ``index`` of the estimator in use; ``chosen_at``, the runs a step when it was chosen; ``cost``
-    of its pilots in runs; ``spent`` runs since; ``where`` [P] it was chosen; ``blocks`` [B, 3] into
-    which its runs are divided, none if they are not.
+    The estimator in use, ``chosen``; ``chosen_at``, the runs a step when it was; ``cost`` of its
+    pilots in runs; ``spent`` runs since; ``where`` [P] it was chosen.
     """
 
-    index: int
+    chosen: Chosen
     chosen_at: int
     cost: int
     spent: int
     where: FloatArray
-    blocks: IntArray
 
 
-_UNDIVIDED = np.zeros((0, 3), dtype=np.int64)
-NOTHING = Memory(0, 0, 0, 0, np.zeros(0), _UNDIVIDED)
+NOTHING = Memory(Chosen(), 0, 0, 0, np.zeros(0))
 """Before anything was chosen."""
 
 
@@ -81,7 +79,7 @@ class GradientSource:
     @property
     def estimator(self) -> AbstractEstimator:
         """The estimator in use, before its runs are divided."""
-        return self._members[self._memory.index]
+        return self._members[self._memory.chosen.index]
 
     def __str__(self) -> str:
         return self.estimator.label if self._choice is None else str(self._choice)
@@ -92,7 +90,8 @@ class GradientSource:
         try:
             self._choose(z, num_runs, stream)
             affordable = int(min(num_runs, max(self._spending.simulations_left, 1)))
-            found = self._divided.estimate(self._bound, z, affordable, stream, self._executor)
+            estimator = self._memory.chosen.among(self._members)
+            found = estimator.estimate(self._bound, z, affordable, stream, self._executor)
         except SimulationError:
             if step == 0:
                 raise
@@ -104,11 +103,6 @@ class GradientSource:
         self._memory = replace(self._memory, spent=self._memory.spent + found.num_runs)
         return found
 
-    @property
-    def _divided(self) -> AbstractEstimator:
-        blocks = [Block(*row) for row in self._memory.blocks]
-        return Allocated(self.estimator, blocks) if blocks else self.estimator
-
     def _choose(self, z: FloatArray, num_runs: int, stream: Stream) -> None:
         auto = self._gradient
         if isinstance(auto, AbstractEstimator) or not self._is_due(z, num_runs):
@@ -118,12 +112,8 @@ class GradientSource:
         )
         cost = self._choice.num_runs
         self._spending.simulations += cost
-        found, blocks = self._choice.estimator, _UNDIVIDED
-        member = found
-        if isinstance(found, Allocated) and found not in self._members:
-            member, blocks = found.member, np.array(found.blocks, dtype=np.int64)
-        index = self._members.index(member)
-        self._memory = Memory(index, num_runs, cost, 0, np.array(z, dtype=float), blocks)
+        chosen = Chosen.of(self._choice.estimator, self._members)
+        self._memory = Memory(chosen, num_runs, cost, 0, np.array(z, dtype=float))
 
     def _is_due(self, z: FloatArray, num_runs: int) -> bool:
         """Return whether to choose: at first, with far more runs, or far away and affordable."""

@@ -20,6 +20,7 @@ from tumble.gradients import (
     ScoreFunction,
 )
 from tumble.gradients._allocation import allocate
+from tumble.gradients._chosen import Chosen
 from tumble.objectives import DistributionMatching, ExpectedLoss, MomentMatching
 
 MEMBERS = [ScoreFunction(), ScoreFunction(LinearResponse()), CoupledDifference(), AlternativePath()]
@@ -184,3 +185,13 @@ def test_blocks_that_do_not_fit_are_refused(blocks, message):
     bound, z, _, _ = bind(sir, LOSSES[0])
     with pytest.raises(ParameterError, match=message):
         Allocated(ScoreFunction(), blocks).estimate(bound, z, 100, Stream.from_seed(0))
+
+
+@pytest.mark.parametrize("blocks", [None, (Block(0, 3, 1), Block(0, 1, 3))])
+def test_what_was_chosen_is_known_by_numbers(blocks):
+    estimator = MEMBERS[2] if blocks is None else Allocated(MEMBERS[2], blocks)
+    chosen = Chosen.of(estimator, MEMBERS)
+    assert chosen.index == 2 and len(chosen.blocks) == (0 if blocks is None else 2)
+    assert chosen.among(MEMBERS) == estimator
+    whole = [*MEMBERS, Allocated(ScoreFunction(), (Block(0, 3, 1),))]
+    assert Chosen.of(whole[4], whole).among(whole) is whole[4]

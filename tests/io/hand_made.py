@@ -13,13 +13,17 @@ from tumble.posteriors import (
     SMCABC,
     TSNPE,
     AdaptiveMetropolis,
+    AdjustedChains,
+    Adjustment,
     AllData,
     ChainRound,
     Chains,
     Generation,
     LearningRound,
     LearntDensity,
+    LossPosterior,
     NearDataSets,
+    Optimum,
     Posterior,
 )
 
@@ -105,6 +109,12 @@ def make_posterior(kind, problem=None, *, result=ResultCode.SUCCESS, warnings=()
     draws, even = z.reshape(num_draws, -1), np.full(num_draws, 1 / num_draws)
     theta = np.asarray(space.from_fit(draws))
     near = NearDataSets(AllData(), theta, even, rng.random(num_draws))
+    nothing = np.zeros((space.size, space.size))
+    optimum = Optimum(
+        z[0, 0], nothing, ResultCode.MAX_STEPS, 10_880, nothing[0], nothing, nothing
+    )  # fmt: skip
+    adjustment = Adjustment(z[0, 0], 300.0, nothing, nothing)
+    surface = "a surface of degree 2 over 16 places, off by 0.03"
     method, basis, rounds, stats = {
         "near": (
             SMCABC(), near,
@@ -117,6 +127,12 @@ def make_posterior(kind, problem=None, *, result=ResultCode.SUCCESS, warnings=()
             [ChainRound(50, 0.31, True), ChainRound(50, 0.27, False, 1.04),
              ChainRound(50, 0.26, False, 1.004)],
             {"evaluations": 4321.0},
+        ),
+        "loss": (
+            LossPosterior(), AdjustedChains(Chains(z), optimum, adjustment, surface, 0.012),
+            [ChainRound(25, 1.0, True), ChainRound(25, 1.0, True),
+             ChainRound(50, 1.0, False, 1.02), ChainRound(50, 1.0, False, 1.004)],
+            {"gradients": 4800.0, "runs": 25_900.0},
         ),
         "learnt": (
             TSNPE(), LearntDensity(AllData()),

@@ -7,25 +7,32 @@ import numpy as np
 import pytest
 
 import tumble as tb
+from tests.gradients.test_allocated import unequal
 from tests.posteriors.test_likelihood_methods import EXACT, few_arrivals, two_rates
+from tests.posteriors.test_loss_posterior import MEANS, counted
 from tests.posteriors.test_sample_posterior import arrivals
 from tests.posteriors.test_tsnpe import SMALL, problem_of
 from tumble import Budget, ResultCode, TumbleError
+from tumble.gradients import Auto, ScoreFunction
 from tumble.posteriors import (
     ABCMCMC,
     NUTS,
     SMCABC,
     TSNPE,
     AdaptiveMetropolis,
+    FreshRuns,
+    LossPosterior,
     ParticleMCMC,
     RejectionABC,
     Summary,
     SyntheticLikelihood,
     _log_likelihoods,
+    _loss_posterior,
     _smc,
 )
 
 SMC = SMCABC(num_particles=200, max_generations=4)
+SLOW = {"nuts", "loss, divided"}
 NOISY = few_arrivals(noise=tb.noise.Poisson())
 # The method, its problem, and the number of the rounds after which it is stopped.
 CASES = {
@@ -35,6 +42,14 @@ CASES = {
     "synthetic": (SyntheticLikelihood(num_draws=20, max_steps=100), arrivals(200), (1, 5)),
     "metropolis": (AdaptiveMetropolis(EXACT, num_draws=50), few_arrivals(), (1, 3)),
     "particles": (ParticleMCMC(num_draws=100, max_steps=200), NOISY, (1, 5)),
+    "loss, surface": (LossPosterior(MEANS, num_draws=500), counted(), (2, 3)),
+    "loss, fresh runs": (
+        LossPosterior(MEANS, slopes=FreshRuns(), num_chains=2, num_draws=20, max_steps=120),
+        counted(), (2, 4),
+    ),
+    "loss, divided": (  # Auto divides the runs between experiments
+        LossPosterior(MEANS, gradient=Auto([ScoreFunction()]), num_draws=100), unequal(), (2,),
+    ),
     "nuts": (NUTS(num_draws=100, max_steps=100), two_rates(), (2,)),
     "tsnpe": (
         TSNPE(num_data_sets=300, num_rounds=3, num_draws=200, num_flows=2, flow=SMALL),
@@ -63,7 +78,7 @@ def assert_same(one, other):
 
 
 @pytest.mark.parametrize(
-    "case", [pytest.param(c, marks=pytest.mark.slow if c == "nuts" else []) for c in CASES]
+    "case", [pytest.param(c, marks=pytest.mark.slow if c in SLOW else []) for c in CASES]
 )
 def test_what_was_stopped_goes_on_bitwise_as_if_it_had_not_been(case, tmp_path):
     method, problem, stops = CASES[case]
@@ -82,6 +97,16 @@ def test_what_was_stopped_goes_on_bitwise_as_if_it_had_not_been(case, tmp_path):
     assert_same(rest, whole)
     unfinished = whole.result in (ResultCode.MAX_STEPS, ResultCode.NOT_MIXED)
     assert options["checkpoint"].exists() == unfinished
+
+
+def test_the_fit_before_chains_is_not_made_again(tmp_path, monkeypatch):
+    method, problem, _ = CASES["loss, surface"]
+    options = {"method": method, "seed": 3, "checkpoint": tmp_path / "state.npz"}
+    with pytest.raises(KeyboardInterrupt):
+        tb.sample_posterior(problem, callback=until(1, []), **options)
+    for name in ("fit", "looked_at", "sandwich"):
+        monkeypatch.setattr(_loss_posterior, name, None)
+    assert tb.sample_posterior(problem, **options).result.ok
 
 
 def test_how_many_particles_are_enough_is_remembered(tmp_path, monkeypatch):

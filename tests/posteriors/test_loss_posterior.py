@@ -9,10 +9,16 @@ from tests.helpers import immigration_death, immigration_death_moments
 from tumble._errors import CapabilityError, ParameterError, SimulationError
 from tumble.distances import WassersteinDistance
 from tumble.objectives import DistributionMatching, ExpectedLoss, MomentMatching
-from tumble.posteriors import Adjustment, FreshRuns, JointPrior, LossPosterior, ResponseSurface
-from tumble.posteriors._adjusted_loss import Optimum
+from tumble.posteriors import (
+    Adjustment,
+    FreshRuns,
+    JointPrior,
+    LossPosterior,
+    Optimum,
+    ResponseSurface,
+)
 from tumble.posteriors._langevin import Slopes, Walkers, langevin_step
-from tumble.posteriors._response_surface import BoundSurface, Place
+from tumble.posteriors._response_surface import Place, SurfaceState
 from tumble.priors import LogNormal
 
 TIMES = np.array([0.5, 1.0, 2.0, 4.0])
@@ -110,7 +116,7 @@ def off_line(found, mean, sd):
     return np.abs([(z.mean() - mean) / sd * np.sqrt(size), (z.std() / sd - 1) * np.sqrt(2 * size)])
 
 
-@pytest.mark.parametrize("num_runs", [48, 256])
+@pytest.mark.parametrize("num_runs", [48, pytest.param(256, marks=pytest.mark.slow)])
 def test_fresh_runs_draw_from_the_same_whatever_their_number(num_runs):
     """Noise of 48 runs, if it were not taken off, would widen draws by a seventh and more."""
     problem = counted()
@@ -146,22 +152,23 @@ def test_spread_is_that_of_the_sandwich_and_not_of_the_loss():
     plain = tb.sample_posterior(problem, method=LossPosterior(MEANS, weight=100.0), seed=1)
     for found, is_right in ((adjusted, True), (plain, False)):
         size = found.effective_sample_size
-        covariance = found.basis.fit.covariance
-        off = off_from(found, found.basis.fit.fit_scale, covariance)[2:]
+        covariance = found.basis.optimum.covariance
+        off = off_from(found, found.basis.optimum.z, covariance)[2:]
         assert (np.abs(off).max() < 5) == is_right, (off, size)
 
 
 @pytest.mark.slow
-def test_intervals_cover_once_they_are_adjusted():
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize(("weight", "is_right"), [(None, True), (30.0 * 4, False)])
+def test_intervals_cover_once_they_are_adjusted(weight, is_right):
     """With the loss as it is, as if χ² of independent times were twice a −log likelihood."""
     count, (low, high) = 100, stats.binom.ppf([0.001, 0.999], 100, 0.8)
-    for weight, is_right in ((None, True), (30.0 * 4, False)):
-        found = tb.diagnostics.check_calibration(
-            replicates(), method=LossPosterior(MEANS, weight=weight, num_draws=300),
-            num_repeats=count, seed=2, progress=False,
-        )  # fmt: skip
-        covered = count * np.array(list(found.coverage(0.8).values()))
-        assert np.all((covered >= low) & (covered <= high)) == is_right, found
+    found = tb.diagnostics.check_calibration(
+        replicates(), method=LossPosterior(MEANS, weight=weight, num_draws=200),
+        num_repeats=count, seed=2, progress=False,
+    )  # fmt: skip
+    covered = count * np.array(list(found.coverage(0.8).values()))
+    assert np.all((covered >= low) & (covered <= high)) == is_right, found
 
 
 def test_noise_of_slopes_is_taken_off_and_the_law_is_normal_at_any_step():
@@ -217,7 +224,11 @@ def test_a_walker_without_a_slope_stays_and_too_much_noise_is_told():
 def test_the_adjustment_has_the_curvature_of_the_sandwich_and_moves_nothing_more():
     curvature = np.array([[4.0, 1.0], [1.0, 2.0]])
     covariance = np.array([[0.5, -0.1], [-0.1, 0.8]])
-    optimum = Optimum(np.array([0.3, -1.0]), curvature, None)
+    nothing = np.zeros((2, 2))
+    optimum = Optimum(
+        np.array([0.3, -1.0]), covariance, tb.ResultCode.CONVERGED, 0, nothing[0], nothing,
+        curvature,
+    )  # fmt: skip
     found = Adjustment.by_sandwich(optimum, covariance, at_bound=False)
     made = found.map.T @ (found.weight * curvature) @ found.map
     np.testing.assert_allclose(made, np.linalg.inv(covariance), rtol=1e-9)
@@ -243,7 +254,7 @@ def test_polynomials_through_places_are_exact_where_features_are():
         for u in rng.normal(1, 0.3, (8, 2))
     )
     root = np.array([[0.3, 0.0], [0.1, 0.2]])
-    found = BoundSurface(None, 256, 8, places)._fitted(np.ones(2), root, 2)
+    found = SurfaceState(256, 8, places)._fitted(np.ones(2), root, 2)
     there = rng.normal(1, 0.5, (5, 2))
     np.testing.assert_allclose(found.features(there), [features(u) for u in there], atol=1e-9)
     np.testing.assert_allclose(found.jacobians(there), [jacobian(u) for u in there], atol=1e-8)
@@ -265,9 +276,9 @@ def test_draws_are_right_where_the_loss_is_no_parabola_at_all():
     method = LossPosterior(MEANS, weight=6.0, num_draws=500)
     found = tb.sample_posterior(problem, method=method, seed=1)
     mean, sd = on_a_line(problem, found.basis.adjustment)
-    fit = found.basis.fit
+    top = found.basis.optimum.z
     narrow = 1 / np.sqrt(found.basis.adjustment.precision[0, 0])
-    assert mean < fit.fit_scale[0] - 0.4 * sd and narrow < 0.75 * sd
+    assert mean < top[0] - 0.4 * sd and narrow < 0.75 * sd
     assert off_line(found, mean, sd).max() < 4
 
 

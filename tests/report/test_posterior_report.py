@@ -25,6 +25,12 @@ SAID = {
         "AdaptiveMetropolis(", "likelihoods 4 321", "4 chains, largest R-hat", "warm-up",
         "round steps accepted R-hat", "2 50 27 % 1.04", "R-hat Near 1 where chains agree",
     ),
+    "loss": (
+        "LossPosterior(", "Ribatet", "slopes of the loss 4 800", "simulations 25 900",
+        "4 chains, largest R-hat", "around a fit of 10,880 runs that ended as 'out of steps', a "
+        "surface of degree 2 over 16 places, off by 0.03, 1.2 % of steps too noisy", "warm-up",
+        "round steps R-hat", "3 50 1.02", "R-hat Near 1 where chains agree",
+    ),
     "learnt": (
         "TSNPE(num_data_sets=10000", "Deistler", "a density learnt given AllData()",
         "round data sets learnt from loss steps share of the prior", "2 500 800 1.25 700 12 %",

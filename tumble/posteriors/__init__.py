@@ -2,7 +2,7 @@
 
 from tumble.posteriors._abc import AbstractABC, Generation, NearDataSets
 from tumble.posteriors._abc_mcmc import ABCMCMC
-from tumble.posteriors._adjusted_loss import Adjustment
+from tumble.posteriors._adjusted_loss import Adjustment, Optimum
 from tumble.posteriors._adjustment import LocalLinear
 from tumble.posteriors._base import (
     AbstractBasis,
@@ -74,6 +74,7 @@ __all__ = [
     "LocalNormal",
     "LossPosterior",
     "NearDataSets",
+    "Optimum",
     "ParticleMCMC",
     "Posterior",
     "PosteriorTask",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
+from tumble._fit_result import FitResult
+from tumble._results import ResultCode
 from tumble._typing import FloatArray
-from tumble.gradients import AbstractEstimator, GradientEstimate, without_noise
+from tumble.gradients import AbstractEstimator, without_noise
 from tumble.objectives import BoundOutputs
 from tumble.posteriors._base import PosteriorTask
 from tumble.posteriors._langevin import Slopes
@@ -19,33 +20,44 @@ _LARGEST_NOISE = 0.03  # of it, in any direction
 _MIDDLE = 3.0  # standard deviations of the prior, between which the search for the mode starts
 
 
-class Optimum(NamedTuple):
-    """What is known of a loss where it is least: ``z`` [P], and the estimate there.
+@dataclass(frozen=True)
+class Optimum:
+    """What is known of a loss where a fit found it to be least. Final.
 
+    ``z`` [P] on the fit scale, and the ``covariance`` [P, P] of its errors, with rows of 0 at
+    bounds; how the fit ended, ``result``, and ``num_runs`` that it took. Of the loss there, its
+    ``slope`` [P], with ``noise`` [P, P], the covariance that one run would leave in it, and its
     ``curvature`` [P, P], free of noise.
     """
 
     z: FloatArray
+    covariance: FloatArray
+    result: ResultCode
+    num_runs: int
+    slope: FloatArray
+    noise: FloatArray
     curvature: FloatArray
-    estimate: GradientEstimate
 
 
 def looked_at(
-    task: PosteriorTask, bound: BoundOutputs, estimator: AbstractEstimator, z: FloatArray
+    task: PosteriorTask, bound: BoundOutputs, estimator: AbstractEstimator, found: FitResult
 ) -> Optimum:
-    """Return curvature and slope of a loss at z [P], from enough runs for the curvature."""
-    wanted = _RUNS
+    """Return what a fit has found, with slope and curvature from enough runs for the curvature."""
+    wanted, z = _RUNS, found.fit_scale
     while True:
         stream = task.stream.child("optimum", wanted)
-        found = estimator.estimate(bound, z, task.affordable(wanted, 1), stream, task.executor)
-        task.spending.simulations += found.num_runs
-        assert found.curvature is not None and found.curvature_noise is not None
-        sharp = without_noise(found.curvature, found.curvature_noise)
-        share = np.linalg.pinv(sharp, hermitian=True) @ found.curvature_noise
+        here = estimator.estimate(bound, z, task.affordable(wanted, 1), stream, task.executor)
+        task.spending.simulations += here.num_runs
+        assert here.curvature is not None and here.curvature_noise is not None
+        sharp = without_noise(here.curvature, here.curvature_noise)
+        share = np.linalg.pinv(sharp, hermitian=True) @ here.curvature_noise
         wanted *= 4
         is_precise = np.linalg.eigvals(share).real.max() <= _LARGEST_NOISE
         if is_precise or wanted > _MOST_TIMES * _RUNS or task.spending.exhausted:
-            return Optimum(z, sharp, found)
+            return Optimum(
+                z, found.covariance, found.result, int(found.stats["runs"]), here.gradient,
+                here.covariance * here.num_runs, sharp,
+            )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -53,14 +65,13 @@ class Adjustment:
     """How a loss L becomes a −log likelihood: w L(u) with u = a + C (z − a). Final.
 
     ``anchor`` a [P], ``weight`` w, ``map`` C [P, P]; ``precision`` [P, P], the curvature of w L(u)
-    in z at the anchor; ``curvature`` [P, P], that of L.
+    in z at the anchor.
     """
 
     anchor: FloatArray
     weight: float
     map: FloatArray
     precision: FloatArray
-    curvature: FloatArray
 
     def mapped(self, z: FloatArray) -> FloatArray:
         """Return u [n, P] of z [n, P]."""
@@ -69,9 +80,7 @@ class Adjustment:
     @classmethod
     def plain(cls, optimum: Optimum, weight: float) -> Adjustment:
         """Return none: the loss times ``weight`` as it is."""
-        size = len(optimum.z)
-        curvature = optimum.curvature
-        return cls(optimum.z, weight, np.eye(size), weight * curvature, curvature)
+        return cls(optimum.z, weight, np.eye(len(optimum.z)), weight * optimum.curvature)
 
     @classmethod
     def by_sandwich(cls, optimum: Optimum, covariance: FloatArray, at_bound: bool) -> Adjustment:
@@ -96,8 +105,8 @@ class Adjustment:
         anchor = optimum.z
         if at_bound:
             steep = np.linalg.pinv(curvature, rcond=_NOTHING, hermitian=True)
-            anchor = anchor - steep @ optimum.estimate.gradient
-        return cls(anchor, weight, inverse @ middle @ inverse, precision, curvature)
+            anchor = anchor - steep @ optimum.slope
+        return cls(anchor, weight, inverse @ middle @ inverse, precision)
 
 
 class AdjustedLoss:

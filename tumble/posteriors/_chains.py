@@ -20,9 +20,9 @@ _STILL = 1e-12  # of the variance between chains, that within them: they do not 
 class ChainRound:
     """What one round of all chains did.
 
-    ``num_steps`` of each chain; ``acceptance``, the share of proposals that was accepted;
-    ``warming``, whether it was warm-up, which is not kept; ``r_hat``, the largest of any parameter
-    so far (NaN in the warm-up).
+    ``num_steps`` of each chain; ``acceptance``, the share of proposals that was accepted, or where
+    nothing is proposed, of steps that could be made; ``warming``, whether it was warm-up, which is
+    not kept; ``r_hat``, the largest of any parameter so far (NaN in the warm-up).
     """
 
     num_steps: int

@@ -23,15 +23,16 @@ from tumble._results import ResultCode
 from tumble._typing import FloatArray
 from tumble._uncertainty import sandwich
 from tumble.gradients import AbstractEstimator, Auto, ExactMean
+from tumble.gradients._chosen import Chosen
 from tumble.losses import AbstractKinkedLoss
 from tumble.objectives import AbstractObjective, BoundOutputs, default_objective
-from tumble.posteriors._adjusted_loss import AdjustedLoss, Adjustment, looked_at
+from tumble.posteriors._adjusted_loss import AdjustedLoss, Adjustment, Optimum, looked_at
 from tumble.posteriors._base import AbstractBasis, PosteriorTask
 from tumble.posteriors._chains import ChainRound, Chains
 from tumble.posteriors._langevin import Walkers, langevin_step
 from tumble.posteriors._loss_slopes import (
-    AbstractBoundSlopes,
     AbstractSlopes,
+    AbstractSlopesState,
     Setting,
     Tried,
 )
@@ -46,14 +47,14 @@ _WARM_STEPS = 25
 class AdjustedChains(AbstractBasis):
     """Chains through an adjusted loss. Final.
 
-    ``chains``; ``fit``, the optimum around which they were started; ``adjustment``, how the loss
+    ``chains``; ``optimum`` of the fit, around which they were started; ``adjustment``, how the loss
     became a −log likelihood; ``slopes``, where they had its slopes from, in words; ``share_noisy``
     of the steps, in which slopes were too noisy for the noise to be taken off.
     """
 
     cost: ClassVar[str] = "gradients"
     chains: Chains
-    fit: FitResult
+    optimum: Optimum
     adjustment: Adjustment
     slopes: str
     share_noisy: float
@@ -62,7 +63,10 @@ class AdjustedChains(AbstractBasis):
     def words(self) -> str:
         """See `AbstractBasis.words`."""
         noisy = f", {100 * self.share_noisy:.1f} % of steps too noisy" if self.share_noisy else ""
-        return f"{self.chains.words}, {self.slopes}{noisy}"
+        result = self.optimum.result
+        ended = "" if result.ok else f" that ended as '{result.value}'"
+        around = f"around a fit of {self.optimum.num_runs:,} runs{ended}"
+        return f"{self.chains.words}, {around}, {self.slopes}{noisy}"
 
     def effective_each(self, weights: FloatArray, size: int) -> FloatArray:
         """See `AbstractBasis.effective_each`: that of the chains."""
@@ -152,18 +156,19 @@ class LossPosterior(AbstractChains):
 
 @dataclass(frozen=True, kw_only=True)
 class LossState(AbstractWalkState):
-    """Where chains have got: ``walkers``, and what they follow, ``loss``.
+    """Where chains have got: ``walkers``, and what they follow.
 
-    ``slopes`` of the loss; ``root`` [P, P] of the covariance by which they step; in how many
-    evaluations slopes were too noisy, ``num_noisy``, since the warm-up.
+    The ``optimum`` of the fit, and the ``adjustment`` by it; the estimator that was ``chosen``, and
+    what is known of the ``slopes``; ``root`` [P, P] of the covariance by which they step; in how
+    many evaluations slopes were too noisy, ``num_noisy``, since the warm-up.
     """
 
     cost: ClassVar[str] = "gradients"
     evaluated: ClassVar[str] = "gradients"
-    fit: FitResult
+    optimum: Optimum
     adjustment: Adjustment
-    loss: AdjustedLoss
-    slopes: AbstractBoundSlopes
+    chosen: Chosen
+    slopes: AbstractSlopesState
     walkers: Walkers
     root: FloatArray
     num_noisy: int = 0
@@ -172,21 +177,28 @@ class LossState(AbstractWalkState):
 class LossSampler(AbstractWalk):
     """`LossPosterior` of one problem. Final."""
 
+    state_type = LossState
+
     def __init__(self, method: LossPosterior, task: PosteriorTask) -> None:
         super().__init__(method)
-        self._chosen, self._task = method, task
+        self._wanted, self._task = method, task
         self._objective, self._bound = _bound(method.objective, task.problem)
-        if isinstance(method.gradient, AbstractEstimator):
-            method.gradient.check(self._bound)
+        self._gradient = self._default_gradient() if method.gradient is None else method.gradient
+        if isinstance(self._gradient, Auto):
+            self._members = self._gradient.members(task.problem)
+        else:
+            self._gradient.check(self._bound)
+            self._members = [self._gradient]
         self._count = method.num_chains or method.slopes.num_chains
         self._step = method.step or method.slopes.step
 
     def init(self) -> LossState:
         """See `AbstractSampler.init`: chains around the mode, after a fit."""
-        method, task = self._chosen, self._task
+        method, task = self._wanted, self._task
         found = self._fitted()
-        estimator = self._estimator(found.fit_scale)
-        optimum = looked_at(task, self._bound, estimator, found.fit_scale)
+        chosen = self._choice(found.fit_scale)
+        estimator = chosen.among(self._members)
+        optimum = looked_at(task, self._bound, estimator, found)
         if method.weight is not None:
             adjustment = Adjustment.plain(optimum, method.weight)
         else:
@@ -195,13 +207,13 @@ class LossSampler(AbstractWalk):
         loss = AdjustedLoss(task, adjustment)
         middle, root = loss.mode()
         along = loss.asked(middle[None])[1][0] @ root * adjustment.weight
-        noise = along.T @ optimum.estimate.covariance @ along * optimum.estimate.num_runs
+        noise = along.T @ optimum.noise @ along
         setting = Setting(task, self._bound, estimator, optimum, adjustment.weight)
         rng = task.stream.child("start").numpy()
         drawn, push = rng.standard_normal((2, self._count, len(middle)))
         return LossState(
-            fit=found, adjustment=adjustment, loss=loss, root=root,
-            slopes=method.slopes.bind(setting, noise, (2 - self._step) / self._step),
+            optimum=optimum, adjustment=adjustment, chosen=chosen, root=root,
+            slopes=method.slopes.init(setting, noise, (2 - self._step) / self._step),
             walkers=Walkers(middle + drawn @ root.T, push),
         )  # fmt: skip
 
@@ -209,7 +221,7 @@ class LossSampler(AbstractWalk):
 
     def _fitted(self) -> FitResult:
         """Return the fit. Raises `SimulationError` where it says nothing of its errors."""
-        method, left = self._chosen, self._task.spending.simulations_left
+        method, left = self._wanted, self._task.spending.simulations_left
         found = fit(
             self._task.problem, objective=self._objective, gradient=method.gradient,
             tolerance=method.tolerance, executor=self._task.executor, progress=False,
@@ -227,18 +239,23 @@ class LossSampler(AbstractWalk):
             )
         return found
 
-    def _estimator(self, z: FloatArray) -> AbstractEstimator:
+    def _default_gradient(self) -> AbstractEstimator | Auto:
+        return ExactMean() if ExactMean().fits(self._bound) else Auto()
+
+    def _choice(self, z: FloatArray) -> Chosen:
         """Return what estimates slopes around z [P]."""
-        given, task = self._chosen.gradient, self._task
-        if isinstance(given, AbstractEstimator):
-            return given
-        if given is None and ExactMean().fits(self._bound):
-            return ExactMean()
-        choice = (given or Auto()).choose(
+        auto, task = self._gradient, self._task
+        if isinstance(auto, AbstractEstimator):
+            return Chosen()
+        choice = auto.choose(
             self._bound, z, task.stream.child("auto"), task.executor, num_each=_GUESS
         )
         task.spending.simulations += choice.num_runs
-        return choice.estimator
+        return Chosen.of(choice.estimator, self._members)
+
+    def _setting(self, state: LossState) -> Setting:
+        estimator = state.chosen.among(self._members)
+        return Setting(self._task, self._bound, estimator, state.optimum, state.adjustment.weight)
 
     def _covariance(self, found: FitResult, estimator: AbstractEstimator) -> FloatArray:
         """Return the sandwich [P, P] at the optimum, of what is at a bound as well."""
@@ -266,17 +283,18 @@ class LossSampler(AbstractWalk):
         tried = Tried(u, state.num_noisy / (_WARM_STEPS * self._count))
         stream = self._task.stream.child("warm-up", len(state.rounds))
         return replace(
-            state, slopes=state.slopes.after(tried, stream),
+            state, slopes=state.slopes.after(self._setting(state), tried, stream),
             rounds=(*state.rounds, ChainRound(_WARM_STEPS, acceptance, True)),
         )  # fmt: skip
 
     def _walked(self, state: LossState, length: int) -> tuple[LossState, FloatArray, float]:
         walkers, noisy, failed = state.walkers, 0 if not state.kept else state.num_noisy, 0
+        setting, loss = self._setting(state), AdjustedLoss(self._task, state.adjustment)
         track = np.empty((self._count, length, walkers.place.shape[1]))
         for i in range(length):
             stream = self._task.stream.child("step", state.num_steps + i)
-            u, along = state.loss.asked(walkers.place)
-            slopes = state.loss.slopes(walkers.place, state.slopes.at(u, stream), along)
+            u, along = loss.asked(walkers.place)
+            slopes = loss.slopes(walkers.place, state.slopes.at(setting, u, stream), along)
             failed += int((~np.isfinite(slopes.slope)).any(1).sum())
             walkers, is_noisy = langevin_step(
                 walkers, slopes, state.root, self._step, stream.child("push").numpy()
@@ -293,8 +311,9 @@ class LossSampler(AbstractWalk):
     def _basis(self, state: LossState) -> AdjustedChains:
         steps = sum(part.shape[1] for part in state.kept) * self._count
         return AdjustedChains(
-            state.chains, state.fit, state.adjustment, state.slopes.words, state.num_noisy / steps
-        )
+            state.chains, state.optimum, state.adjustment, state.slopes.words,
+            state.num_noisy / steps,
+        )  # fmt: skip
 
 
 def _bound(given: AbstractObjective | None, problem: Problem) -> tuple[Any, BoundOutputs]:

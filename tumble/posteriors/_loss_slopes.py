@@ -40,19 +40,22 @@ class Tried(NamedTuple):
     share_noisy: float
 
 
-class AbstractBoundSlopes(abc.ABC):
-    """Slopes of one loss. Members are frozen dataclasses."""
+class AbstractSlopesState(abc.ABC):
+    """What is known of the slopes of one loss. Members are frozen dataclasses of numbers.
+
+    As part of a state they are written to a checkpoint; the loss is in the `Setting`.
+    """
 
     ready: bool
     """Whether chains may count."""
 
     @abc.abstractmethod
-    def at(self, u: FloatArray, stream: Stream) -> Slopes:
+    def at(self, setting: Setting, u: FloatArray, stream: Stream) -> Slopes:
         """Return slopes of L at u [C, P] on the fit scale, NaN where the simulator fails."""
 
     @abc.abstractmethod
-    def after(self, tried: Tried, stream: Stream) -> AbstractBoundSlopes:
-        """Return them after a round of the warm-up."""
+    def after(self, setting: Setting, tried: Tried, stream: Stream) -> AbstractSlopesState:
+        """Return what is known after a round of the warm-up."""
 
     @property
     @abc.abstractmethod
@@ -70,8 +73,8 @@ class AbstractSlopes(abc.ABC):
     """How far steps are best to go: little, where slopes cost nothing."""
 
     @abc.abstractmethod
-    def bind(self, setting: Setting, noise: FloatArray, most: float) -> AbstractBoundSlopes:
-        """Return the slopes of a loss.
+    def init(self, setting: Setting, noise: FloatArray, most: float) -> AbstractSlopesState:
+        """Return what is known of the slopes of a loss at first.
 
         Arguments: ``noise`` [P, P] that the slope of one run has, by the measure of the chains;
         ``most`` of it, by this measure, can be taken off.
@@ -99,40 +102,39 @@ class FreshRuns(AbstractSlopes):
         if self.num_runs is not None:
             require_whole("num_runs", self.num_runs)
 
-    def bind(self, setting: Setting, noise: FloatArray, most: float) -> BoundFreshRuns:
-        """See `AbstractSlopes.bind`."""
+    def init(self, setting: Setting, noise: FloatArray, most: float) -> FreshRunsState:
+        """See `AbstractSlopes.init`."""
         if self.num_runs is not None:
-            return BoundFreshRuns(setting, self.num_runs, True)
+            return FreshRunsState(self.num_runs, True)
         fewest = _FEWEST if setting.bound.loss.polynomial else _FEWEST_SMOOTH
         wanted = np.ceil(np.linalg.eigvalsh(noise)[-1] / (_SHARE * most))
-        return BoundFreshRuns(setting, int(np.clip(wanted, fewest, _MOST)), False)
+        return FreshRunsState(int(np.clip(wanted, fewest, _MOST)), False)
 
 
 @dataclass(frozen=True)
-class BoundFreshRuns(AbstractBoundSlopes):
+class FreshRunsState(AbstractSlopesState):
     """`FreshRuns` of one loss, with ``num_runs`` a slope, tried for ``num_rounds``. Final."""
 
-    setting: Setting
     num_runs: int
     ready: bool
     num_rounds: int = 0
 
     @property
     def words(self) -> str:
-        """See `AbstractBoundSlopes.words`."""
+        """See `AbstractSlopesState.words`."""
         return f"{self.num_runs} runs a gradient"
 
-    def at(self, u: FloatArray, stream: Stream) -> Slopes:
-        """See `AbstractBoundSlopes.at`.
+    def at(self, setting: Setting, u: FloatArray, stream: Stream) -> Slopes:
+        """See `AbstractSlopesState.at`.
 
         Beyond the bounds, where nothing can be simulated, the slope is that at the bound, and goes
         on with the curvature of the optimum.
         """
-        found = [self._at_one(row, stream.child("chain", c)) for c, row in enumerate(u)]
+        found = [self._at_one(setting, row, stream.child("chain", c)) for c, row in enumerate(u)]
         return Slopes(np.stack([g for g, _ in found]), np.stack([s for _, s in found]))
 
-    def after(self, tried: Tried, stream: Stream) -> BoundFreshRuns:
-        """See `AbstractBoundSlopes.after`: twice the runs, where slopes were too noisy."""
+    def after(self, setting: Setting, tried: Tried, stream: Stream) -> FreshRunsState:
+        """See `AbstractSlopesState.after`: twice the runs, where slopes were too noisy."""
         if self.ready:
             return self
         count = self.num_rounds + 1
@@ -140,15 +142,17 @@ class BoundFreshRuns(AbstractBoundSlopes):
             return replace(self, ready=True)
         return replace(self, num_runs=min(2 * self.num_runs, _MOST), num_rounds=count)
 
-    def _at_one(self, u: FloatArray, stream: Stream) -> tuple[FloatArray, FloatArray]:
-        task, bound = self.setting.task, self.setting.bound
+    def _at_one(
+        self, setting: Setting, u: FloatArray, stream: Stream
+    ) -> tuple[FloatArray, FloatArray]:
+        task = setting.task
         inside = np.asarray(task.problem.space.clip(u))
         try:
-            found = self.setting.estimator.estimate(
-                bound, inside, self.num_runs, stream, task.executor
+            found = setting.estimator.estimate(
+                setting.bound, inside, self.num_runs, stream, task.executor
             )
         except SimulationError:
             return np.full(len(u), np.nan), np.zeros((len(u), len(u)))
         task.spending.simulations += found.num_runs
-        beyond = self.setting.optimum.curvature @ (u - inside)
+        beyond = setting.optimum.curvature @ (u - inside)
         return found.gradient + beyond, found.covariance

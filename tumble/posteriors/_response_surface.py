@@ -15,7 +15,7 @@ from tumble.gradients import assemble
 from tumble.gradients._base import MIN_SAMPLES
 from tumble.losses import times
 from tumble.posteriors._langevin import Slopes
-from tumble.posteriors._loss_slopes import AbstractBoundSlopes, AbstractSlopes, Setting, Tried
+from tumble.posteriors._loss_slopes import AbstractSlopes, AbstractSlopesState, Setting, Tried
 
 _OFF = 0.2  # what would shift draws by one standard deviation, as errors of slopes at most
 _NOISE = 0.1  # standard deviations that noise at the places may leave in the mean of draws
@@ -66,13 +66,13 @@ class ResponseSurface(AbstractSlopes):
         if self.num_places is not None:
             require_whole("num_places", self.num_places, 2)
 
-    def bind(self, setting: Setting, noise: FloatArray, most: float) -> BoundSurface:
-        """See `AbstractSlopes.bind`: at first the parabola of the optimum."""
+    def init(self, setting: Setting, noise: FloatArray, most: float) -> SurfaceState:
+        """See `AbstractSlopes.init`: at first the parabola of the optimum."""
         num_places = self.num_places or max(_LEAST_PLACES, 2 * len(noise))
         wanted = np.linalg.eigvalsh(noise)[-1] / _NOISE**2 / (_LEAST_ROUNDS * num_places)
         fewest = _FEWEST * setting.estimator.runs_in_all(setting.bound)
         num_runs = self.num_runs or int(np.clip(np.ceil(wanted), fewest, _MOST))
-        return BoundSurface(setting, num_runs, num_places)
+        return SurfaceState(num_runs, num_places)
 
 
 class Place(NamedTuple):
@@ -124,14 +124,13 @@ class Polynomials:
 
 
 @dataclass(frozen=True)
-class BoundSurface(AbstractBoundSlopes):
+class SurfaceState(AbstractSlopesState):
     """`ResponseSurface` of one loss, with the places that it was fitted to. Final.
 
     ``off``, the error of slopes that the last places showed, in units that shift draws by their
     standard deviation.
     """
 
-    setting: Setting
     num_runs: int
     num_places: int
     places: tuple[Place, ...] = ()
@@ -142,42 +141,44 @@ class BoundSurface(AbstractBoundSlopes):
 
     @property
     def words(self) -> str:
-        """See `AbstractBoundSlopes.words`."""
+        """See `AbstractSlopesState.words`."""
         count = len(self.places)
         return f"a surface of degree {self.degree} over {count} places, off by {self.off:.2f}"
 
-    def at(self, u: FloatArray, stream: Stream) -> Slopes:
-        """See `AbstractBoundSlopes.at`: no runs.
+    def at(self, setting: Setting, u: FloatArray, stream: Stream) -> Slopes:
+        """See `AbstractSlopesState.at`: no runs.
 
         Farther out than all places, where polynomials turn, the slope goes on with the curvature
         that the loss has there.
         """
         nothing = np.zeros((*u.shape, u.shape[1]))
         if self.polynomials is None:
-            optimum = self.setting.optimum
-            return Slopes((u - optimum.z) @ optimum.curvature + optimum.estimate.gradient, nothing)
+            optimum = setting.optimum
+            return Slopes((u - optimum.z) @ optimum.curvature + optimum.slope, nothing)
         inside = self.polynomials.within(u)
-        pull = self.setting.bound.slope(self.polynomials.features(inside))
+        pull = setting.bound.slope(self.polynomials.features(inside))
         slope = np.einsum("cf,cfp->cp", pull, self.polynomials.jacobians(inside))
         for c in np.flatnonzero(np.any(u != inside, axis=1)):
-            slope[c] += self._curvature(inside[c]) @ (u[c] - inside[c])
+            slope[c] += self._curvature(setting, inside[c]) @ (u[c] - inside[c])
         return Slopes(slope, nothing)
 
-    def after(self, tried: Tried, stream: Stream) -> BoundSurface:
-        """See `AbstractBoundSlopes.after`: look at further places, and fit anew."""
+    def after(self, setting: Setting, tried: Tried, stream: Stream) -> SurfaceState:
+        """See `AbstractSlopesState.after`: look at further places, and fit anew."""
         size = tried.u.shape[1]
         spread = np.cov(tried.u.T).reshape(size, size)
         root = np.linalg.cholesky(spread + np.eye(size) * (_LEAST_SPREAD * spread.max() + _TINY))
         chosen = self._chosen(tried.u, root, stream.child("places").numpy())
-        inside = np.asarray(self.setting.task.problem.space.clip(chosen))
-        found = [self._simulated(u, stream.child("place", i)) for i, u in enumerate(inside)]
+        inside = np.asarray(setting.task.problem.space.clip(chosen))
+        found = [
+            self._simulated(setting, u, stream.child("place", i)) for i, u in enumerate(inside)
+        ]
         fresh = [place for place in found if place is not None]
         if len(fresh) < max(2, len(found) / 2):
             raise SimulationError(
                 f"at {len(found) - len(fresh)} of {len(found)} places around the optimum the "
                 "simulator fails; narrow the bounds or give priors."
             )
-        off2, error = self._off(fresh, root)
+        off2, error = self._off(setting, fresh, root)
         is_right = self.polynomials is not None and off2 <= _OFF**2 + _SURE * error
         count = self.num_rounds + 1
         if not is_right and count >= _ROUNDS:
@@ -196,11 +197,11 @@ class BoundSurface(AbstractBoundSlopes):
 
     # -- private -----------------------------------------------------
 
-    def _curvature(self, u: FloatArray) -> FloatArray:
+    def _curvature(self, setting: Setting, u: FloatArray) -> FloatArray:
         """Return that of the loss [P, P] at u [P], without second derivatives of features."""
         assert self.polynomials is not None
         slopes = self.polynomials.jacobians(u[None])[0]
-        second = self.setting.bound.loss.stiffness(self.polynomials.features(u[None])[0])
+        second = setting.bound.loss.stiffness(self.polynomials.features(u[None])[0])
         return np.asarray(slopes.T @ times(second, slopes))
 
     @property
@@ -222,9 +223,9 @@ class BoundSurface(AbstractBoundSlopes):
         assert self.polynomials is not None
         return float(np.any(self.polynomials.within(u) != u, axis=1).mean())
 
-    def _simulated(self, u: FloatArray, stream: Stream) -> Place | None:
+    def _simulated(self, setting: Setting, u: FloatArray, stream: Stream) -> Place | None:
         """Return what runs at u [P] say; None where they fail."""
-        setting, task = self.setting, self.setting.task
+        task = setting.task
         each = setting.estimator.runs_in_all(setting.bound)
         count = max(MIN_SAMPLES, self.num_runs // each)
         try:
@@ -242,14 +243,15 @@ class BoundSurface(AbstractBoundSlopes):
             found.curvature_noise, found.gradient, found.covariance,
         )  # fmt: skip
 
-    def _off(self, places: list[Place], root: FloatArray) -> tuple[float, float]:
+    def _off(self, setting: Setting, places: list[Place], root: FloatArray) -> tuple[float, float]:
         """Return the mean square by which slopes are off at new places, and its error.
 
         In units that shift draws by their standard deviations, for each parameter; ``root`` [P, P]
         of the covariance of draws.
         """
-        known = self.at(np.stack([place.u for place in places]), self.setting.task.stream).slope
-        pull = self.setting.weight * root
+        there = np.stack([place.u for place in places])
+        known = self.at(setting, there, setting.task.stream).slope
+        pull = setting.weight * root
         away = (np.stack([place.slope for place in places]) - known) @ pull
         noise = np.stack([pull.T @ place.noise @ pull for place in places])
         size = len(root) * len(places)

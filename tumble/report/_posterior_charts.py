@@ -40,7 +40,7 @@ def corner_chart(tree: Any) -> tuple[str, int]:
 def rounds_chart(tree: Any) -> str:
     """Return how the rounds went, empty where there is one alone."""
     rounds = tree["rounds"]
-    names = [n for n in _COURSES if n in rounds and np.isfinite(rounds[n].values).sum() > 1]
+    names = [n for n in _COURSES if tells(rounds, n) and np.isfinite(rounds[n].values).sum() > 1]
     if not names:
         return ""
 
@@ -59,6 +59,11 @@ def rounds_chart(tree: Any) -> str:
 
     labels = " and ".join(_COURSES[name] for name in names)
     return draw_svg(draw, f"{labels} over the rounds", (6.0, 1.9 * len(names)), (len(names), 1))
+
+
+def tells(rounds: Any, name: str) -> bool:
+    """Return whether rounds have such a figure; the share accepted is none where it is 1 always."""
+    return name in rounds and not (name == "acceptance" and np.all(rounds[name].values == 1))
 
 
 def _space(estimates: Any) -> ParameterSpace:

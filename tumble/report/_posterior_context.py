@@ -15,7 +15,7 @@ from tumble.report._context import (
     shared_context,
 )
 from tumble.report._numbers import show, show_count
-from tumble.report._posterior_charts import corner_chart, rounds_chart
+from tumble.report._posterior_charts import corner_chart, rounds_chart, tells
 
 _MOST_ROUNDS = 12  # in the table
 _COLUMNS = {
@@ -70,7 +70,7 @@ def posterior_context(tree: Any) -> dict[str, Any]:
         "derived": _estimates(tree["estimates"], "derived", "derived_"),
         "corner": corner,
         "left_out": left_out,
-        "columns": [label for name, label in _COLUMNS.items() if name in tree["rounds"]],
+        "columns": [label for name, label in _COLUMNS.items() if tells(tree["rounds"], name)],
         "rounds": rows,
         "earlier": earlier,
         "course": rounds_chart(tree),
@@ -84,7 +84,9 @@ def posterior_context(tree: Any) -> dict[str, Any]:
 
 
 def _counted(stats: dict[str, Any]) -> list[tuple[str, str]]:
-    names = {"data_sets": "data sets", "evaluations": "likelihoods"}
+    names = {
+        "data_sets": "data sets", "evaluations": "likelihoods", "gradients": "slopes of the loss",
+    }  # fmt: skip
     return [(label, show_count(stats[name])) for name, label in names.items() if name in stats]
 
 
@@ -116,7 +118,7 @@ def _rounds(group: Any) -> tuple[list[dict[str, Any]], int]:
     """Return the last rows of the table of rounds, and how many there are before them."""
     count = group.sizes["round"]
     first = max(count - _MOST_ROUNDS, 0)
-    names = [name for name in _COLUMNS if name in group]
+    names = [name for name in _COLUMNS if tells(group, name)]
     rows = [
         {
             "number": i + 1,
