@@ -7,9 +7,8 @@ import tumble as tb
 from tumble._budget import Spending
 from tumble._errors import CapabilityError, ParameterError, SimulationError
 from tumble._random import Stream
-from tumble.densities import Learner, SplineFlow
+from tumble.densities import Learner, SplineFlow, Squeeze
 from tumble.posteriors import TSNPE, JointPrior, PosteriorTask, Summary
-from tumble.densities import Squeeze
 
 SMALL = SplineFlow(num_layers=2, width=16)
 SD = 0.3

@@ -117,6 +117,10 @@ class AbstractMachine(abc.ABC):
     def bind(self, task: TrainingTask) -> AbstractTraining:
         """Return the training of a task. Raises `CapabilityError` or `ParameterError`."""
 
+    @abc.abstractmethod
+    def runs_to_infer(self, problem: Problem) -> int:
+        """Return how many runs of the simulator an answer takes, once it has learnt."""
+
     weights_type: ClassVar[type]
     """What is kept of what was learnt: a dataclass of arrays."""
 
