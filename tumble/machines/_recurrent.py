@@ -268,9 +268,10 @@ class RecurrentTraining(AbstractTraining):
                 net, moments, np.float32(machine.rate), record.first, rows, record.seen, truth,
                 machine.step_weights.astype(np.float32),
             )  # fmt: skip
-            if not np.isfinite(loss):
+            if not all(np.isfinite(n).all() for n in (loss, *numbers_of(net))):
                 return state.ended(
-                    ResultCode.DIVERGED, f"the loss of batch {batch:,} was not a finite number"
+                    ResultCode.DIVERGED,
+                    f"the loss of batch {batch:,} or its gradient was not a finite number",
                 )
             losses.append(float(loss))
             failed += drawn.num_failed + record.num_failed

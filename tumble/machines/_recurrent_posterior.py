@@ -15,7 +15,7 @@ from tumble._random import Stream
 from tumble._typing import FloatArray
 from tumble.machines._base import AbstractInference
 from tumble.machines._observations import Observations
-from tumble.machines._roll_out import RollOuts, compiled
+from tumble.machines._roll_out import RollOuts, compiled, widths
 
 _REMEMBERED = 1000  # data sets
 
@@ -90,7 +90,7 @@ class RecurrentPosterior(AbstractInference):
         laws: list[tuple[FloatArray, ...]] = []
         for psi in self.proposals(data):
             mean, log_sd = np.split(psi, 2, axis=1)
-            sd = np.exp(log_sd)
+            sd = widths(log_sd)
             laws.append(((low - mean) / sd, (high - mean) / sd, mean, sd))
         return laws
 

@@ -17,6 +17,8 @@ from tumble.machines._observations import Observations
 from tumble.machines._units import PriorUnits
 from tumble.posteriors import DataSets
 
+_WIDEST = 50.0  # log σ, of more of which single precision knows no density
+
 
 class Record(NamedTuple):
     """What G roll-outs of T steps have done.
@@ -67,7 +69,7 @@ class RollOuts:
         for t in range(self.num_steps):
             noise = rng.standard_normal((len(told), self.num_draws, size))
             place, spread = np.split(psi[:, None].astype(float), 2, axis=2)
-            theta = place + np.exp(spread) * noise
+            theta = place + widths(spread) * noise
             seen = Simulated(theta.astype(np.float32), *self._simulated(theta, stream.child(t)))
             psi, memory = (np.asarray(a) for a in move(net, psi, memory, told, seen))
             psis.append(psi)
@@ -109,6 +111,11 @@ def replicated(problem: Problem, count: int) -> Problem:
     return problem.with_data(values)
 
 
+def widths(log_sd: FloatArray) -> FloatArray:
+    """Return σ of log σ, within e^±50."""
+    return np.exp(np.clip(log_sd, -_WIDEST, _WIDEST))
+
+
 class Compiled(NamedTuple):
     """What JAX compiles: see `tumble.machines._recurrent_modules`."""
 
@@ -122,6 +129,7 @@ class Compiled(NamedTuple):
 def compiled() -> Compiled:
     """Return what JAX compiles, and the start of Adam."""
     import equinox as eqx
+    import jax
     import optax
 
     from tumble.machines._recurrent_modules import loss, moved_all, told_all
@@ -133,14 +141,8 @@ def compiled() -> Compiled:
     def learn(net: Any, moments: Any, rate: Any, *problems: Any) -> Any:
         """Return network and moments after a step of Adam, and the loss before."""
         value, slope = eqx.filter_value_and_grad(loss)(net, *problems)
-        move, moments = tx.update(slope, moments)
-        move = eqx.filter(move, eqx.is_inexact_array)
-        return eqx.apply_updates(net, _scaled(move, -rate)), moments, value
+        moves, moments = tx.update(slope, moments)
+        moves = jax.tree.map(lambda move: -rate * move, moves)
+        return eqx.apply_updates(net, moves), moments, value
 
     return Compiled(eqx.filter_jit(told_all), eqx.filter_jit(moved_all), learn, tx.init)
-
-
-def _scaled(tree: Any, factor: Any) -> Any:
-    import jax
-
-    return jax.tree.map(lambda leaf: factor * leaf, tree)
