@@ -72,6 +72,14 @@ def test_a_proposal_moves_at_most_by_the_clip():
     assert np.abs(moves).max() == pytest.approx(0.003, rel=1e-3)
 
 
+def test_each_step_simulates_anew():
+    _, record, _, _ = rolled_out(replace(TINY, clip=1e-6, log_width=-20.0))
+    theta, (rows,) = record.seen.theta, record.seen.rows
+    assert np.ptp(theta, axis=(0, 2)).max() < 1e-4  # all at one place, so it is not for θ
+    assert len({rows[t].tobytes() for t in range(4)}) == 4
+    assert len({rows[0, :, i].tobytes() for i in range(5)}) == 5
+
+
 def test_the_loss_is_the_weighted_sum_of_normal_log_densities():
     import equinox as eqx
 
@@ -153,6 +161,12 @@ def test_replicates_have_no_order_and_draws_that_failed_do_not_count():
     seen.theta[:, 2] = 77
     other, _ = compiled().move(net, record.first, memory, told, seen)
     np.testing.assert_array_equal(after, other)
+    others = np.array([0, 1, 3, 4])
+    without = type(seen)(
+        seen.theta[:, others], tuple(r[:, others] for r in seen.rows), seen.well[:, others]
+    )
+    few, _ = compiled().move(net, record.first, memory, told, without)
+    np.testing.assert_allclose(after, few, atol=1e-6)
     seen.well[:] = 0
     none, _ = compiled().move(net, record.first, memory, told, seen)
     assert np.isfinite(none).all()
@@ -301,6 +315,30 @@ def test_a_training_goes_on_from_its_checkpoint(tmp_path, monkeypatch):
         np.testing.assert_array_equal(a, b)
     assert again.stats["runs"] == whole.stats["runs"]
     assert again.stats["data_sets"] == whole.stats["data_sets"] == 500 + 9
+
+
+def test_a_state_holds_all_that_the_next_batch_needs(monkeypatch):
+    from tumble.machines import _recurrent
+
+    training = TINY.bind(task_of())
+    start = training.step(training.init())
+    whole = training.step(start)
+    assert whole.num_batches == 3
+    monkeypatch.setattr(_recurrent, "_ROUND", 1)
+    state = start
+    for _ in range(3):
+        state = training.step(state)
+    for a, b in zip(whole.weights.numbers, state.weights.numbers, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert np.mean([r.loss for r in state.rounds[1:]]) == pytest.approx(whole.rounds[1].loss)
+    assert state.least == min(r.loss for r in state.rounds[1:])
+
+    spoilt = replace(start, least=-1e9)
+    after = training.step(spoilt)
+    np.testing.assert_array_equal(after.best[0], start.best[0])
+    assert np.abs(after.weights.numbers[0] - start.best[0]).max() > 0
+    kept = training.inference(after).weights.numbers
+    np.testing.assert_array_equal(kept[0], start.best[0])
 
 
 def test_a_budget_in_seconds_ends_it():
