@@ -81,7 +81,8 @@ def train(
         raise ParameterError(f"`callback` is {shown(callback)}, expected a function or None.")
     stream = Stream.from_seed(seed).child("train")
     tried = TrainingTask(problem, stream.child("checks"), Spending(None), executor)
-    num_checks, kept = _divided(budget, Stock(tried).sets.runs_each)
+    runs_each = Stock(tried).sets.runs_each + machine.runs_to_infer(problem)
+    num_checks, kept = _divided(budget, runs_each)
     task = TrainingTask(problem, stream, Spending(kept), executor)
     training = machine.bind(task)
     file = Checkpoint(require_checkpoint(checkpoint), problem.fingerprint(machine, stream))
@@ -94,7 +95,10 @@ def train(
 
 
 def _divided(budget: Budget | None, runs_each: int) -> tuple[int, Budget | None]:
-    """Return how many fresh problems are for checks, and what is left to learn from."""
+    """Return how many fresh problems are for checks, and what is left to learn from.
+
+    A problem takes ``runs_each``, those of its answer included.
+    """
     if budget is None or budget.simulations is None:
         return _CHECKED, budget
     paid = budget.simulations / runs_each
@@ -141,6 +145,7 @@ def _tried(
     features = np.concatenate([inference.features(part.data) for part in fresh])
     novelty = Novelty.of(training.features(state), features)
     checks = [_check(tried, inference, part, n) for n, part in enumerate(fresh)]
+    tried.spending.simulations += num_checks * machine.runs_to_infer(task.problem)
     ranks, joint, thetas, gained = (np.concatenate(c) for c in zip(*checks, strict=True))
     names, what = task.problem.space.names, type(machine).__name__
     calibration = Calibration(names, ranks, joint, thetas, (), what)

@@ -13,6 +13,8 @@ from tumble.machines._encoding import Encoding, Sources
 from tumble.machines._learnt import AmortizedWeights, LearntPosterior
 from tumble.machines._moments import pooled_moments
 from tumble.machines._novelty import Novelty
+from tumble.machines._recurrent import RecurrentInferenceMachine
+from tumble.machines._recurrent_posterior import RecurrentPosterior, RecurrentWeights
 from tumble.machines._trained import LearntOnce, TrainedMachine
 
 __all__ = [
@@ -26,6 +28,9 @@ __all__ = [
     "LearntOnce",
     "LearntPosterior",
     "Novelty",
+    "RecurrentInferenceMachine",
+    "RecurrentPosterior",
+    "RecurrentWeights",
     "Sources",
     "TrainedMachine",
     "TrainingRound",

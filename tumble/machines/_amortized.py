@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tumble._errors import CapabilityError, require_member, require_whole
+from tumble._problem import Problem
 from tumble._results import ResultCode
 from tumble._typing import FloatArray
 from tumble.densities import AbstractDensity, Learner, SplineFlow
@@ -84,6 +85,10 @@ class AmortizedPosterior(AbstractMachine):
     def bind(self, task: TrainingTask) -> AmortizedTraining:
         """See `AbstractMachine.bind`."""
         return AmortizedTraining(self, task)
+
+    def runs_to_infer(self, problem: Problem) -> int:
+        """See `AbstractMachine.runs_to_infer`: none."""
+        return 0
 
     def networks(self, size: int, encoding: Encoding, seeds: Sequence[int]) -> list[Any]:
         """Return networks that have not learnt, one a seed, of ``size`` parameters."""

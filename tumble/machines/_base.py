@@ -33,8 +33,8 @@ class TrainingTask:
 class TrainingRound:
     """What one round did.
 
-    ``num_simulated`` data sets; the ``loss`` on those held out, the mean −log density, and
-    ``num_steps`` of the optimizer, where the round learnt: else NaN and 0.
+    ``num_simulated`` data sets; the ``loss``, in nats, on what was held out or of the batches of the
+    round, and ``num_steps`` of the optimizer, where the round learnt: else NaN and 0.
     """
 
     num_simulated: int
@@ -129,6 +129,10 @@ class AbstractMachine(abc.ABC):
     @abc.abstractmethod
     def bind(self, task: TrainingTask) -> AbstractTraining:
         """Return the training of a task. Raises `CapabilityError` or `ParameterError`."""
+
+    @abc.abstractmethod
+    def runs_to_infer(self, problem: Problem) -> int:
+        """Return how many runs of the simulator an answer takes, once it has learnt."""
 
     weights_type: ClassVar[type]
     """What is kept of what was learnt: a dataclass of arrays."""

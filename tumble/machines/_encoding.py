@@ -102,20 +102,20 @@ class Encoding:
         observed = [b.observed.values for b in problem.bindings]
         seen = tuple(np.isfinite(v).any(0).ravel() for v in observed)
         counts = tuple(len(v) for v in observed)
-        rows = [_rows(part, s) for part, s in zip(data, seen, strict=True)]
+        rows = [rows_of(part, s) for part, s in zip(data, seen, strict=True)]
         rng = stream.numpy()
         sources = tuple(Sources.of(r, rng) if has_sources(r) else None for r in rows)
-        squeeze = Squeeze.of(_moments(rows), logs=True)
+        squeeze = Squeeze.of(moments_of(rows), logs=True)
         return cls(seen, counts, sources, squeeze)
 
     def moments(self, data: Sequence[FloatArray]) -> FloatArray:
         """Return squeezed moments [B, K] of data sets."""
-        return np.asarray(self.squeeze(_moments(self._rows(data))), np.float32)
+        return np.asarray(self.squeeze(moments_of(self._rows(data))), np.float32)
 
     def given(self, data: Sequence[FloatArray]) -> FloatArray:
         """Return all that a machine is given [B, G], single: moments, then components if any."""
         rows = self._rows(data)
-        parts = [self.squeeze(_moments(rows))]
+        parts = [self.squeeze(moments_of(rows))]
         parts += [
             source(r).reshape(len(r), -1)
             for r, source in zip(rows, self.sources, strict=True)
@@ -138,7 +138,7 @@ class Encoding:
         )
 
     def _rows(self, data: Sequence[FloatArray]) -> list[FloatArray]:
-        rows = [_rows(part, s) for part, s in zip(data, self.seen, strict=True)]
+        rows = [rows_of(part, s) for part, s in zip(data, self.seen, strict=True)]
         for e, (r, count) in enumerate(zip(rows, self.counts, strict=True)):
             if r.shape[1] != count:
                 raise DataError(
@@ -155,10 +155,11 @@ def has_sources(rows: FloatArray) -> bool:
     )
 
 
-def _rows(part: FloatArray, seen: BoolArray) -> FloatArray:
+def rows_of(part: FloatArray, seen: BoolArray) -> FloatArray:
     """Return replicates [B, n, D] of an experiment [B, N, T, O]."""
     return part.reshape(*part.shape[:2], -1)[:, :, seen]
 
 
-def _moments(rows: Sequence[FloatArray]) -> FloatArray:
+def moments_of(rows: Sequence[FloatArray]) -> FloatArray:
+    """Return pooled moments [B, K] of the replicates [B, n, D] of all experiments."""
     return np.concatenate([pooled_moments(r) for r in rows], axis=1)

@@ -116,7 +116,7 @@ class TrainedMachine(AbstractPosteriorMethod):
         return tuple(dict.fromkeys([*self.machine.citations, *simulator]))
 
     def infer(self, data: Any = None, *, num_draws: int | None = None, seed: int = 0) -> Posterior:
-        """Return the posterior given data, in milliseconds.
+        """Return the posterior given data, in milliseconds where ``machine`` need not simulate.
 
         Arguments: ``data`` of the one experiment, as `Experiment` takes them, or a `Problem` with
         data of the same shape; default those of the problem. ``num_draws``, default 10,000;
@@ -236,6 +236,7 @@ class _Inferred(AbstractSampler):
         machine = self._machine
         stream = self._task.stream.child("draws")
         w = machine.inference.sample(self._data, machine.num_draws, stream)[0]
+        self._task.spending.simulations += machine.machine.runs_to_infer(self._task.problem)
         features = machine.inference.features(self._data)
         p_value = float(machine.novelty.p_values(features)[0])
         state = replace(state, w=w, p_value=p_value, rounds=(p_value,))
