@@ -33,8 +33,8 @@ class TrainingTask:
 class TrainingRound:
     """What one round did.
 
-    ``num_simulated`` data sets; the ``loss``, in nats, on what was held out or of the batches of the
-    round, and ``num_steps`` of the optimizer, where the round learnt: else NaN and 0.
+    ``num_simulated`` data sets; the ``loss``, in nats, on what was held out or of its batches, and
+    ``num_steps`` of the optimizer, where the round learnt: else NaN and 0.
     """
 
     num_simulated: int
