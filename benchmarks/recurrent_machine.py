@@ -94,7 +94,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rows", type=Path, help="a file, from which a stopped run goes on")
     options = parser.parse_args()
-    page = Page("recurrent_machine", "The recurrent inference machine, as published")
+    page = Page("recurrent_machine", "The recurrent inference machine of ALFI")
     kept, rows = Rows(options.rows), []
     for name in options.cases:
         found = kept.get(
@@ -110,7 +110,8 @@ def main() -> None:
             )  # fmt: skip
     page.text(
         f"""The problems of Pesah, Wehenkel, Louppe (2018), arXiv:1811.12932, 500 observations each,
-        with the settings published for each but for the number of batches. *Error*: the distance of
+        with the settings published for each but for the number of batches and what the
+        documentation of `RecurrentInferenceMachine` names. *Error*: the distance of
         the posterior mean (exact: the usual estimate) from the truth, of {options.problems} fresh
         problems; *NLL*: minus the log density of the truth, mean and median. *Runs* and *seconds*
         are those of learning, on one core, and what `train` checks; *an answer* are the runs that

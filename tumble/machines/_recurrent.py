@@ -52,7 +52,7 @@ class RecurrentInferenceMachine(AbstractMachine):
     bounds). Each batch has fresh problems (published: 10,000 of them, 300 times). θ_i whose runs
     fail are left out of the mean. Each experiment has an encoder of its own. The loss jumps up now
     and then, so the weights that are kept are those after the ten batches of the least mean loss
-    (published: nothing is said).
+    (published: nothing is said). The joint network has three layers, as the encoder has.
 
     Guarantee: none. Posteriors that are no product of normal laws cannot be told; and how well one
     learns depends on the weights it starts from, since ψ often moves as far as it may. What `train`
@@ -67,7 +67,7 @@ class RecurrentInferenceMachine(AbstractMachine):
     ``memory``, (30, 40), of which the last are those that remember.
 
     When: to compare with. An answer takes T · B · M runs of the simulator for each restart;
-    `AmortizedPosterior` takes none, and is nearer to the posterior.
+    `AmortizedPosterior` takes none.
 
     Reference: Pesah, Wehenkel, Louppe (2018), arXiv:1811.12932.
     """
