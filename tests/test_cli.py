@@ -273,7 +273,8 @@ def test_a_fit_that_is_stopped_leaves_a_readable_folder(tumble, write, tmp_path,
         [sys.executable, "-c", LISTENING, "fit", "run.yaml"],
         cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    begun = tmp_path / "out" / "checkpoint" / "params.json"  # written after the step's metrics
+    # Written last of a step, after its metrics and parameters.
+    begun = tmp_path / "out" / "checkpoint" / "state.npz"
     deadline = time.monotonic() + 120
     while not begun.is_file():
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()
