@@ -154,7 +154,7 @@ def row(label: str, found: list[dict[str, Any]], share: float | None) -> list[st
         told += ["", "", ""]
     else:
         seconds, cpu, each = (np.median([f[k] for f in found]) for k in ("seconds", "cpu", "each"))
-        told += [", ".join(f"{f['p']:.2g}" for f in found), f"{seconds:.0f} ({cpu:.0f})",
+        told += [", ".join(f"{min(f['p'], 1):.2g}" for f in found), f"{seconds:.0f} ({cpu:.0f})",
                  f"{1e3 * each:.1f}"]  # fmt: skip
     away = [f["asymmetry"] for f in found if f["asymmetry"] is not None]
     return [*told, f"{np.median(away):.4f}" if away else ""]
