@@ -68,8 +68,9 @@ def train(
 
     Guarantee: that of ``machine``; what was measured of it is in the result.
 
-    Raises `CapabilityError`, `ParameterError` or `DataError` before anything runs,
-    `SimulationError` where most runs fail or nothing was learnt.
+    Raises `CapabilityError`, `ParameterError` or `DataError` before anything runs, but for data
+    sets that do not fit into memory, which shows after the first of them; `SimulationError` where
+    most runs fail or nothing was learnt.
     """
     require_member("machine", machine, AbstractMachine, "such as machines.AmortizedPosterior()")
     require_member("problem", problem, Problem, "a Problem")
